@@ -1,0 +1,49 @@
+# `make run` starts everything on this machine; `make test` is the whole check. `make help` lists the rest.
+.DEFAULT_GOAL := help
+VENV := .venv
+PY := $(VENV)/bin/python
+EXTRAS := --extra all --extra cpu --extra otel
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: ## Install what is needed into .venv and start router and services on this machine
+	@python3 scripts/bootstrap.py --extra all --extra $(if $(filter cuda tensorrt,$(DEVICE)),cuda,cpu)
+	@exec $(VENV)/bin/immich-mesh up
+
+.PHONY: setup
+setup: ## Install the development environment into .venv
+	@python3 scripts/bootstrap.py $(EXTRAS) --group dev --group bench
+
+.PHONY: test
+test: setup check-format lint types check-generated pytest ## The whole check, as .ci/run runs it
+
+.PHONY: check-format
+check-format:
+	$(VENV)/bin/ruff format --check .
+
+.PHONY: lint
+lint:
+	$(VENV)/bin/ruff check .
+
+.PHONY: types
+types:
+	$(VENV)/bin/mypy
+
+.PHONY: check-generated
+check-generated:
+	$(PY) scripts/generate_protos.py --check
+
+.PHONY: pytest
+pytest:
+	$(VENV)/bin/pytest
+
+.PHONY: format
+format: ## Format the code and mend what ruff can mend
+	$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
+
+.PHONY: protos
+protos: ## Generate the Python code of protos/
+	$(PY) scripts/generate_protos.py

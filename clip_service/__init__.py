@@ -1,0 +1,1 @@
+"""CLIP service: image or text ▸ embedding."""

@@ -1,0 +1,1 @@
+"""The web page that the router's admin listener serves (static files)."""

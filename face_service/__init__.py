@@ -1,0 +1,1 @@
+"""Face service: detect ▸ align ▸ embedding."""

@@ -1,0 +1,1 @@
+"""The command line `immich-mesh` and the one-machine supervisor."""

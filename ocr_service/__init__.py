@@ -1,0 +1,1 @@
+"""Text recognition service: detect ▸ crop ▸ recognise."""

@@ -1,0 +1,1 @@
+"""HTTP in, gRPC out: listeners ▸ routes ▸ fan-out ▸ upstream clusters."""

@@ -1,0 +1,1 @@
+"""What the three model services share: gRPC server, batcher, sessions, model lifecycle, images."""
