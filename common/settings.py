@@ -1,13 +1,12 @@
 """Settings every service has. Built once, in each `__main__`, from the environment; frozen; handed down.
 
 Each service derives a class with its own `env_prefix` (`OCR_`, `CLIP_`, `FACE_`) and its own defaults. A field is read
-from `<PREFIX><FIELD>`, nested fields by `__` (`OCR_BATCHING__MAX_QUEUE_SIZE`). `shared_names` adds names without a prefix
-that hold for every service (`DEVICE`), and the names that Immich ML and the seed system used.
+from `<PREFIX><FIELD>`, nested fields by `__` (`OCR_BATCHING__MAX_QUEUE_SIZE`). `shared_names` adds names without a
+prefix that hold for every service (`DEVICE`), and the names that Immich ML and the seed system used.
 """
 
 import os
 from collections.abc import Mapping
-
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -60,13 +59,19 @@ class TlsSettings(Frozen):
 class BatchingSettings(Frozen):
     """How single model inputs (an image, a face crop, a text line) become batches."""
 
-    max_batch_size: int = Field(0, ge=0, le=256, description="Largest batch; 0 lets the device decide (CPU 1 to 8, GPU 32).")
-    max_queue_delay_ms: float = Field(0.0, ge=0, le=1000, description="How long an idle worker waits for a batch to grow.")
-    max_queue_size: int = Field(256, ge=1, description="Waiting inputs per model; one more is refused with RESOURCE_EXHAUSTED.")
+    max_batch_size: int = Field(
+        0, ge=0, le=256, description="Largest batch; 0 lets the device decide (CPU 1 to 8, GPU 32)."
+    )
+    max_queue_delay_ms: float = Field(
+        0.0, ge=0, le=1000, description="How long an idle worker waits for a batch to grow."
+    )
+    max_queue_size: int = Field(
+        256, ge=1, description="Waiting inputs per model; one more is refused with RESOURCE_EXHAUSTED."
+    )
 
 
 class SharedNames(PydanticBaseSettingsSource):
-    """Reads the environment's names without a service's prefix (`SettingsClass.shared_names`), after the prefixed ones."""
+    """Reads names without a service's prefix (`SettingsClass.shared_names`); the prefixed ones win."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """The value of the first of the field's shared names that is set and not empty."""
@@ -122,7 +127,9 @@ class ServiceSettings(MeshSettings):
     host: str = Field("127.0.0.1", description="Address the gRPC server listens on; 0.0.0.0 in a container.")
     port: int = Field(0, ge=0, le=65535, description="Port of the gRPC server; 0 takes any free one.")
     metrics_host: str = Field("127.0.0.1", description="Address of the Prometheus endpoint; 0.0.0.0 in a container.")
-    metrics_port: int | None = Field(9464, ge=0, le=65535, description="Port of the Prometheus endpoint; empty for none.")
+    metrics_port: int | None = Field(
+        9464, ge=0, le=65535, description="Port of the Prometheus endpoint; empty for none."
+    )
     tls: TlsSettings = Field(TlsSettings(), description="TLS of the gRPC server; ca_file demands client certificates.")
     auth_token: SecretStr | None = Field(None, description="Bearer token every call must carry; empty for none.")
     drain_seconds: float = Field(30.0, ge=0, description="How long calls in flight may take after SIGTERM.")
@@ -134,9 +141,15 @@ class ServiceSettings(MeshSettings):
     lazy: bool = Field(False, description="Load the default model on first use instead of at start.")
     cache_folder: Path = Field(DEFAULT_CACHE_FOLDER, description="Folder of model files, in Immich ML's layout.")
     offline: bool = Field(False, description="Never download a model.")
-    hf_endpoint: str = Field("https://huggingface.co", description="Hub, or mirror of it, that models are fetched from.")
-    model_ttl_seconds: float = Field(300.0, ge=0, description="Idle time after which a model leaves memory; 0 for never.")
-    memory_budget_bytes: int = Field(0, ge=0, description="Memory for loaded models, least recently used out first; 0: no limit.")
+    hf_endpoint: str = Field(
+        "https://huggingface.co", description="Hub, or mirror of it, that models are fetched from."
+    )
+    model_ttl_seconds: float = Field(
+        300.0, ge=0, description="Idle time after which a model leaves memory; 0 for never."
+    )
+    memory_budget_bytes: int = Field(
+        0, ge=0, description="Memory for loaded models, least recently used out first; 0: no limit."
+    )
 
     device: Device = Field(Device.CPU, description="cpu, cuda or tensorrt.")
     device_id: int = Field(0, ge=0, description="Number of the GPU.")
