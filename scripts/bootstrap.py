@@ -253,6 +253,9 @@ def uv_environment(uv: str, venv: Path) -> dict[str, str]:
     certificates = os.environ.get("PIP_CERT") or pip_setting("cert")
     if certificates:
         environment.setdefault("SSL_CERT_FILE", certificates)
+    if has_certificates():
+        # Those of the machine rather than uv's own: they know a company's proxy.
+        environment.setdefault("UV_SYSTEM_CERTS", "true")
     return environment
 
 
@@ -286,7 +289,7 @@ def sync(uv: str, python: str, venv: Path, wanted: list[str], quiet: bool) -> No
     do not, and every file is still checked against the hash in the lock.
     """
     environment = uv_environment(uv, venv)
-    noise = ["--quiet"] if quiet else []
+    noise = ["--quiet"] if quiet or not sys.stderr.isatty() else []
     index = configured_index()
     if index is None:
         run_uv([uv, "sync", "--locked", *noise, "--python", python, *wanted], environment)
@@ -303,8 +306,8 @@ def sync(uv: str, python: str, venv: Path, wanted: list[str], quiet: bool) -> No
         if version_of(str(venv / "bin" / "python")) is None:
             run_uv([uv, "venv", "--quiet", "--allow-existing", "--python", python, str(venv)], environment)
         into = ["--python", str(venv / "bin" / "python")]
-        run_uv([uv, "pip", "sync", *into, "--require-hashes", locked], environment)
-        run_uv([uv, "pip", "install", *into, "--no-deps", "--editable", str(ROOT)], environment)
+        run_uv([uv, "pip", "sync", *noise, *into, "--require-hashes", locked], environment)
+        run_uv([uv, "pip", "install", *noise, *into, "--no-deps", "--editable", str(ROOT)], environment)
 
 
 def run_uv(command: list[str], environment: dict[str, str]) -> None:
