@@ -1,0 +1,59 @@
+"""The threads of a service that do the work: as many as there are cores, so that runs never crowd each other out.
+
+Photos are decoded, prepared and run on the bulk threads, which are nice: the system gives way to the interactive ones
+(search queries), whichever process of the mesh they belong to.
+"""
+
+import asyncio
+import contextvars
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
+from typing import TypeVar
+
+T = TypeVar("T")
+
+BULK_NICENESS = 10
+"""Added to the niceness of bulk threads; at 10 a thread gets about a tenth of what a competing normal one gets."""
+
+
+class Lane(StrEnum):
+    """Who waits for the result: a person (search) or a job (indexing)."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
+
+
+class ComputePool:
+    """Threads for blocking work, by lane.
+
+    Args:
+        cores: threads of the bulk lane, and of the interactive one.
+    """
+
+    def __init__(self, cores: int) -> None:
+        self.cores = cores
+        self._executors = {
+            Lane.BULK: ThreadPoolExecutor(cores, "bulk", initializer=_be_nice),
+            Lane.INTERACTIVE: ThreadPoolExecutor(cores, "interactive"),
+        }
+
+    async def run(self, work: Callable[[], T], lane: Lane = Lane.BULK) -> T:
+        """The result of `work`, done on a thread of the lane with the caller's context (request id, deadline)."""
+        context = contextvars.copy_context()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executors[lane], context.run, work)
+
+    def close(self) -> None:
+        """Lets running work finish and drops what waits."""
+        for executor in self._executors.values():
+            executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _be_nice() -> None:
+    if hasattr(os, "setpriority"):  # on Linux a thread has a niceness of its own
+        thread = threading.get_native_id()
+        niceness = os.getpriority(os.PRIO_PROCESS, thread) + BULK_NICENESS
+        os.setpriority(os.PRIO_PROCESS, thread, min(19, niceness))

@@ -1,0 +1,164 @@
+"""A model that pipelines can call: sessions behind a batcher, on the service's threads.
+
+How a batch is run is decided here, so that pipelines do not know the device. On a GPU: one session, large batches. On a
+CPU: parallel runs of a single-threaded session give the most photos per second, but a request that comes alone is
+answered sooner by a multi-threaded one; so there are two sessions, and each run takes the one that fits the moment.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from common import context
+from common.settings import Device
+from common.tracing import span
+from serving import metrics
+from serving.batcher import Batcher
+from serving.compute import ComputePool, Lane
+from serving.session import Array, ModelSession, OnnxSession, RuntimeSettings, TensorInfo
+
+T = TypeVar("T")
+Feeds = Mapping[str, Array]
+SessionFactory = Callable[[Path, RuntimeSettings, int], ModelSession]
+
+GPU_BATCH_SIZE = 32
+
+
+class Engine:
+    """One graph, ready to answer.
+
+    Args:
+        path: its .onnx file.
+        runtime: device, cores, batching.
+        compute: the service's threads.
+        model: the model's name, for metrics.
+        part: the model's part, for metrics.
+        lane: whose work this is; decides on which threads it runs.
+        cpu_batch_size: largest batch on a CPU when the settings leave it open; above 1 only pays for small inputs.
+        stackable: whether inputs may be stacked along their first axis; None looks whether the graph leaves the first
+            axis of every input and output open.
+        open_session: makes a session; tests put a fake here.
+
+    Raises:
+        Unavailable: the file cannot be read, or the device is not there. Blocking: call in a thread.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        runtime: RuntimeSettings,
+        compute: ComputePool,
+        *,
+        model: str,
+        part: str,
+        lane: Lane = Lane.BULK,
+        cpu_batch_size: int = 1,
+        stackable: bool | None = None,
+        open_session: SessionFactory = OnnxSession,
+    ) -> None:
+        self._compute = compute
+        self._lane = lane
+        self._labels = (model, part)
+        on_cpu = runtime.device is Device.CPU
+        self._narrow = open_session(path, runtime, 1)
+        self._wide = open_session(path, runtime, compute.cores) if on_cpu and compute.cores > 1 else self._narrow
+        self.inputs: tuple[TensorInfo, ...] = self._narrow.inputs
+        self.outputs: tuple[TensorInfo, ...] = self._narrow.outputs
+        self.metadata = self._narrow.metadata
+        self.provider = self._narrow.provider
+        self.memory_bytes = self._narrow.memory_bytes + (0 if self._wide is self._narrow else self._wide.memory_bytes)
+        open_axes = [bool(info.shape) and info.shape[0] is None for info in (*self.inputs, *self.outputs)]
+        self.stackable = all(open_axes) if stackable is None else stackable
+        batching = runtime.batching
+        size = batching.max_batch_size or (cpu_batch_size if on_cpu else GPU_BATCH_SIZE)
+        self._batcher: Batcher[Feeds, list[Array]] = Batcher(
+            self._run_batch,
+            workers=compute.cores if on_cpu else 1,
+            max_batch_size=size if self.stackable else 1,
+            max_queue_size=batching.max_queue_size,
+            max_queue_delay_seconds=batching.max_queue_delay_ms / 1000,
+            observer=_Metrics(*self._labels),
+        )
+
+    async def infer(self, feeds: Feeds) -> list[Array]:
+        """The graph's outputs for one item.
+
+        Args:
+            feeds: one array per input, each with a batch axis of 1. Items of equal shapes may run as one batch.
+
+        Returns:
+            The outputs in the graph's order; with a batch axis of 1 when the graph is stackable, else as they come.
+
+        Raises:
+            Overloaded: the queue is full.
+            DeadlineExceeded: the request's deadline (`common.context.deadline`) passed in the queue.
+            Unavailable: the model is being unloaded.
+        """
+        key = tuple((name, array.shape, array.dtype.str) for name, array in feeds.items())
+        return await self._batcher.submit(feeds, key=key, deadline=context.deadline.get())
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """The result of `work`, done on a thread of this engine's lane: pre- and post-processing."""
+        return await self._compute.run(work, self._lane)
+
+    async def drain(self) -> None:
+        """Refuses new items and returns when the waiting ones are answered."""
+        await self._batcher.close()
+
+    def close(self) -> None:
+        """Gives the memory back; nothing may run any more."""
+        self._narrow.close()
+        if self._wide is not self._narrow:
+            self._wide.close()
+
+    async def _run_batch(self, batch: Sequence[Feeds]) -> list[list[Array]]:
+        alone = self._batcher.busy == 1 and self._batcher.waiting == 0
+        session = self._wide if alone else self._narrow
+        started = time.perf_counter()
+        with span("inference", model=self._labels[0], part=self._labels[1], batch=len(batch)):
+            results = await self._compute.run(lambda: run_stacked(session, batch), self._lane)
+        metrics.INFERENCE_SECONDS.labels(*self._labels).observe(time.perf_counter() - started)
+        metrics.BATCH_SIZE.labels(*self._labels).observe(len(batch))
+        return results
+
+
+def run_stacked(session: ModelSession, batch: Sequence[Feeds]) -> list[list[Array]]:
+    """Runs items of equal shapes as one batch along axis 0; a batch of one goes through as it is, without a copy."""
+    if len(batch) == 1:
+        return [session.run(batch[0])]
+    stacked = {name: np.concatenate([feeds[name] for feeds in batch]) for name in batch[0]}
+    outputs = session.run(stacked)
+    for output in outputs:
+        if output.shape[0] != len(batch):
+            raise RuntimeError(f"the model gave {output.shape[0]} rows for {len(batch)} inputs")
+    return [[output[row : row + 1] for output in outputs] for row in range(len(batch))]
+
+
+class _Metrics:
+    """A batcher's observer that moves the metrics of one model part."""
+
+    def __init__(self, model: str, part: str) -> None:
+        self._length = metrics.QUEUE_LENGTH.labels(model, part)
+        self._seconds = metrics.QUEUE_SECONDS.labels(model, part)
+        self._labels = (model, part)
+
+    def queued(self, waiting: int) -> None:
+        self._length.set(waiting)
+
+    def started(self, waited_seconds: Sequence[float]) -> None:
+        for seconds in waited_seconds:
+            self._seconds.observe(seconds)
+
+    def dropped(self, reason: str) -> None:
+        metrics.DROPPED.labels(*self._labels, reason).inc()
+
+
+async def close_engines(*engines: Engine) -> None:
+    """Drains several engines, then gives their memory back."""
+    await asyncio.gather(*(engine.drain() for engine in engines))
+    for engine in engines:
+        engine.close()

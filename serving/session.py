@@ -1,0 +1,232 @@
+"""A model in memory that can be run. The only module that imports onnxruntime, so the only one that knows devices."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from common.errors import Unavailable
+from common.settings import BatchingSettings, Device, ServiceSettings
+
+log = structlog.get_logger()
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """An input or output of a graph.
+
+    Attributes:
+        name: as the graph names it.
+        shape: one entry per axis; None where the graph leaves the size open.
+        dtype: NumPy's name, e.g. `float32`.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class RuntimeSettings:
+    """Where and how sessions run; the part of a service's settings that sessions and engines need."""
+
+    device: Device = Device.CPU
+    device_id: int = 0
+    gpu_memory_limit_bytes: int = 0
+    fp16: bool = False
+    cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    batching: BatchingSettings = field(default_factory=BatchingSettings)
+
+    @classmethod
+    def of(cls, settings: ServiceSettings) -> "RuntimeSettings":
+        """From a service's settings; `threads` 0 means every core that this process may use."""
+        return cls(
+            device=settings.device,
+            device_id=settings.device_id,
+            gpu_memory_limit_bytes=settings.gpu_memory_limit_bytes,
+            fp16=settings.fp16,
+            cores=settings.threads or len(os.sched_getaffinity(0)),
+            batching=settings.batching,
+        )
+
+
+class ModelSession(Protocol):
+    """A model in memory. Thread-safe; `run` blocks."""
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        """The graph's inputs, in its order."""
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        """The graph's outputs, in its order."""
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Key-value notes stored in the model file."""
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that runs it, e.g. `CPUExecutionProvider`."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory it holds, in bytes."""
+
+    def run(self, feeds: Mapping[str, Array]) -> list[Array]:
+        """All outputs, in the graph's order."""
+
+    def close(self) -> None:
+        """Gives the memory back. No run may be under way or follow."""
+
+
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(int64)": "int64",
+    "tensor(int32)": "int32",
+    "tensor(uint8)": "uint8",
+    "tensor(bool)": "bool",
+}
+
+
+class OnnxSession:
+    """An ONNX model in onnxruntime."""
+
+    def __init__(self, path: Path, runtime: RuntimeSettings, threads: int = 1) -> None:
+        """Reads the model. Blocking: seconds for large models.
+
+        Args:
+            path: the .onnx file; external data is looked for beside it.
+            runtime: device and its limits.
+            threads: threads of one run on the CPU.
+
+        Raises:
+            Unavailable: the file cannot be read, or the device that was asked for is not active.
+        """
+        import onnxruntime
+
+        before = resident_bytes()
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Spinning threads win microseconds for one run and take the core from every other run.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        providers = provider_options(runtime)
+        if runtime.device is not Device.CPU:
+            onnxruntime.preload_dlls()
+        try:
+            session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        except Exception as error:
+            # onnxruntime raises classes of its own, derived from Exception alone, for every kind of bad file.
+            raise Unavailable(f"cannot read the model {path}: {_first_line(error)}") from error
+        self._session = session
+        self.provider: str = session.get_providers()[0]
+        if self.provider != providers[0][0]:
+            raise Unavailable(
+                f"{runtime.device.value} was asked for, but onnxruntime runs {path.name} on {self.provider}: "
+                "run `immich-mesh doctor`"
+            )
+        self.inputs = tuple(_tensor_info(node) for node in session.get_inputs())
+        self.outputs = tuple(_tensor_info(node) for node in session.get_outputs())
+        self._output_names = [output.name for output in self.outputs]
+        self.metadata: Mapping[str, str] = dict(session.get_modelmeta().custom_metadata_map)
+        self.memory_bytes = max(resident_bytes() - before, _size_with_external_data(path))
+
+    def run(self, feeds: Mapping[str, Array]) -> list[Array]:
+        """All outputs, in the graph's order. Blocks; releases the GIL while the graph runs."""
+        outputs: list[Array] = self._session.run(self._output_names, dict(feeds))
+        return outputs
+
+    def close(self) -> None:
+        """Gives the memory back."""
+        del self._session
+
+
+def provider_options(runtime: RuntimeSettings) -> list[tuple[str, dict[str, str]]]:
+    """onnxruntime's providers for a device, the wanted one first.
+
+    The CPU stands last for a graph's few nodes that a GPU provider has no kernel for (shape arithmetic); a GPU provider
+    that is not active at all is refused by `OnnxSession`.
+    """
+    cpu: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
+    if runtime.device is Device.CPU:
+        return [cpu]
+    limit = {"gpu_mem_limit": str(runtime.gpu_memory_limit_bytes)} if runtime.gpu_memory_limit_bytes else {}
+    cuda = (
+        "CUDAExecutionProvider",
+        {
+            "device_id": str(runtime.device_id),
+            # Shapes vary (OCR): grow by what is asked, not by powers of two, and do not search algorithms per shape.
+            "arena_extend_strategy": "kSameAsRequested",
+            "cudnn_conv_algo_search": "HEURISTIC",
+            "cudnn_conv_use_max_workspace": "1",
+            **limit,
+        },
+    )
+    if runtime.device is Device.CUDA:
+        return [cuda, cpu]
+    tensorrt = (
+        "TensorrtExecutionProvider",
+        {"device_id": str(runtime.device_id), "trt_fp16_enable": str(runtime.fp16), "trt_engine_cache_enable": "True"},
+    )
+    return [tensorrt, cuda, cpu]
+
+
+def require_device(runtime: RuntimeSettings) -> None:
+    """Refuses a device that this onnxruntime does not offer. Raises Unavailable, saying how to get it."""
+    import onnxruntime
+
+    wanted = provider_options(runtime)[0][0]
+    offered = onnxruntime.get_available_providers()
+    if wanted not in offered:
+        raise Unavailable(
+            f"device {runtime.device.value} needs onnxruntime's {wanted}, but this installation offers only "
+            f"{', '.join(offered)}: install the extra `cuda` instead of `cpu` (DEVICE=cuda make run), or set DEVICE=cpu"
+        )
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in RAM, in bytes (Linux; 0 elsewhere)."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return 0
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _size_with_external_data(path: Path) -> int:
+    beside = path.parent.glob(f"{path.name}*")
+    return sum(file.stat().st_size for file in beside if file.is_file())
+
+
+def _tensor_info(node: Any) -> TensorInfo:
+    shape = tuple(size if isinstance(size, int) and size > 0 else None for size in node.shape)
+    return TensorInfo(node.name, shape, _DTYPES.get(node.type, node.type))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def dummy_feeds(inputs: tuple[TensorInfo, ...], open_axes: Mapping[int, int]) -> dict[str, Array]:
+    """Zeros for every input of a graph, to warm it up.
+
+    Args:
+        inputs: the graph's inputs.
+        open_axes: size to use for each axis that the graph leaves open, by its index.
+    """
+    return {
+        info.name: np.zeros(
+            tuple(open_axes.get(axis, 1) if size is None else size for axis, size in enumerate(info.shape)), info.dtype
+        )
+        for info in inputs
+    }
