@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from common.errors import Unavailable
 from common.settings import BatchingSettings, Device, ServiceSettings
+from serving.memory import resident_bytes
 
 log = structlog.get_logger()
 
@@ -193,14 +194,6 @@ def require_device(runtime: RuntimeSettings) -> None:
             f"device {runtime.device.value} needs onnxruntime's {wanted}, but this installation offers only "
             f"{', '.join(offered)}: install the extra `cuda` instead of `cpu` (DEVICE=cuda make run), or set DEVICE=cpu"
         )
-
-
-def resident_bytes() -> int:
-    """Memory of this process that is in RAM, in bytes (Linux; 0 elsewhere)."""
-    statm = Path("/proc/self/statm")
-    if not statm.exists():
-        return 0
-    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _size_with_external_data(path: Path) -> int:

@@ -1,0 +1,124 @@
+"""What happens around every call of a service: its token is checked, its id, deadline and trace are taken up, it is
+timed and logged, and a domain error becomes a gRPC status. The only place that maps errors to codes."""
+
+import hmac
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import grpc
+import structlog
+
+from common import context
+from common.errors import MeshError, Overloaded
+from common.tracing import remote_span
+from serving import metrics
+
+log = structlog.get_logger()
+
+RETRY_PUSHBACK = "grpc-retry-pushback-ms"
+OPEN_TO_ALL = "/grpc.health.v1.Health/"
+"""Probes carry no token."""
+
+Handler = grpc.RpcMethodHandler[Any, Any]
+Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
+Behaviour = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
+
+
+class TokenInterceptor(grpc.aio.ServerInterceptor):
+    """Refuses calls without the shared bearer token."""
+
+    def __init__(self, token: str) -> None:
+        self._expected = f"Bearer {token}".encode()
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler | None:
+        """Lets the call on, or answers UNAUTHENTICATED in its place."""
+        method = str(handler_call_details.method)
+        given = str(_header(handler_call_details, "authorization")).encode()
+        handler = await continuation(handler_call_details)
+        if handler is None or method.startswith(OPEN_TO_ALL) or hmac.compare_digest(given, self._expected):
+            return handler
+        return _refusing(handler)
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Serves unary calls within their request's context; streams (health watch, reflection) pass as they are."""
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler | None:
+        """Wraps the handler of a unary call."""
+        handler = await continuation(handler_call_details)
+        method = str(handler_call_details.method)
+        if handler is None or handler.unary_unary is None or method.startswith(OPEN_TO_ALL):
+            return handler
+        behaviour = cast("Behaviour", handler.unary_unary)
+        headers = {str(key): str(value) for key, value in handler_call_details.invocation_metadata or ()}
+
+        async def serve(request: Any, call: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            return await _serve(method, headers, behaviour, request, call)
+
+        return grpc.unary_unary_rpc_method_handler(serve, handler.request_deserializer, handler.response_serializer)
+
+
+async def _serve(
+    method: str, headers: dict[str, str], behaviour: Behaviour, request: Any, call: grpc.aio.ServicerContext[Any, Any]
+) -> Any:
+    context.request_id.set(headers.get(context.REQUEST_ID_HEADER, ""))
+    left: float | None = cast("float | None", call.time_remaining())  # the stubs forget calls without a deadline
+    context.deadline.set(None if left is None else time.monotonic() + left)
+    started = time.perf_counter()
+    code, reason = grpc.StatusCode.CANCELLED, ""  # what stays when the caller leaves
+    metrics.IN_FLIGHT.labels(method).inc()
+    try:
+        with remote_span(method.lstrip("/"), headers):
+            response = await behaviour(request, call)
+        code = grpc.StatusCode.OK
+        return response
+    except MeshError as error:
+        code, reason = error.code, error.message
+        trailers = (
+            [(RETRY_PUSHBACK, str(round(error.retry_after_seconds * 1000)))] if isinstance(error, Overloaded) else []
+        )
+        await call.abort(code, reason, trailers)
+    except grpc.aio.AbortError:
+        code = grpc.StatusCode.UNKNOWN
+        raise
+    except Exception as error:  # the caller gets no exception text; the log has it
+        code, reason = grpc.StatusCode.INTERNAL, repr(error)
+        log.exception("call failed", method=method)
+        hint = f"; request id {context.request_id.get()}" if context.request_id.get() else ""
+        await call.abort(code, f"internal error, see the service's log{hint}")
+    finally:
+        seconds = time.perf_counter() - started
+        metrics.IN_FLIGHT.labels(method).dec()
+        metrics.REQUESTS.labels(method, code.name).inc()
+        metrics.REQUEST_SECONDS.labels(method).observe(seconds)
+        log.info(
+            "call", method=method, code=code.name, ms=round(seconds * 1000, 1), **({"reason": reason} if reason else {})
+        )
+
+
+def _header(details: grpc.HandlerCallDetails, name: str) -> str | bytes:
+    return next((value for key, value in details.invocation_metadata or () if key == name), "")
+
+
+def _refusing(handler: Handler) -> Handler:
+    """A handler of the same kind that answers UNAUTHENTICATED."""
+
+    async def refuse(_: Any, call: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        await call.abort(grpc.StatusCode.UNAUTHENTICATED, "the bearer token is missing or wrong")
+
+    async def refuse_stream(request: Any, call: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        yield await refuse(request, call)  # never yields: a streaming handler must be an asynchronous generator
+
+    coders = (handler.request_deserializer, handler.response_serializer)
+    if handler.request_streaming and handler.response_streaming:
+        return grpc.stream_stream_rpc_method_handler(refuse_stream, *coders)
+    if handler.response_streaming:
+        return grpc.unary_stream_rpc_method_handler(refuse_stream, *coders)
+    if handler.request_streaming:
+        return grpc.stream_unary_rpc_method_handler(refuse, *coders)
+    return grpc.unary_unary_rpc_method_handler(refuse, *coders)

@@ -1,0 +1,341 @@
+"""The models of one service: loaded on first use by one loader while others wait, unloaded when idle or when memory is
+short, never while somebody uses them.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic
+
+import structlog
+
+from common import context
+from common.errors import MeshError, ModelNotFound, Unavailable
+from models import catalogue, layout
+from models.catalogue import Family
+from models.progress import DownloadProgress
+from models.store import ModelStore
+from serving import metrics
+from serving.compute import ComputePool
+from serving.memory import return_memory
+from serving.slot import Key, M, ModelStatus, Slot, State
+
+log = structlog.get_logger()
+
+LOAD_ATTEMPTS = 3
+RETRY_SECONDS = 0.5
+"""Wait before the second attempt to load; doubles for the third."""
+FAILURE_MEMORY_SECONDS = 5.0
+"""How long a failed load is reported to further requests without trying again."""
+PATIENCE_SECONDS = 20.0
+"""How long a call waits for a model on its way before it is told how far it is; the router holds and asks again."""
+
+
+@dataclass(frozen=True)
+class LifecyclePolicy:
+    """When models leave memory.
+
+    Attributes:
+        default: the model that answers when a request names none.
+        ttl_seconds: idle time after which a part leaves; 0 for never.
+        memory_budget_bytes: most memory of all loaded parts; 0 for no limit.
+        pinned_parts: parts that stay when idle, such as CLIP's text encoder; the budget may still put them out last.
+    """
+
+    default: str
+    ttl_seconds: float = 300.0
+    memory_budget_bytes: int = 0
+    pinned_parts: frozenset[str] = frozenset()
+
+
+class ModelManager(Generic[M]):
+    """Loads, lends and unloads the parts of a family's models.
+
+    Args:
+        family: which of the cache's folders.
+        store: finds and fetches the files.
+        load: reads one part (name, part, the model's folder) into memory. Blocking; runs on the compute threads.
+        compute: the service's threads.
+        policy: when models leave memory.
+        clock: seconds, monotonic.
+        pause: waits between attempts to load.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        store: ModelStore,
+        load: Callable[[str, str, Path], M],
+        compute: ComputePool,
+        policy: LifecyclePolicy,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.family = family
+        self.policy = policy
+        self._store = store
+        self._load = load
+        self._compute = compute
+        self._clock = clock
+        self._pause = pause
+        self._slots: dict[Key, Slot[M]] = {}
+        self._fetches: dict[str, asyncio.Task[Path]] = {}
+        self._one_at_a_time = asyncio.Lock()
+        self._unloading: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def use(self, name: str, part: str) -> AsyncIterator[M]:
+        """Lends one part, loading it (and downloading it) first when needed; it stays while it is lent.
+
+        Args:
+            name: the model's; empty for the default.
+            part: one of the family's parts.
+
+        Raises:
+            ModelNotFound: no such model, or not cached while offline.
+            Unavailable: still on its way (says how far), or its load failed (says why).
+            InvalidInput: a name that could not be a model's.
+        """
+        slot = self._slot(Key(self.resolve(name), part))
+        model = await self._loaded(slot)
+        slot.users += 1
+        try:
+            yield model
+        finally:
+            slot.users -= 1
+            slot.last_used, slot.last_used_at = self._clock(), time.time()
+            if slot.retiring and not slot.users:
+                self._start_unloading(slot, "request")
+
+    def resolve(self, name: str) -> str:
+        """The model's own name: the default for an empty one, the catalogue's spelling of an alias."""
+        name = layout.check_name(name) if name else self.policy.default
+        entry = catalogue.find(self.family, name)
+        return entry.name if entry else name
+
+    async def load(self, name: str) -> None:
+        """Loads every part of a model. Raises as `use`."""
+        name = self.resolve(name)
+        for part in self.family.parts:
+            slot = self._slot(Key(name, part))
+            slot.retiring = False
+            await self._loaded(slot, patience=None)
+
+    async def unload(self, name: str = "") -> None:
+        """Takes a model, or all for an empty name, out of memory: at once, or when its last user is done."""
+        wanted = self.resolve(name) if name else None
+        for slot in list(self._slots.values()):
+            if slot.model is not None and wanted in (None, slot.key.name):
+                slot.retiring = True
+                if not slot.users:
+                    self._start_unloading(slot, "request")
+        if self._unloading:
+            await asyncio.wait(set(self._unloading))
+
+    async def sweep(self) -> None:
+        """Unloads what has been idle for longer than its time. Called every few seconds by the server."""
+        if not self.policy.ttl_seconds:
+            return
+        limit = self._clock() - self.policy.ttl_seconds
+        for slot in list(self._slots.values()):
+            idle = slot.model is not None and not slot.users and slot.last_used <= limit
+            if idle and slot.key.part not in self.policy.pinned_parts:
+                self._start_unloading(slot, "idle")
+        if self._unloading:
+            await asyncio.wait(set(self._unloading))
+
+    async def close(self) -> None:
+        """Unloads everything; nothing may be in use."""
+        for task in [*self._fetches.values(), *(slot.loading for slot in self._slots.values() if slot.loading)]:
+            task.cancel()
+        await self.unload()
+
+    def statuses(self) -> list[ModelStatus]:
+        """Every part that is cached, loaded, on its way or failed, sorted by name and part."""
+        cached = {model.name: model.folder for model in self._store.cached(self.family)}
+        names = {*cached, self.resolve(""), *(key.name for key in self._slots)} - {""}
+        keys = sorted(Key(name, part) for name in names for part in self.family.parts)
+        return [self._status(key, cached.get(key.name)) for key in keys]
+
+    def _status(self, key: Key, folder: Path | None) -> ModelStatus:
+        slot = self._slots.get(key) or Slot(key)
+        state = slot.state
+        if state is State.ABSENT and folder is not None:
+            state = State.CACHED
+        entry = catalogue.find(self.family, key.name)
+        return ModelStatus(
+            name=key.name,
+            part=key.part,
+            state=state,
+            size_bytes=_graph_size(self.family, folder, key.part),
+            memory_bytes=slot.model.memory_bytes if slot.model else 0,
+            dimension=slot.model.dimension if slot.model else (entry.dimension or 0 if entry else 0),
+            provider=slot.model.provider if slot.model else "",
+            last_used_at=slot.last_used_at,
+            in_use=slot.users,
+            pinned=key.part in self.policy.pinned_parts,
+            download_progress=slot.progress.fraction if slot.progress else 0.0,
+            error=_describe(slot.error) if slot.error else "",
+        )
+
+    def _slot(self, key: Key) -> Slot[M]:
+        return self._slots.setdefault(key, Slot(key))
+
+    async def _loaded(self, slot: Slot[M], patience: float | None = PATIENCE_SECONDS) -> M:
+        """The part in memory, from its one load; waits for it no longer than `patience` and the deadline allow."""
+        if slot.model is not None:
+            return slot.model
+        if slot.error is not None and self._clock() - slot.failed_at < FAILURE_MEMORY_SECONDS:
+            raise slot.error
+        if slot.loading is None:
+            slot.loading = asyncio.create_task(self._bring_in(slot), name=f"load {slot.key.name}/{slot.key.part}")
+            slot.loading.add_done_callback(_consume)
+        left = context.remaining_seconds()
+        limits = [limit for limit in (patience, None if left is None else left * 0.9) if limit is not None]
+        try:
+            return await asyncio.wait_for(asyncio.shield(slot.loading), min(limits, default=None))
+        except TimeoutError:
+            raise Unavailable(self._on_its_way(slot)) from None
+
+    def _on_its_way(self, slot: Slot[M]) -> str:
+        if (progress := slot.progress) is not None:
+            size = f"{progress.done_bytes / 1e6:.0f} of {progress.total_bytes / 1e6:.0f} MB"
+            return f"model {slot.key.name} is {progress.stage.value}: {progress.fraction:.0%}, {size}; try again later"
+        return f"model {slot.key.name} ({slot.key.part}) is loading; try again in a moment"
+
+    async def _bring_in(self, slot: Slot[M]) -> M:
+        """Waits for an unload of the same part, fetches the files, makes room, reads the part."""
+        context.deadline.set(None)  # the load belongs to all who wait for it, not to the request that began it
+        try:
+            if self._unloading:
+                await asyncio.wait(set(self._unloading))
+            folder = await self._fetch(slot)
+            async with self._one_at_a_time:
+                slot.state = State.LOADING
+                await self._make_room(_graph_size(self.family, folder, slot.key.part), keep=slot)
+                slot.model = await self._read(slot, folder)
+                await self._make_room(0, keep=slot)
+        except MeshError as error:
+            slot.state, slot.error, slot.failed_at = State.FAILED, error, self._clock()
+            metrics.MODEL_LOAD_FAILURES.labels(slot.key.name, slot.key.part).inc()
+            log.error("model failed to load", model=slot.key.name, part=slot.key.part, reason=error.message)
+            raise
+        finally:
+            slot.loading = None
+            slot.progress = None
+        slot.state, slot.error, slot.retiring, slot.folder = State.LOADED, None, False, folder
+        slot.last_used = self._clock()
+        self._show(slot, slot.model.memory_bytes)
+        return slot.model
+
+    async def _fetch(self, slot: Slot[M]) -> Path:
+        """The model's folder; one download serves all parts."""
+        name = slot.key.name
+        if (task := self._fetches.get(name)) is None:
+            loop = asyncio.get_running_loop()
+
+            def tell(progress: DownloadProgress) -> None:
+                loop.call_soon_threadsafe(self._note_progress, name, progress)
+
+            task = asyncio.create_task(asyncio.to_thread(self._store.fetch, self.family, name, tell))
+            self._fetches[name] = task
+            task.add_done_callback(lambda _: self._fetches.pop(name, None))
+        try:
+            return await asyncio.shield(task)
+        finally:
+            metrics.DOWNLOAD_PROGRESS.labels(name).set(0)
+
+    def _note_progress(self, name: str, progress: DownloadProgress) -> None:
+        if name not in self._fetches:
+            return
+        metrics.DOWNLOAD_PROGRESS.labels(name).set(progress.fraction)
+        for slot in self._slots.values():
+            if slot.key.name == name and slot.loading is not None:
+                slot.state, slot.progress = State.DOWNLOADING, progress
+
+    async def _read(self, slot: Slot[M], folder: Path) -> M:
+        slot.progress = None
+        for attempt in range(1, LOAD_ATTEMPTS + 1):
+            started = time.perf_counter()
+            try:
+                model = await self._compute.run(lambda: self._load(slot.key.name, slot.key.part, folder))
+            except ModelNotFound:
+                raise
+            except MeshError:
+                if attempt == LOAD_ATTEMPTS:
+                    raise
+                await self._pause(RETRY_SECONDS * 2 ** (attempt - 1))
+            except Exception as error:
+                # A loader reads files that people put there: whatever is wrong with them is told, foreseen or not.
+                log.exception("model cannot be read", model=slot.key.name, part=slot.key.part)
+                raise Unavailable(f"model {slot.key.name} ({slot.key.part}) cannot be read: {error}") from error
+            else:
+                seconds = time.perf_counter() - started
+                metrics.MODEL_LOAD_SECONDS.labels(slot.key.name, slot.key.part).observe(seconds)
+                log.info(
+                    "model loaded",
+                    model=slot.key.name,
+                    part=slot.key.part,
+                    seconds=round(seconds, 2),
+                    memory_mb=model.memory_bytes // 1_000_000,
+                    provider=model.provider,
+                )
+                return model
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _make_room(self, needed: int, keep: Slot[M]) -> None:
+        """Puts the least recently used parts out until `needed` more bytes fit the budget; pinned ones go last."""
+        budget = self.policy.memory_budget_bytes
+        if not budget:
+            return
+        idle = [slot for slot in self._slots.values() if slot.model and not slot.users and slot is not keep]
+        idle.sort(key=lambda slot: (slot.key.part in self.policy.pinned_parts, slot.last_used))
+        for slot in idle:
+            if self._used_bytes() + needed <= budget:
+                return
+            await self._unload_now(slot, "budget")
+
+    def _used_bytes(self) -> int:
+        return sum(slot.model.memory_bytes for slot in self._slots.values() if slot.model)
+
+    def _start_unloading(self, slot: Slot[M], reason: str) -> None:
+        if slot.model is not None:
+            task = asyncio.create_task(self._unload_now(slot, reason))
+            self._unloading.add(task)
+            task.add_done_callback(self._unloading.discard)
+
+    async def _unload_now(self, slot: Slot[M], reason: str) -> None:
+        model, slot.model = slot.model, None
+        if model is None:
+            return
+        slot.state, slot.retiring = State.CACHED, False
+        await model.drain()
+        await self._compute.run(model.close)
+        del model
+        await self._compute.run(return_memory)
+        self._show(slot, 0)
+        metrics.MODEL_EVICTIONS.labels(reason).inc()
+        log.info("model unloaded", model=slot.key.name, part=slot.key.part, reason=reason)
+
+    def _show(self, slot: Slot[M], memory_bytes: int) -> None:
+        metrics.MODEL_LOADED.labels(slot.key.name, slot.key.part).set(int(memory_bytes > 0))
+        metrics.MODEL_MEMORY_BYTES.labels(slot.key.name, slot.key.part).set(memory_bytes)
+
+
+def _graph_size(family: Family, folder: Path | None, part: str) -> int:
+    file = layout.part_file(family, folder, part) if folder else None
+    return sum(path.stat().st_size for path in file.parent.glob(f"{file.name}*")) if file else 0
+
+
+def _describe(error: Exception) -> str:
+    return error.message if isinstance(error, MeshError) else str(error)
+
+
+def _consume(task: "asyncio.Task[object]") -> None:
+    """Marks a failed load's exception as seen: every waiter has got it, or nobody waits any more."""
+    if not task.cancelled():
+        task.exception()

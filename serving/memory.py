@@ -1,0 +1,25 @@
+"""The memory of this process: how much it holds, and giving it back."""
+
+import ctypes
+import ctypes.util
+import gc
+import os
+import sys
+from pathlib import Path
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in RAM, in bytes (Linux; 0 elsewhere)."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return 0
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def return_memory() -> None:
+    """Collects garbage and gives freed memory back to the system; glibc would keep it for later."""
+    gc.collect()
+    if sys.platform == "linux" and (libc := ctypes.util.find_library("c")):
+        trim = getattr(ctypes.CDLL(libc), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
