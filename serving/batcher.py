@@ -1,5 +1,5 @@
-"""Single model inputs become batches, greedily: while every worker is busy the next batch grows; an idle one starts at
-once.
+"""Single model inputs become batches, greedily: while every worker is busy the next batch grows; an idle one starts
+with what was submitted in the same turn of the event loop.
 
 There is no loop that could die: a submitted item and a finished batch each look whether a batch can start. Invariants:
 every item resolves exactly once; results match items in number; cancelled and expired items never reach the model; a
@@ -76,6 +76,7 @@ class Batcher(Generic[ItemT, ResultT]):
         self._waiting = 0
         self._running: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._wake_up: asyncio.Handle | None = None
         self._closed = False
 
     @property
@@ -111,7 +112,8 @@ class Batcher(Generic[ItemT, ResultT]):
         entry = _Entry(item, future, self._clock(), deadline)
         self._queues.setdefault(key, deque()).append(entry)
         self._count(+1)
-        self._start_batches()
+        if self._wake_up is None:
+            self._wake_up = asyncio.get_running_loop().call_soon(self._on_wake_up)
         return await future
 
     async def close(self) -> None:
@@ -143,6 +145,10 @@ class Batcher(Generic[ItemT, ResultT]):
             self._timer = asyncio.get_running_loop().call_later(left, self._on_timer)
         return True
 
+    def _on_wake_up(self) -> None:
+        self._wake_up = None
+        self._start_batches()
+
     def _on_timer(self) -> None:
         self._timer = None
         self._start_batches()
@@ -150,12 +156,11 @@ class Batcher(Generic[ItemT, ResultT]):
     def _take(self, key: Hashable) -> list[_Entry[ItemT, ResultT]]:
         """The next batch of this key, without cancelled and expired items; perhaps empty.
 
-        What waits is shared among the idle workers, so that ten lines of one photo run as two fives on two cores and
-        not as one ten on one.
+        What waits is shared among the workers, so that ten lines of one photo run as two fives on two cores and not as
+        one ten on one.
         """
         queue = self._queues[key]
-        idle = self._workers - len(self._running)
-        size = min(self._max_batch_size, math.ceil(len(queue) / idle))
+        size = min(self._max_batch_size, math.ceil(len(queue) / self._workers))
         now = self._clock()
         batch: list[_Entry[ItemT, ResultT]] = []
         while queue and len(batch) < size:

@@ -77,8 +77,8 @@ def decode(data: bytes, *, max_pixels: int, order: ChannelOrder, min_short_side:
         width, height = header.size
         if width * height > max_pixels:
             raise InvalidInput(
-                f"The image is {width}x{height} pixels, more than the limit of {max_pixels} pixels: send a smaller "
-                "preview, or raise MAX_IMAGE_PIXELS of the service."
+                f"the image is {width}x{height} pixels, more than the limit of {max_pixels} pixels: send a smaller "
+                "preview, or raise the service's MAX_IMAGE_PIXELS"
             )
         if _opencv_is_right(header):
             divisor = _divisor(min(width, height), min_short_side) if header.format in ("JPEG", "MPO") else 1
@@ -95,7 +95,7 @@ def decode(data: bytes, *, max_pixels: int, order: ChannelOrder, min_short_side:
 def _open(data: bytes) -> PIL.Image.Image:
     """Reads the header only."""
     if not data:
-        raise InvalidInput(f"The image is empty: send the bytes of a {_FORMATS_TEXT} file.")
+        raise InvalidInput(f"the image is empty: send the bytes of a {_FORMATS_TEXT} file")
     try:
         return PIL.Image.open(io.BytesIO(data), formats=FORMATS)
     except _BROKEN as error:
@@ -106,16 +106,16 @@ def _not_an_image(data: bytes) -> str:
     """Says what the bytes look like, and what to send instead."""
     start = data[:1024].lstrip().lower()
     if b"<svg" in start or start.startswith(b"<?xml"):
-        found = "The image is an SVG drawing"
+        found = "the image is an SVG drawing"
     elif start.startswith((b"<!doctype", b"<html", b"{")):
-        found = "The image is a text document (an error page?)"
+        found = "the image is a text document (an error page?)"
     elif data[4:8] == b"ftyp":
-        found = "The image is a HEIC, AVIF or video file"
+        found = "the image is a HEIC, AVIF or video file"
     elif start.startswith(b"%pdf"):
-        found = "The image is a PDF document"
+        found = "the image is a PDF document"
     else:
-        found = "The image is of no known type, or damaged"
-    return f"{found}: send the photo as {_FORMATS_TEXT}."
+        found = "the image is of no known type, or damaged"
+    return f"{found}: send the photo as {_FORMATS_TEXT}"
 
 
 def _opencv_is_right(header: PIL.Image.Image) -> bool:
@@ -156,7 +156,7 @@ def _decode_pillow(image: PIL.Image.Image, order: ChannelOrder) -> Pixels:
 
 
 def _truncated() -> InvalidInput:
-    return InvalidInput("The image is cut off or damaged: send the whole file again, or render the preview anew.")
+    return InvalidInput("the image is cut off or damaged: send the whole file, or render the preview anew")
 
 
 def _to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:

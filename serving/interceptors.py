@@ -4,7 +4,7 @@ timed and logged, and a domain error becomes a gRPC status. The only place that 
 import hmac
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import grpc
 import structlog
@@ -20,8 +20,8 @@ RETRY_PUSHBACK = "grpc-retry-pushback-ms"
 OPEN_TO_ALL = "/grpc.health.v1.Health/"
 """Probes carry no token."""
 
-Handler = grpc.RpcMethodHandler[Any, Any]
-Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # a plain class at run time
+Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
 Behaviour = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
 
 
@@ -33,7 +33,7 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> Handler | None:
+    ) -> "Handler | None":
         """Lets the call on, or answers UNAUTHENTICATED in its place."""
         method = str(handler_call_details.method)
         given = str(_header(handler_call_details, "authorization")).encode()
@@ -48,7 +48,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> Handler | None:
+    ) -> "Handler | None":
         """Wraps the handler of a unary call."""
         handler = await continuation(handler_call_details)
         method = str(handler_call_details.method)
@@ -79,10 +79,7 @@ async def _serve(
         return response
     except MeshError as error:
         code, reason = error.code, error.message
-        trailers = (
-            [(RETRY_PUSHBACK, str(round(error.retry_after_seconds * 1000)))] if isinstance(error, Overloaded) else []
-        )
-        await call.abort(code, reason, trailers)
+        await call.abort(code, reason, _trailers(error))
     except grpc.aio.AbortError:
         code = grpc.StatusCode.UNKNOWN
         raise
@@ -99,6 +96,12 @@ async def _serve(
         log.info(
             "call", method=method, code=code.name, ms=round(seconds * 1000, 1), **({"reason": reason} if reason else {})
         )
+
+
+def _trailers(error: MeshError) -> tuple[tuple[str, str], ...]:
+    if not isinstance(error, Overloaded):
+        return ()
+    return ((RETRY_PUSHBACK, str(round(error.retry_after_seconds * 1000))),)
 
 
 def _header(details: grpc.HandlerCallDetails, name: str) -> str | bytes:

@@ -16,20 +16,20 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
     def __init__(self, manager: ModelManager[Any]) -> None:
         self._manager = manager
 
-    async def ListModels(  # noqa: N802 - named by the contract
+    async def ListModels(
         self, request: model_pb2.ListModelsRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> model_pb2.ListModelsResponse:
         """Every part of every model that this service knows of."""
         return model_pb2.ListModelsResponse(models=self._models())
 
-    async def LoadModel(  # noqa: N802
+    async def LoadModel(
         self, request: model_pb2.LoadModelRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> model_pb2.LoadModelResponse:
         """Loads all parts of one model, or of the default."""
         await self._manager.load(request.name)
         return model_pb2.LoadModelResponse(models=self._models(self._manager.resolve(request.name)))
 
-    async def UnloadModel(  # noqa: N802
+    async def UnloadModel(
         self, request: model_pb2.UnloadModelRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> model_pb2.UnloadModelResponse:
         """Unloads all parts of one model, or of all."""

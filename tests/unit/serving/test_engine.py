@@ -1,0 +1,146 @@
+"""Engines on real onnxruntime sessions of a tiny graph, and the choice between narrow and wide sessions on fakes."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from common import context
+from common.errors import DeadlineExceeded, Unavailable
+from common.settings import BatchingSettings, Device
+from serving.compute import ComputePool, Lane
+from serving.engine import Engine
+from serving.session import Array, OnnxSession, RuntimeSettings, TensorInfo, dummy_feeds
+
+
+def doubling_graph(path: Path, batch: int | None) -> Path:
+    """A graph that doubles rows of three numbers; `batch` None leaves the first axis open."""
+    shape = [batch if batch is not None else "batch", 3]
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "x"], ["y"])],
+        "double",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, {"answer": "42"})
+    onnx.save(model, str(path))
+    return path
+
+
+@pytest.fixture
+def compute() -> Iterator[ComputePool]:
+    pool = ComputePool(2)
+    yield pool
+    pool.close()
+
+
+def engine_of(path: Path, compute: ComputePool, **options: int) -> Engine:
+    runtime = RuntimeSettings(cores=2, batching=BatchingSettings(max_batch_size=options.get("max_batch_size", 0)))
+    return Engine(path, runtime, compute, model="double", part="all", cpu_batch_size=options.get("cpu_batch_size", 1))
+
+
+@pytest.mark.parametrize("batch", [None, 1])
+async def test_every_item_gets_its_own_answer(tmp_path: Path, compute: ComputePool, batch: int | None) -> None:
+    engine = engine_of(doubling_graph(tmp_path / "m.onnx", batch), compute, cpu_batch_size=4)
+    assert engine.stackable is (batch is None)
+    items = [np.full((1, 3), number, np.float32) for number in range(9)]
+    answers = await asyncio.gather(*(engine.infer({"x": item}) for item in items))
+    for number, (answer,) in enumerate(answers):
+        assert answer.shape == (1, 3)
+        assert answer.tolist() == [[2.0 * number] * 3]
+    await engine.drain()
+    engine.close()
+
+
+async def test_it_tells_the_graph_apart(tmp_path: Path, compute: ComputePool) -> None:
+    engine = engine_of(doubling_graph(tmp_path / "m.onnx", None), compute)
+    assert engine.inputs == (TensorInfo("x", (None, 3), "float32"),)
+    assert engine.metadata == {"answer": "42"}
+    assert engine.provider == "CPUExecutionProvider"
+    assert engine.memory_bytes > 0
+    assert dummy_feeds(engine.inputs, {0: 5})["x"].shape == (5, 3)
+
+
+class FakeSession:
+    """Remembers how it was run."""
+
+    inputs = (TensorInfo("x", (None, 1), "float32"),)
+    outputs = (TensorInfo("y", (None, 1), "float32"),)
+    metadata: Mapping[str, str] = {}
+    provider = "Fake"
+    memory_bytes = 10
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self.batches: list[int] = []
+        self.closed = False
+
+    def run(self, feeds: Mapping[str, Array]) -> list[Array]:
+        self.batches.append(len(feeds["x"]))
+        return [feeds["x"]]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def fake_engine(compute: ComputePool, device: Device = Device.CPU) -> tuple[Engine, list[FakeSession]]:
+    made: list[FakeSession] = []
+
+    def open_session(path: Path, runtime: RuntimeSettings, threads: int) -> FakeSession:
+        made.append(FakeSession(threads))
+        return made[-1]
+
+    runtime = RuntimeSettings(device=device, cores=2)
+    return Engine(Path("m"), runtime, compute, model="m", part="p", open_session=open_session), made
+
+
+ITEM = {"x": np.zeros((1, 1), np.float32)}
+
+
+async def test_on_a_cpu_a_lone_request_takes_all_cores_and_parallel_ones_a_core_each(compute: ComputePool) -> None:
+    engine, (narrow, wide) = fake_engine(compute)
+    assert (narrow.threads, wide.threads) == (1, 2)
+    await engine.infer(ITEM)
+    assert (narrow.batches, wide.batches) == ([], [1])
+    await asyncio.gather(*(engine.infer(ITEM) for _ in range(4)))
+    assert len(narrow.batches) >= 2
+    assert engine.memory_bytes == 20
+    engine.close()
+    assert narrow.closed
+    assert wide.closed
+
+
+async def test_on_a_gpu_what_waits_becomes_one_batch(compute: ComputePool) -> None:
+    engine, made = fake_engine(compute, Device.CUDA)
+    await asyncio.gather(*(engine.infer(ITEM) for _ in range(40)))
+    (session,) = made
+    assert session.batches == [32, 8]
+
+
+async def test_the_requests_deadline_holds_in_the_queue(compute: ComputePool) -> None:
+    engine, _ = fake_engine(compute)
+    context.deadline.set(time.monotonic() - 1)
+    with pytest.raises(DeadlineExceeded):
+        await engine.infer(ITEM)
+
+
+async def test_interactive_work_is_less_nice_than_bulk_work(compute: ComputePool) -> None:
+    import os
+    import threading
+
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    assert await compute.run(niceness, Lane.BULK) > await compute.run(niceness, Lane.INTERACTIVE)
+
+
+def test_a_broken_file_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"not a model")
+    with pytest.raises(Unavailable, match=r"cannot read the model .*bad\.onnx"):
+        OnnxSession(tmp_path / "bad.onnx", RuntimeSettings())
