@@ -30,6 +30,7 @@ from serving.compute import ComputePool
 from serving.lifecycle import LifecyclePolicy, ModelManager
 from serving.server import RunningServer, Service, running
 
+ServerReflectionStub: Any = reflection_pb2_grpc.ServerReflectionStub
 NAME = "immich_mesh.ocr.v1.OcrService"
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -151,10 +152,10 @@ async def test_messages_of_64_mib_pass_and_larger_ones_do_not(harness: Harness) 
 
 async def test_health_by_name_and_reflection(harness: Harness) -> None:
     async with harness.serve() as server, open_channel(server.address) as channel:
-        health = health_pb2_grpc.HealthStub(channel)
+        health: Any = health_pb2_grpc.HealthStub(channel)
         for name in ("", NAME, "immich_mesh.model.v1.ModelService"):
             assert (await health.Check(health_pb2.HealthCheckRequest(service=name))).status == SERVING
-        reflection = reflection_pb2_grpc.ServerReflectionStub(channel)
+        reflection: Any = ServerReflectionStub(channel)
         requests = [
             reflection_pb2.ServerReflectionRequest(list_services=""),
             reflection_pb2.ServerReflectionRequest(file_containing_symbol=NAME),
@@ -189,9 +190,9 @@ async def test_the_token_is_demanded_but_not_of_probes(harness: Harness) -> None
                 with pytest.raises(grpc.aio.AioRpcError) as raised:
                     await recognize(channel)
                 assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
-                health = health_pb2_grpc.HealthStub(channel)
+                health: Any = health_pb2_grpc.HealthStub(channel)
                 assert (await health.Check(health_pb2.HealthCheckRequest())).status == SERVING
-                listing = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(
+                listing = ServerReflectionStub(channel).ServerReflectionInfo(
                     iter([reflection_pb2.ServerReflectionRequest(list_services="")])
                 )
                 with pytest.raises(grpc.aio.AioRpcError):
@@ -242,7 +243,8 @@ async def test_draining_answers_calls_in_flight_and_says_so(harness: Harness) ->
     async with open_server(harness) as (server, stop), open_channel(server.address) as channel:
         call = asyncio.create_task(recognize(channel, language="wait"))
         await harness.echo.entered.wait()
-        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=NAME))
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        watch = health.Watch(health_pb2.HealthCheckRequest(service=NAME))
         watched.append((await watch.read()).status)
         stop.set()
         watched.append((await watch.read()).status)
