@@ -39,8 +39,8 @@ class Engine:
         part: the model's part, for metrics.
         lane: whose work this is; decides on which threads it runs.
         cpu_batch_size: largest batch on a CPU when the settings leave it open; above 1 only pays for small inputs.
-        stackable: whether inputs may be stacked along their first axis; None looks whether the graph leaves the first
-            axis of every input and output open.
+        can_stack: whether items may be stacked along the first axis, told by the outputs; asked only where the graph
+            leaves the first axis of every input and output open. (SCRFD's first axis may count anchors.)
         open_session: makes a session; tests put a fake here.
 
     Raises:
@@ -57,7 +57,7 @@ class Engine:
         part: str,
         lane: Lane = Lane.BULK,
         cpu_batch_size: int = 1,
-        stackable: bool | None = None,
+        can_stack: Callable[[Sequence[TensorInfo]], bool] = lambda outputs: True,
         open_session: SessionFactory = OnnxSession,
     ) -> None:
         self._compute = compute
@@ -72,7 +72,7 @@ class Engine:
         self.provider = self._narrow.provider
         self.memory_bytes = self._narrow.memory_bytes + (0 if self._wide is self._narrow else self._wide.memory_bytes)
         open_axes = [bool(info.shape) and info.shape[0] is None for info in (*self.inputs, *self.outputs)]
-        self.stackable = all(open_axes) if stackable is None else stackable
+        self.stackable = all(open_axes) and can_stack(self.outputs)
         batching = runtime.batching
         size = batching.max_batch_size or (cpu_batch_size if on_cpu else GPU_BATCH_SIZE)
         self._batcher: Batcher[Feeds, list[Array]] = Batcher(

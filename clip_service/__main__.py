@@ -1,0 +1,33 @@
+"""The CLIP service as a process: `python -m clip_service`."""
+
+import sys
+from functools import partial
+
+from immich_mesh.clip.v1 import clip_pb2_grpc
+
+from clip_service.config import ClipSettings
+from clip_service.models import PINNED_PARTS, ClipModels
+from clip_service.pipeline import ClipPipeline
+from clip_service.servicer import ClipServicer
+from common.settings import ServiceSettings
+from serving.lifecycle import LifecyclePolicy
+from serving.server import Foundation, Service, run
+
+NAME = "immich_mesh.clip.v1.ClipService"
+
+
+def build(settings: ServiceSettings, foundation: Foundation) -> Service:
+    """The service, its models not yet loaded."""
+    policy = LifecyclePolicy(
+        default=settings.model_name,
+        ttl_seconds=settings.model_ttl_seconds,
+        memory_budget_bytes=settings.memory_budget_bytes,
+        pinned_parts=PINNED_PARTS,
+    )
+    models = ClipModels(foundation, policy)
+    servicer = ClipServicer(ClipPipeline(models, settings.max_image_pixels))
+    return Service(NAME, partial(clip_pb2_grpc.add_ClipServiceServicer_to_server, servicer), models.manager)
+
+
+if __name__ == "__main__":
+    sys.exit(run(ClipSettings(), build, "clip"))

@@ -1,0 +1,38 @@
+"""CLIP's text encoder: a search query becomes a vector of the same space as the photos'."""
+
+from clip_service.tokenizer import ClipTokenizer
+from serving.embedding import Embedding, embedding_of
+from serving.engine import Engine
+from serving.model import EngineModel
+from serving.session import Array
+
+
+class TextualEncoder(EngineModel):
+    """The `textual` part of one model.
+
+    Args:
+        engine: runs `textual/model.onnx` on the interactive lane. Inputs (1, context length) of token numbers, and for
+            M-CLIP the attention mask; first output (1, dimension).
+        tokenizer: makes those numbers.
+        dimension: length of the embeddings.
+    """
+
+    def __init__(self, engine: Engine, tokenizer: ClipTokenizer, dimension: int) -> None:
+        super().__init__(engine, dimension)
+        self._tokenizer = tokenizer
+
+    async def encode(self, text: str, language: str = "") -> Embedding:
+        """The embedding of a query; `language` is its BCP 47 tag, or empty.
+
+        Raises:
+            InvalidInput: the text is empty.
+            Overloaded, DeadlineExceeded, Unavailable: from the engine.
+        """
+        return embedding_of(await self.engine.infer(self._feeds(text, language)))
+
+    def _feeds(self, text: str, language: str) -> dict[str, Array]:
+        tokens, mask = self._tokenizer.encode(text, language)
+        return {
+            info.name: (mask if "mask" in info.name else tokens).astype(info.dtype, copy=False)
+            for info in self.engine.inputs
+        }

@@ -1,0 +1,65 @@
+"""CLIP's image encoder: a photo becomes a vector."""
+
+import time
+from dataclasses import dataclass
+
+from clip_service.preprocessing import Preprocessing
+from serving import metrics
+from serving.embedding import Embedding, embedding_of
+from serving.engine import Engine
+from serving.images import ChannelOrder, decode
+from serving.model import EngineModel
+from serving.session import Array
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPhoto:
+    """A photo's vector, and the photo's size in pixels, rotation applied."""
+
+    embedding: Embedding
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    tensor: Array
+    width: int
+    height: int
+
+
+class VisualEncoder(EngineModel):
+    """The `visual` part of one model.
+
+    Args:
+        engine: runs `visual/model.onnx`: input (1, 3, size, size), first output (1, dimension).
+        preprocessing: how photos become that input.
+        dimension: length of the embeddings.
+    """
+
+    def __init__(self, engine: Engine, preprocessing: Preprocessing, dimension: int) -> None:
+        super().__init__(engine, dimension)
+        self._preprocessing = preprocessing
+        self._input = engine.inputs[0]
+
+    async def encode(self, data: bytes, max_pixels: int) -> EncodedPhoto:
+        """The embedding of an encoded photo.
+
+        Raises:
+            InvalidInput: not an image, or more than `max_pixels` pixels.
+            Overloaded, DeadlineExceeded, Unavailable: from the engine.
+        """
+        photo = await self.engine.in_thread(lambda: self._prepare(data, max_pixels))
+        outputs = await self.engine.infer({self._input.name: photo.tensor})
+        return EncodedPhoto(embedding_of(outputs), photo.width, photo.height)
+
+    def _prepare(self, data: bytes, max_pixels: int) -> _Prepared:
+        """Decodes no more of the photo than the model looks at, and lets the pixels go again."""
+        started = time.perf_counter()
+        image = decode(
+            data, max_pixels=max_pixels, order=ChannelOrder.RGB, min_short_side=self._preprocessing.min_short_side
+        )
+        metrics.DECODE_SECONDS.labels("clip").observe(time.perf_counter() - started)
+        metrics.IMAGE_PIXELS.labels("clip").observe(image.width * image.height)
+        tensor = self._preprocessing(image.pixels).astype(self._input.dtype, copy=False)
+        return _Prepared(tensor, image.width, image.height)

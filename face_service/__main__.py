@@ -1,0 +1,39 @@
+"""The face service as a process: `python -m face_service`."""
+
+import sys
+from functools import partial
+
+from immich_mesh.face.v1 import face_pb2_grpc
+
+from common.settings import ServiceSettings
+from face_service.config import FaceSettings
+from face_service.models import FaceModels
+from face_service.pipeline import FacePipeline
+from face_service.servicer import FaceServicer
+from serving.lifecycle import LifecyclePolicy
+from serving.server import Foundation, Service, run
+
+NAME = "immich_mesh.face.v1.FaceService"
+
+
+def build(settings: ServiceSettings, foundation: Foundation) -> Service:
+    """The service, its models not yet loaded."""
+    assert isinstance(settings, FaceSettings)
+    policy = LifecyclePolicy(
+        default=settings.model_name,
+        ttl_seconds=settings.model_ttl_seconds,
+        memory_budget_bytes=settings.memory_budget_bytes,
+    )
+    models = FaceModels(foundation, policy)
+    pipeline = FacePipeline(
+        models,
+        max_image_pixels=settings.max_image_pixels,
+        min_score=settings.min_score,
+        max_faces=settings.max_faces,
+    )
+    register = partial(face_pb2_grpc.add_FaceServiceServicer_to_server, FaceServicer(pipeline))
+    return Service(NAME, register, models.manager)
+
+
+if __name__ == "__main__":
+    sys.exit(run(FaceSettings(), build, "face"))

@@ -1,0 +1,74 @@
+"""Finds faces: an SCRFD graph, the photo fitted into its input, its findings brought back to the photo."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from face_service import scrfd
+from face_service.scrfd import Candidates
+from serving.engine import Engine
+from serving.images import Pixels
+from serving.model import EngineModel
+from serving.session import Array
+
+INPUT_SIZE = 640
+"""Side of the detector's input in pixels where the graph leaves it open; InsightFace's choice."""
+
+MEAN, STD = 127.5, 128.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """A photo in the detector's input, and how much smaller it became."""
+
+    tensor: Array
+    scale: float
+
+
+class FaceDetector(EngineModel):
+    """The `detection` part of one pack.
+
+    Args:
+        engine: runs an SCRFD graph with landmarks: input (1, 3, rows, columns).
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._input = engine.inputs[0]
+        rows, columns = self._input.shape[2:]
+        self._size = (rows or INPUT_SIZE, columns or INPUT_SIZE)
+
+    async def detect(self, pixels: Pixels, *, min_score: float, limit: int) -> Candidates:
+        """The faces of an RGB photo, the most certain first, in pixels of the photo.
+
+        Args:
+            pixels: uint8 of shape (rows, columns, 3).
+            min_score: faces less certain are dropped, 0 to 1.
+            limit: most faces.
+
+        Raises:
+            Overloaded, DeadlineExceeded, Unavailable: from the engine.
+            ValueError: the graph is no SCRFD with landmarks.
+        """
+        fitted = await self.engine.in_thread(lambda: self._fit(pixels))
+        outputs = await self.engine.infer({self._input.name: fitted.tensor})
+        return await self.engine.in_thread(lambda: self._read(outputs, fitted.scale, min_score, limit))
+
+    def _fit(self, pixels: Pixels) -> _Fitted:
+        """Shrinks or grows the photo into the top left corner, proportions kept; the rest is black."""
+        rows, columns = self._size
+        height, width = pixels.shape[:2]
+        if height / width > rows / columns:
+            inner = (max(1, int(rows / (height / width))), rows)
+        else:
+            inner = (columns, max(1, int(columns * (height / width))))
+        canvas = np.zeros((rows, columns, 3), np.uint8)
+        canvas[: inner[1], : inner[0]] = cv2.resize(pixels, inner)
+        tensor = cv2.dnn.blobFromImage(canvas, 1 / STD, (columns, rows), (MEAN, MEAN, MEAN))
+        return _Fitted(tensor.astype(self._input.dtype, copy=False), inner[1] / height)
+
+    def _read(self, outputs: list[Array], scale: float, min_score: float, limit: int) -> Candidates:
+        found = scrfd.decode([np.asarray(output, np.float32) for output in outputs], self._size, min_score)
+        in_photo = Candidates(found.scores, found.boxes / np.float32(scale), found.landmarks / np.float32(scale))
+        return scrfd.suppress(in_photo, limit)

@@ -1,0 +1,123 @@
+"""The face service's algorithm: decode, detect, align, encode.
+
+Every step that computes runs in the engine's threads; the event loop only waits.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.errors import InvalidInput
+from face_service import alignment
+from face_service.alignment import Landmarks
+from face_service.models import FaceModels
+from face_service.recogniser import FaceRecogniser
+from face_service.scrfd import Candidates
+from serving import metrics
+from serving.embedding import Embedding
+from serving.images import ChannelOrder, Image, Pixels, decode
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in whole pixels, inside the photo, never empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One face of a photo."""
+
+    box: Box
+    score: float
+    landmarks: Landmarks
+    embedding: Embedding
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """All faces of a photo, the most certain first; its size in pixels; the pack that found them."""
+
+    faces: list[Face]
+    width: int
+    height: int
+    model_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Aligned:
+    box: Box
+    score: float
+    landmarks: Landmarks
+    crop: Pixels
+
+
+class FacePipeline:
+    """Finds and encodes faces with whichever pack a request names.
+
+    Args:
+        models: lends detectors and recognisers.
+        max_image_pixels: larger photos are refused before they are decoded.
+        min_score: certainty, 0 to 1, for requests that do not say.
+        max_faces: most faces of one photo.
+    """
+
+    def __init__(self, models: FaceModels, *, max_image_pixels: int, min_score: float, max_faces: int) -> None:
+        self._models = models
+        self._max_image_pixels = max_image_pixels
+        self._min_score = min_score
+        self._max_faces = max_faces
+
+    async def find(self, data: bytes, *, min_score: float | None, model_name: str) -> Faces:
+        """The faces of an encoded photo; none for a photo without.
+
+        Raises:
+            InvalidInput: not an image, too many pixels, a score out of range, or a name that no pack can have.
+            ModelNotFound, Unavailable, Overloaded, DeadlineExceeded: as lifecycle, gate and engine say.
+        """
+        threshold = self._min_score if min_score is None else min_score
+        if not (math.isfinite(threshold) and 0 <= threshold <= 1):
+            raise InvalidInput(f"min_score is {threshold:g}: give a number from 0 to 1")
+        name = self._models.manager.resolve(model_name)
+        async with self._models.use(name) as (detector, recogniser), self._models.gate.enter():
+            image = await detector.engine.in_thread(lambda: self._decode(data))
+            found = await detector.detect(image.pixels, min_score=threshold, limit=self._max_faces)
+            faces = await _encode(image.pixels, found, recogniser) if len(found) else []
+        return Faces(faces, image.width, image.height, name)
+
+    def _decode(self, data: bytes) -> Image:
+        started = time.perf_counter()
+        image = decode(data, max_pixels=self._max_image_pixels, order=ChannelOrder.RGB)
+        metrics.DECODE_SECONDS.labels("face").observe(time.perf_counter() - started)
+        metrics.IMAGE_PIXELS.labels("face").observe(image.width * image.height)
+        return image
+
+
+async def _encode(pixels: Pixels, found: Candidates, recogniser: FaceRecogniser) -> list[Face]:
+    aligned = await recogniser.engine.in_thread(lambda: align(pixels, found, recogniser.crop_size))
+    embeddings = await recogniser.encode([face.crop for face in aligned])
+    return [
+        Face(face.box, face.score, face.landmarks, embedding)
+        for face, embedding in zip(aligned, embeddings, strict=True)
+    ]
+
+
+def align(pixels: Pixels, found: Candidates, size: int) -> list[_Aligned]:
+    """The upright crop of every candidate; without those that lie outside the photo or have no landmarks to align."""
+    aligned = []
+    for edges, score, landmarks in zip(found.boxes, found.scores, found.landmarks, strict=True):
+        box = whole_box(edges, width=pixels.shape[1], height=pixels.shape[0])
+        transform = alignment.similarity(landmarks, size)
+        if box is not None and transform is not None:
+            aligned.append(_Aligned(box, float(score), landmarks, alignment.crop(pixels, transform, size)))
+    return aligned
+
+
+def whole_box(edges: np.ndarray, *, width: int, height: int) -> Box | None:
+    """Edges (left, top, right, bottom) rounded to whole pixels and kept inside the photo; None when nothing is left."""
+    left, top, right, bottom = (float(edge) for edge in edges)
+    if not all(map(math.isfinite, (left, top, right, bottom))):
+        return None
+    if left >= width or top >= height or right <= 0 or bottom <= 0:
+        return None
+    x1, y1 = min(max(round(left), 0), width - 1), min(max(round(top), 0), height - 1)
+    return x1, y1, min(max(round(right), x1 + 1), width), min(max(round(bottom), y1 + 1), height)

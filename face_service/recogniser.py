@@ -1,0 +1,56 @@
+"""Tells faces apart: an ArcFace graph makes a vector of each aligned face."""
+
+import asyncio
+
+import numpy as np
+
+from face_service.alignment import TEMPLATE_SIZE
+from serving.embedding import Embedding, embedding_of
+from serving.engine import Engine
+from serving.images import Pixels
+from serving.model import EngineModel
+from serving.session import Array
+
+MEAN = STD = np.float32(127.5)
+
+
+class FaceRecogniser(EngineModel):
+    """The `recognition` part of one pack.
+
+    Args:
+        engine: runs an ArcFace graph: input (1, 3, size, size), RGB; first output (1, dimension).
+        dimension: length of the embeddings.
+        window: most faces of one photo in the engine's queue at once, so that a group photo cannot fill it.
+    """
+
+    def __init__(self, engine: Engine, dimension: int, window: int) -> None:
+        super().__init__(engine, dimension)
+        self._input = engine.inputs[0]
+        self._window = window
+
+    @property
+    def crop_size(self) -> int:
+        """Side of the aligned faces in pixels."""
+        return self._input.shape[2] or TEMPLATE_SIZE
+
+    async def encode(self, crops: list[Pixels]) -> list[Embedding]:
+        """One embedding per aligned RGB face of shape (size, size, 3), in order.
+
+        Each face is an item of its own, so that the faces of one photo run in parallel, or share a GPU's batch with
+        other photos'.
+
+        Raises:
+            Overloaded, DeadlineExceeded, Unavailable: from the engine.
+            RuntimeError: the graph gave no direction.
+        """
+        window = asyncio.Semaphore(self._window)
+
+        async def one(face: Pixels) -> Embedding:
+            async with window:
+                return embedding_of(await self.engine.infer({self._input.name: self._tensor(face)}))
+
+        return list(await asyncio.gather(*(one(face) for face in crops)))
+
+    def _tensor(self, face: Pixels) -> Array:
+        normalised = (face.transpose(2, 0, 1).astype(np.float32, order="C") - MEAN) / STD
+        return normalised[np.newaxis].astype(self._input.dtype, copy=False)
