@@ -37,7 +37,7 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
         """Lets the call on, or answers UNAUTHENTICATED in its place."""
         method = str(handler_call_details.method)
         given = str(_header(handler_call_details, "authorization")).encode()
-        handler = await continuation(handler_call_details)
+        handler: Handler | None = await continuation(handler_call_details)
         if handler is None or method.startswith(OPEN_TO_ALL) or hmac.compare_digest(given, self._expected):
             return handler
         return _refusing(handler)
@@ -50,7 +50,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> "Handler | None":
         """Wraps the handler of a unary call."""
-        handler = await continuation(handler_call_details)
+        handler: Handler | None = await continuation(handler_call_details)
         method = str(handler_call_details.method)
         if handler is None or handler.unary_unary is None or method.startswith(OPEN_TO_ALL):
             return handler
