@@ -1,0 +1,50 @@
+"""The set: about 120 rendered photos with their text, the same on every machine for the same seed."""
+
+import random
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from bench.ocr import fonts
+from bench.ocr.kinds import KINDS, Dice, Kind
+from bench.ocr.scene import LabelledLine
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One photo of the set.
+
+    Attributes:
+        kind: its class.
+        name: unique within the set.
+        jpeg: the encoded photo.
+        lines: what it says, in reading order; outlines in pixels of the photo.
+    """
+
+    kind: Kind
+    name: str
+    jpeg: bytes
+    lines: list[LabelledLine]
+
+
+def build(seed: int, kinds: tuple[Kind, ...] = KINDS, limit: int | None = None) -> Iterator[Sample]:
+    """The set of a seed.
+
+    Args:
+        seed: 1 is the set that reports show; others validate that nothing was fitted to it.
+        kinds: classes to render.
+        limit: pictures per class at most; None for the set's own numbers.
+
+    Raises:
+        MissingFonts: a Debian package is not installed; says which.
+    """
+    fonts.require()
+    for kind in kinds:
+        for number in range(kind.count if limit is None else min(limit, kind.count)):
+            chance = zlib.crc32(f"{seed}/{kind.name}/{number}".encode())
+            scene = kind.build(Dice(random.Random(chance), np.random.default_rng(chance)))
+            _, jpeg = cv2.imencode(".jpg", scene.pixels[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, kind.quality])
+            yield Sample(kind, f"{kind.name} {number + 1}", jpeg.tobytes(), scene.lines)

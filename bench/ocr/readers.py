@@ -1,0 +1,90 @@
+"""Who reads the set: this project's service, stock Immich's pipeline, RapidOCR's defaults. All on one thread per run,
+so that their CPU times compare."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from bench.ocr.evaluate import ReadLine
+from bench.ocr.stock import StockImmich, StockOptions
+from models import layout
+from models.catalogue import Family
+from models.store import ModelStore
+from ocr_service.detector import TextDetector
+from ocr_service.options import Options
+from ocr_service.reader import read_photo
+from ocr_service.recogniser import TextRecogniser
+from serving.compute import ComputePool
+from serving.engine import Engine
+from serving.images import ChannelOrder, decode
+from serving.session import RuntimeSettings
+
+Reader = Callable[[bytes], list[ReadLine]]
+
+V4, V6 = "PP-OCRv4_mobile", "PP-OCRv6_small"
+
+
+def graphs(model: str) -> tuple[Path, Path]:
+    """Detection and recognition graph of a bundled model."""
+    folder = ModelStore(Path("/nonexistent"), offline=True).fetch(Family.OCR, model)
+    files = [layout.part_file(Family.OCR, folder, part) for part in Family.OCR.parts]
+    assert files[0] and files[1]
+    return files[0], files[1]
+
+
+def mesh(model: str, options: Options | None = None) -> Reader:
+    """This project's service, from bytes to lines."""
+    runtime, compute = RuntimeSettings(cores=1), ComputePool(1)
+    detection, recognition = graphs(model)
+    detector = TextDetector(Engine(detection, runtime, compute, model=model, part="detection"))
+    engine = Engine(recognition, runtime, compute, model=model, part="recognition")
+    recogniser = TextRecogniser(engine, recognition.parent)
+    loop = asyncio.new_event_loop()
+
+    def read(jpeg: bytes) -> list[ReadLine]:
+        image = decode(jpeg, max_pixels=10**9, order=ChannelOrder.BGR)
+        lines = loop.run_until_complete(read_photo(image.pixels, detector, recogniser, options or Options()))
+        return [ReadLine(line.text, line.quad) for line in lines]
+
+    return read
+
+
+def stock(model: str) -> Reader:
+    """Stock Immich's pipeline at its default settings."""
+    return StockImmich(*graphs(model), StockOptions()).read
+
+
+def rapid(model: str) -> Reader:
+    """RapidOCR (rapidocr-onnxruntime) at its own defaults, with a model's graphs."""
+    from rapidocr_onnxruntime import RapidOCR
+
+    detection, recognition = graphs(model)
+    engine = RapidOCR(
+        det_model_path=str(detection), rec_model_path=str(recognition), intra_op_num_threads=1, inter_op_num_threads=1
+    )
+
+    def read(jpeg: bytes) -> list[ReadLine]:
+        lines, _ = engine(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
+        return [ReadLine(text, np.array(quad, np.float32)) for quad, text, _ in lines or ()]
+
+    return read
+
+
+READERS: dict[str, Callable[[], Reader]] = {
+    "mesh v6": lambda: mesh(V6),
+    "mesh v4": lambda: mesh(V4),
+    "stock v6": lambda: stock(V6),
+    "stock v4": lambda: stock(V4),
+    "rapid v6": lambda: rapid(V6),
+    "rapid v4": lambda: rapid(V4),
+}
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process so far, all threads."""
+    times = os.times()
+    return times.user + times.system

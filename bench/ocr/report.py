@@ -1,0 +1,121 @@
+"""From scores of photos to the table and the plot that people read."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.ocr.evaluate import Score
+from bench.ocr.kinds import KINDS
+
+
+@dataclass(frozen=True)
+class Result:
+    """One photo, read by one reader.
+
+    Attributes:
+        kind: class of the photo.
+        score: what was right and wrong.
+        cpu_seconds: CPU time of reading it, from bytes to lines.
+    """
+
+    kind: str
+    score: Score
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One reader over the set.
+
+    Attributes:
+        cer: character error rate per class with text: edits over characters of all its photos.
+        mean_cer: mean of these over the classes.
+        words: Latin words read whole, over all.
+        precision, recall: of boxes, at IoU >= 0.5 with the ink.
+        tau: Kendall's, mean over photos with two lines or more.
+        false_positives: boxes per photo without text.
+        cpu_seconds: per photo.
+    """
+
+    cer: dict[str, float]
+    mean_cer: float
+    words: float
+    precision: float
+    recall: float
+    tau: float
+    false_positives: float
+    cpu_seconds: float
+
+
+TARGETS = {"mean_cer": 0.010, "words": 0.98, "precision": 0.98, "recall": 0.98, "tau": 0.95, "false_positives": 0.1}
+
+
+def summarise(results: Sequence[Result]) -> Summary:
+    """Rates over all photos of a set."""
+    by_kind: defaultdict[str, list[Score]] = defaultdict(list)
+    for result in results:
+        by_kind[result.kind].append(result.score)
+    with_text = {kind: scores for kind, scores in by_kind.items() if any(score.labelled for score in scores)}
+    cer = {kind: _rate([(s.errors, s.characters) for s in scores]) for kind, scores in with_text.items()}
+    scores = [score for scores in with_text.values() for score in scores]
+    empty = [score for kind, scores in by_kind.items() if kind not in with_text for score in scores]
+    taus = [score.tau for score in scores if score.tau is not None]
+    return Summary(
+        cer=cer,
+        mean_cer=sum(cer.values()) / max(1, len(cer)),
+        words=_rate([(s.right_words, s.words) for s in scores]),
+        precision=_rate([(s.found, s.read) for s in scores]),
+        recall=_rate([(s.found, s.labelled) for s in scores]),
+        tau=sum(taus) / max(1, len(taus)),
+        false_positives=sum(score.read for score in empty) / max(1, len(empty)),
+        cpu_seconds=sum(result.cpu_seconds for result in results) / max(1, len(results)),
+    )
+
+
+def _rate(parts: Sequence[tuple[int, int]]) -> float:
+    return sum(part for part, _ in parts) / max(1, sum(whole for _, whole in parts))
+
+
+def table(summaries: Mapping[str, Summary]) -> str:
+    """A Markdown table: one row per class and measure, one column per reader, the target beside them."""
+    names = list(summaries)
+    rows = [["", *names, "target"], ["---"] + ["---:"] * (len(names) + 1)]
+    for kind in KINDS:
+        if kind.target is not None and any(kind.name in summary.cer for summary in summaries.values()):
+            rates = [f"{summaries[name].cer.get(kind.name, float('nan')):.4f}" for name in names]
+            rows.append([f"CER {kind.name}", *rates, f"{kind.target:g}"])
+    rows.append(["**CER, mean of classes**", *(f"**{summaries[name].mean_cer:.4f}**" for name in names), "0.010"])
+    for label, field, target in (
+        ("Latin words whole", "words", "0.98"),
+        ("detection precision", "precision", "0.98"),
+        ("detection recall", "recall", "0.98"),
+        ("order (Kendall tau)", "tau", "0.95"),
+        ("false positives per text-free photo", "false_positives", "0.1"),
+    ):
+        rows.append([label, *(f"{getattr(summaries[name], field):.3f}" for name in names), target])
+    rows.append(["CPU seconds per photo", *(f"{summaries[name].cpu_seconds:.2f}" for name in names), "0.8 of stock"])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+
+def plot(summaries: Mapping[str, Summary], path: Path) -> None:
+    """Character error rates by class, and CPU time, as a PNG."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    kinds = [kind.name for kind in KINDS if kind.target is not None]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(15, 6), width_ratios=(4, 1), layout="constrained")
+    width = 0.8 / len(summaries)
+    for place, (name, summary) in enumerate(summaries.items()):
+        at = [index + place * width for index in range(len(kinds))]
+        left.bar(at, [summary.cer.get(kind, 0) for kind in kinds], width, label=f"{name}: {summary.mean_cer:.3f}")
+        right.bar(name, summary.cpu_seconds)
+    left.set(ylabel="character error rate", title="Errors by class (mean in the legend)", ylim=(0, 0.5))
+    left.set_xticks([index + 0.4 for index in range(len(kinds))], kinds, rotation=60, ha="right")
+    left.legend()
+    right.set(ylabel="seconds", title="CPU time per photo")
+    right.tick_params(axis="x", rotation=60)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)

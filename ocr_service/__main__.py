@@ -1,0 +1,33 @@
+"""The OCR service as a process: `python -m ocr_service`."""
+
+import sys
+from functools import partial
+
+from immich_mesh.ocr.v1 import ocr_pb2_grpc
+
+from common.settings import ServiceSettings
+from ocr_service.config import OcrSettings
+from ocr_service.models import OcrModels
+from ocr_service.pipeline import OcrPipeline
+from ocr_service.servicer import OcrServicer
+from serving.lifecycle import LifecyclePolicy
+from serving.server import Foundation, Service, run
+
+NAME = "immich_mesh.ocr.v1.OcrService"
+
+
+def build(settings: ServiceSettings, foundation: Foundation) -> Service:
+    """The service, its models not yet loaded."""
+    assert isinstance(settings, OcrSettings)
+    policy = LifecyclePolicy(
+        default=settings.model_name,
+        ttl_seconds=settings.model_ttl_seconds,
+        memory_budget_bytes=settings.memory_budget_bytes,
+    )
+    models = OcrModels(foundation, policy)
+    servicer = OcrServicer(OcrPipeline(models, settings.max_image_pixels), settings)
+    return Service(NAME, partial(ocr_pb2_grpc.add_OcrServiceServicer_to_server, servicer), models.manager)
+
+
+if __name__ == "__main__":
+    sys.exit(run(OcrSettings(), build, "ocr"))

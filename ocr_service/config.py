@@ -1,0 +1,28 @@
+"""The OCR service's settings: `OCR_*` in the environment, over what every service has."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from common.settings import ServiceSettings
+
+DEFAULT_MODEL = "PP-OCRv6_small"
+
+
+class OcrSettings(ServiceSettings):
+    """Settings of the OCR service. The scores and the resolution hold where a request carries none."""
+
+    model_config = SettingsConfigDict(env_prefix="OCR_")
+
+    shared_names: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        **ServiceSettings.shared_names,
+        "preload": ("MACHINE_LEARNING_PRELOAD__OCR__RECOGNITION", "MACHINE_LEARNING_PRELOAD__OCR__DETECTION"),
+    }
+
+    port: int = Field(50051, ge=0, le=65535, description="Port of the gRPC server; 0 takes any free one.")
+    model_name: str = Field(DEFAULT_MODEL, description="Model that answers when a request names none.")
+    min_detection_score: float = Field(0.5, ge=0, le=1, description="Least certainty of a box, 0 to 1.")
+    min_recognition_score: float = Field(0.8, ge=0, le=1, description="Least certainty of a text, 0 to 1.")
+    max_resolution: int = Field(736, ge=32, le=8192, description="Short side of the photo during detection, in pixels.")

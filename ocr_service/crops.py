@@ -1,0 +1,55 @@
+"""Lines of text cut out of a photo and stood upright, ready for the recogniser."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ocr_service.quads import Quad
+from serving.images import Pixels
+
+TALL = 1.5
+"""A crop this many times as high as wide holds text that runs down or up the photo (RapidOCR's rule)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """One line of text, cut out.
+
+    Attributes:
+        pixels: shape (rows, columns, 3), uint8, BGR; the text runs from left to right,
+            or upside down from right to left.
+        turns: quarter turns, counter-clockwise, that brought it there: 0, or 1 for text that ran down the photo.
+    """
+
+    pixels: Pixels
+    turns: int
+
+    @property
+    def aspect(self) -> float:
+        """Width over height."""
+        rows, columns = self.pixels.shape[:2]
+        return float(columns / rows)
+
+
+def cut(pixels: Pixels, quad: Quad) -> Crop:
+    """Cuts a line out of the photo, flattening its perspective.
+
+    Args:
+        pixels: the photo, shape (rows, columns, 3), uint8.
+        quad: corners in pixels of the photo, clockwise from the one that is top left in the photo.
+    """
+    edges = np.linalg.norm(np.roll(quad, -1, axis=0) - quad, axis=1)
+    width, height = max(1, int(max(edges[0], edges[2]))), max(1, int(max(edges[1], edges[3])))
+    target: NDArray[np.float32] = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    flat = cv2.warpPerspective(
+        pixels,
+        cv2.getPerspectiveTransform(quad.astype(np.float32), target),
+        (width, height),
+        flags=cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    if height / width >= TALL:
+        return Crop(np.ascontiguousarray(np.rot90(flat)), 1)
+    return Crop(flat.astype(np.uint8, copy=False), 0)

@@ -1,0 +1,90 @@
+"""Which way up lines of text are, found by reading them: no classifier model.
+
+A crop is upright or upside down. The first crops vote: each is read as it is and, when that reads badly, turned by 180
+degrees. The others are then read the way that won, and turned only when they read badly that way.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+
+from ocr_service.crops import Crop
+from ocr_service.recogniser import Reading, TextRecogniser
+
+DOUBTFUL = 0.85
+"""A reading less certain than this may be upside down."""
+
+VOTERS = 4
+"""Crops that are read first, per direction of the text."""
+
+VOTER_ASPECT = 6.0
+"""Width over height that a voter should have: enough characters to be sure, no more to read than needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Oriented:
+    """A line that was read the right way up.
+
+    Attributes:
+        reading: what it says.
+        turns: quarter turns, counter-clockwise, from the photo to the upright line: 0 to 3.
+    """
+
+    reading: Reading
+    turns: int
+
+
+async def read_upright(recogniser: TextRecogniser, crops: Sequence[Crop], language: str) -> list[Oriented]:
+    """Reads crops whichever way up they are.
+
+    Returns:
+        One reading per crop, in the order of `crops`.
+    """
+    results: dict[int, Oriented] = {}
+    for turns in (0, 1):
+        group = [index for index, crop in enumerate(crops) if crop.turns == turns]
+        results.update(await _read_group(recogniser, crops, group, language))
+    return [results[index] for index in range(len(crops))]
+
+
+async def _read_group(
+    recogniser: TextRecogniser, crops: Sequence[Crop], group: Sequence[int], language: str
+) -> dict[int, Oriented]:
+    """Reads the crops of one direction: the voters, then the others as the voters say."""
+    ranked = sorted(group, key=lambda index: abs(math.log(crops[index].aspect / VOTER_ASPECT)))
+    voters, others = ranked[:VOTERS], ranked[VOTERS:]
+    results = await _read_either_way(recogniser, crops, voters, upside_down=False, language=language)
+    votes = sum(
+        oriented.reading.score if oriented.turns < 2 else -oriented.reading.score for oriented in results.values()
+    )
+    results.update(await _read_either_way(recogniser, crops, others, upside_down=votes < 0, language=language))
+    return results
+
+
+async def _read_either_way(
+    recogniser: TextRecogniser, crops: Sequence[Crop], indices: Sequence[int], *, upside_down: bool, language: str
+) -> dict[int, Oriented]:
+    """Reads crops one way up, and those that read badly the other way up too; the better reading of each counts."""
+    results = await _read_one_way(recogniser, crops, indices, upside_down=upside_down, language=language)
+    doubtful = [index for index in indices if results[index].reading.score < DOUBTFUL]
+    again = await _read_one_way(recogniser, crops, doubtful, upside_down=not upside_down, language=language)
+    for index, oriented in again.items():
+        if oriented.reading.score > results[index].reading.score:
+            results[index] = oriented
+    return results
+
+
+async def _read_one_way(
+    recogniser: TextRecogniser, crops: Sequence[Crop], indices: Sequence[int], *, upside_down: bool, language: str
+) -> dict[int, Oriented]:
+    lines = [crops[index].pixels for index in indices]
+    if upside_down:
+        lines = [cv2.rotate(line, cv2.ROTATE_180).astype(line.dtype, copy=False) for line in lines]
+    readings = await recogniser.read(lines, language)
+    half_turn = 2 if upside_down else 0
+    return {
+        index: Oriented(reading, crops[index].turns + half_turn)
+        for index, reading in zip(indices, readings, strict=True)
+    }

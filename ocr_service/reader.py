@@ -1,0 +1,90 @@
+"""From pixels to lines of text: detect, look closer where text is small, cut, read, sort.
+
+Every step that computes runs in the engines' threads; the event loop only waits.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ocr_service.crops import Crop, cut
+from ocr_service.detector import Boxes, TextDetector, scale_to
+from ocr_service.options import Options
+from ocr_service.orientation import Oriented, read_upright
+from ocr_service.plausible import cleaned, is_plausible
+from ocr_service.quads import Quad, areas, turned
+from ocr_service.reading_order import reading_order
+from ocr_service.recogniser import TextRecogniser
+from ocr_service.small_text import closer_look, merged
+from serving.images import Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of text.
+
+    Attributes:
+        text: never empty, without control characters.
+        quad: four corners in pixels of the photo, inside it, clockwise from the text's own top left.
+        detection_score: how certain the box is, 0 to 1.
+        recognition_score: how certain the text is, 0 to 1.
+    """
+
+    text: str
+    quad: Quad
+    detection_score: float
+    recognition_score: float
+
+
+async def read_photo(
+    pixels: Pixels, detector: TextDetector, recogniser: TextRecogniser, options: Options
+) -> list[Line]:
+    """Reads the text of a photo.
+
+    Args:
+        pixels: shape (rows, columns, 3), uint8, BGR, upright; any size from 1x1.
+        detector: finds lines.
+        recogniser: reads them.
+        options: of this call.
+
+    Returns:
+        Lines in reading order; none for a photo without text.
+
+    Raises:
+        Overloaded, DeadlineExceeded: from the engines.
+    """
+    boxes = await find_boxes(pixels, detector, options)
+    if len(boxes) == 0:
+        return []
+    crops: list[Crop] = await detector.engine.in_thread(lambda: [cut(pixels, quad) for quad in boxes.quads])
+    oriented = await read_upright(recogniser, crops, options.language)
+    return _in_order(_kept(boxes, oriented, pixels, options))
+
+
+async def find_boxes(pixels: Pixels, detector: TextDetector, options: Options) -> Boxes:
+    """Where text stands: a first look at the whole photo, a second at the region of small text."""
+    size = (pixels.shape[0], pixels.shape[1])
+    ratio = scale_to(size, options.max_resolution)
+    boxes = await detector.detect(pixels, ratio=ratio, min_score=options.min_detection_score)
+    look = closer_look(boxes, size, ratio)
+    if look is None:
+        return boxes
+    region = pixels[look.top : look.bottom, look.left : look.right]
+    return merged(boxes, await detector.detect(region, ratio=look.ratio, min_score=options.min_detection_score), look)
+
+
+def _kept(boxes: Boxes, readings: list[Oriented], pixels: Pixels, options: Options) -> list[Line]:
+    """The readings that are text and certain enough."""
+    coverages = areas(boxes.quads) / (pixels.shape[0] * pixels.shape[1])
+    lines = []
+    for quad, score, coverage, oriented in zip(boxes.quads, boxes.scores, coverages, readings, strict=True):
+        text, certainty = cleaned(oriented.reading.text), oriented.reading.score
+        if certainty >= options.min_recognition_score and is_plausible(text, certainty, float(coverage)):
+            lines.append(Line(text, turned(quad, oriented.turns), float(score), certainty))
+    return lines
+
+
+def _in_order(lines: list[Line]) -> list[Line]:
+    if not lines:
+        return []
+    return [lines[index] for index in reading_order(np.stack([line.quad for line in lines]))]
