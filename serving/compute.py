@@ -30,14 +30,15 @@ class ComputePool:
     """Threads for blocking work, by lane.
 
     Args:
-        cores: threads of the bulk lane, and of the interactive one.
+        cores: runs that may go on side by side in each lane.
     """
 
     def __init__(self, cores: int) -> None:
         self.cores = cores
         self._executors = {
             Lane.BULK: ThreadPoolExecutor(cores, "bulk", initializer=_be_nice),
-            Lane.INTERACTIVE: ThreadPoolExecutor(cores, "interactive"),
+            # One more than cores: a model that loads here must not keep a query waiting.
+            Lane.INTERACTIVE: ThreadPoolExecutor(cores + 1, "interactive"),
         }
 
     async def run(self, work: Callable[[], T], lane: Lane = Lane.BULK) -> T:
@@ -45,6 +46,13 @@ class ComputePool:
         context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executors[lane], context.run, work)
+
+    def call(self, work: Callable[[], T], lane: Lane) -> T:
+        """As `run`, for a caller on a thread outside of that lane: blocks until the work is done.
+
+        A thread inherits the niceness of the one that starts it; so sessions that start threads are made on their lane.
+        """
+        return self._executors[lane].submit(work).result()
 
     def close(self) -> None:
         """Lets running work finish and drops what waits."""

@@ -2,7 +2,8 @@
 
 How a batch is run is decided here, so that pipelines do not know the device. On a GPU: one session, large batches. On a
 CPU: parallel runs of a single-threaded session give the most photos per second, but a request that comes alone is
-answered sooner by a multi-threaded one; so there are two sessions, and each run takes the one that fits the moment.
+answered sooner by a multi-threaded one; so there are two sessions where that pays (`calibration`), and each run takes
+the one that fits the moment.
 """
 
 import asyncio
@@ -12,18 +13,23 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import structlog
 
 from common import context
 from common.settings import Device
 from common.tracing import span
 from serving import metrics
 from serving.batcher import Batcher
+from serving.calibration import Calibration, calibrate
 from serving.compute import ComputePool, Lane
-from serving.session import Array, ModelSession, OnnxSession, RuntimeSettings, TensorInfo
+from serving.session import Array, ModelSession, OnnxSession, RuntimeSettings, TensorInfo, dummy_feeds
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 Feeds = Mapping[str, Array]
 SessionFactory = Callable[[Path, RuntimeSettings, int], ModelSession]
+Measure = Callable[[ModelSession, ModelSession, Feeds, int], Calibration]
 
 GPU_BATCH_SIZE = 32
 
@@ -41,7 +47,10 @@ class Engine:
         cpu_batch_size: largest batch on a CPU when the settings leave it open; above 1 only pays for small inputs.
         can_stack: whether items may be stacked along the first axis, told by the outputs; asked only where the graph
             leaves the first axis of every input and output open. (SCRFD's first axis may count anchors.)
+        typical_axes: usual size of the axes that the graph leaves open, by index: the inputs that calibration times. A
+            graph that leaves more open than its batch is not calibrated without.
         open_session: makes a session; tests put a fake here.
+        measure: times narrow against wide runs on a CPU; tests put a known result here.
 
     Raises:
         Unavailable: the file cannot be read, or the device is not there. Blocking: call in a thread.
@@ -58,14 +67,20 @@ class Engine:
         lane: Lane = Lane.BULK,
         cpu_batch_size: int = 1,
         can_stack: Callable[[Sequence[TensorInfo]], bool] = lambda outputs: True,
+        typical_axes: Mapping[int, int] | None = None,
         open_session: SessionFactory = OnnxSession,
+        measure: Measure = calibrate,
     ) -> None:
         self._compute = compute
         self._lane = lane
         self._labels = (model, part)
         on_cpu = runtime.device is Device.CPU
-        self._narrow = open_session(path, runtime, 1)
-        self._wide = open_session(path, runtime, compute.cores) if on_cpu and compute.cores > 1 else self._narrow
+        self._narrow = compute.call(lambda: open_session(path, runtime, 1), lane)
+        self._wide = self._narrow
+        self._always_wide = False
+        if on_cpu and compute.cores > 1:
+            wide = compute.call(lambda: open_session(path, runtime, compute.cores), lane)
+            self._keep_best(wide, typical_axes, measure)
         self.inputs: tuple[TensorInfo, ...] = self._narrow.inputs
         self.outputs: tuple[TensorInfo, ...] = self._narrow.outputs
         self.metadata = self._narrow.metadata
@@ -77,11 +92,33 @@ class Engine:
         size = batching.max_batch_size or (cpu_batch_size if on_cpu else GPU_BATCH_SIZE)
         self._batcher: Batcher[Feeds, list[Array]] = Batcher(
             self._run_batch,
-            workers=compute.cores if on_cpu else 1,
+            workers=compute.cores if on_cpu and not self._always_wide else 1,
             max_batch_size=size if self.stackable else 1,
             max_queue_size=batching.max_queue_size,
             max_queue_delay_seconds=batching.max_queue_delay_ms / 1000,
             observer=_Metrics(*self._labels),
+        )
+
+    def _keep_best(self, wide: ModelSession, typical_axes: Mapping[int, int] | None, measure: Measure) -> None:
+        """Keeps the wide session when it pays, and forgets the narrow way when even side by side it does not."""
+        self._wide = wide
+        shapes_known = all(size is not None for info in self._narrow.inputs for size in info.shape[1:])
+        if typical_axes is None and not shapes_known:
+            return
+        feeds = dummy_feeds(self._narrow.inputs, typical_axes or {})
+        cores = self._compute.cores
+        measured = self._compute.call(lambda: measure(self._narrow, wide, feeds, cores), self._lane)
+        self._always_wide = measured.wide_pays_always
+        if not self._always_wide and not measured.wide_pays_alone:
+            self._wide = self._narrow
+            wide.close()
+        log.info(
+            "calibrated",
+            model=self._labels[0],
+            part=self._labels[1],
+            side_by_side_per_second=round(measured.side_by_side_per_second, 2),
+            alone_wide_ms=round(measured.alone_wide_seconds * 1000, 1),
+            alone_narrow_ms=round(measured.alone_narrow_seconds * 1000, 1),
         )
 
     async def infer(self, feeds: Feeds) -> list[Array]:
@@ -117,7 +154,7 @@ class Engine:
 
     async def _run_batch(self, batch: Sequence[Feeds]) -> list[list[Array]]:
         alone = self._batcher.busy == 1 and self._batcher.waiting == 0
-        session = self._wide if alone else self._narrow
+        session = self._wide if alone or self._always_wide else self._narrow
         started = time.perf_counter()
         with span("inference", model=self._labels[0], part=self._labels[1], batch=len(batch)):
             results = await self._compute.run(lambda: run_stacked(session, batch), self._lane)

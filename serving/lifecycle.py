@@ -19,7 +19,7 @@ from models.catalogue import Family
 from models.progress import DownloadProgress
 from models.store import ModelStore
 from serving import metrics
-from serving.compute import ComputePool
+from serving.compute import ComputePool, Lane
 from serving.memory import return_memory
 from serving.slot import Key, M, ModelStatus, Slot, State
 
@@ -57,7 +57,7 @@ class ModelManager(Generic[M]):
     Args:
         family: which of the cache's folders.
         store: finds and fetches the files.
-        load: reads one part (name, part, the model's folder) into memory. Blocking; runs on the compute threads.
+        load: reads one part (name, part, the model's folder) into memory. Blocking; runs on an interactive thread.
         compute: the service's threads.
         policy: when models leave memory.
         clock: seconds, monotonic.
@@ -262,7 +262,9 @@ class ModelManager(Generic[M]):
         for attempt in range(1, LOAD_ATTEMPTS + 1):
             started = time.perf_counter()
             try:
-                model = await self._compute.run(lambda: self._load(slot.key.name, slot.key.part, folder))
+                model = await self._compute.run(
+                    lambda: self._load(slot.key.name, slot.key.part, folder), Lane.INTERACTIVE
+                )
             except ModelNotFound:
                 raise
             except MeshError:

@@ -103,7 +103,7 @@ class OnnxSession:
     """An ONNX model in onnxruntime."""
 
     def __init__(self, path: Path, runtime: RuntimeSettings, threads: int = 1) -> None:
-        """Reads the model. Blocking: seconds for large models.
+        """Reads the model. Blocking: seconds for large models. Its threads are as nice as the caller's.
 
         Args:
             path: the .onnx file; external data is looked for beside it.
@@ -120,8 +120,9 @@ class OnnxSession:
         options.log_severity_level = 3
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # Spinning threads win microseconds for one run and take the core from every other run.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # With several threads, one that sleeps between two operators of a run costs a third of its speed (measured:
+        # text detection 7.2 runs per second spinning, 5.2 sleeping, on two cores). A single thread never waits.
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(threads > 1)))
         providers = provider_options(runtime)
         if runtime.device is not Device.CPU:
             onnxruntime.preload_dlls()

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 from common import context
 from common.errors import DeadlineExceeded, Unavailable
 from common.settings import BatchingSettings, Device
+from serving.calibration import Calibration, calibrate
 from serving.compute import ComputePool, Lane
 from serving.engine import Engine
 from serving.session import Array, OnnxSession, RuntimeSettings, TensorInfo, dummy_feeds
@@ -89,7 +90,14 @@ class FakeSession:
         self.closed = True
 
 
-def fake_engine(compute: ComputePool, device: Device = Device.CPU) -> tuple[Engine, list[FakeSession]]:
+WIDE_PAYS_ALONE = Calibration(side_by_side_per_second=2.0, alone_narrow_seconds=1.0, alone_wide_seconds=0.6)
+WIDE_PAYS_ALWAYS = Calibration(side_by_side_per_second=1.5, alone_narrow_seconds=1.0, alone_wide_seconds=0.5)
+WIDE_NEVER_PAYS = Calibration(side_by_side_per_second=2.0, alone_narrow_seconds=1.0, alone_wide_seconds=0.95)
+
+
+def fake_engine(
+    compute: ComputePool, device: Device = Device.CPU, measured: Calibration = WIDE_PAYS_ALONE
+) -> tuple[Engine, list[FakeSession]]:
     made: list[FakeSession] = []
 
     def open_session(path: Path, runtime: RuntimeSettings, threads: int) -> FakeSession:
@@ -97,7 +105,9 @@ def fake_engine(compute: ComputePool, device: Device = Device.CPU) -> tuple[Engi
         return made[-1]
 
     runtime = RuntimeSettings(device=device, cores=2)
-    return Engine(Path("m"), runtime, compute, model="m", part="p", open_session=open_session), made
+    return Engine(
+        Path("m"), runtime, compute, model="m", part="p", open_session=open_session, measure=lambda *_: measured
+    ), made
 
 
 ITEM = {"x": np.zeros((1, 1), np.float32)}
@@ -114,6 +124,20 @@ async def test_on_a_cpu_a_lone_request_takes_all_cores_and_parallel_ones_a_core_
     engine.close()
     assert narrow.closed
     assert wide.closed
+
+
+async def test_where_wide_runs_always_win_there_is_one_worker(compute: ComputePool) -> None:
+    engine, (narrow, wide) = fake_engine(compute, measured=WIDE_PAYS_ALWAYS)
+    await asyncio.gather(*(engine.infer(ITEM) for _ in range(4)))
+    assert (narrow.batches, wide.batches) == ([], [1, 1, 1, 1])
+
+
+async def test_where_wide_runs_never_win_their_memory_is_given_back(compute: ComputePool) -> None:
+    engine, (narrow, wide) = fake_engine(compute, measured=WIDE_NEVER_PAYS)
+    assert wide.closed
+    await engine.infer(ITEM)
+    assert narrow.batches == [1]
+    assert engine.memory_bytes == 10
 
 
 async def test_on_a_gpu_what_waits_becomes_one_batch(compute: ComputePool) -> None:
@@ -138,6 +162,15 @@ async def test_interactive_work_is_less_nice_than_bulk_work(compute: ComputePool
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     assert await compute.run(niceness, Lane.BULK) > await compute.run(niceness, Lane.INTERACTIVE)
+
+
+def test_calibration_times_both_ways(tmp_path: Path) -> None:
+    path = doubling_graph(tmp_path / "m.onnx", None)
+    narrow, wide = OnnxSession(path, RuntimeSettings(), 1), OnnxSession(path, RuntimeSettings(), 2)
+    measured = calibrate(narrow, wide, {"x": np.zeros((1, 3), np.float32)}, 2)
+    assert measured.side_by_side_per_second > 0
+    assert 0 < measured.alone_wide_seconds < 1
+    assert 0 < measured.alone_narrow_seconds < 1
 
 
 def test_a_broken_file_is_a_clear_error(tmp_path: Path) -> None:
