@@ -1,0 +1,123 @@
+"""Brings schema `mesh` to the version of this code, or away: numbered files, one transaction, one advisory lock.
+
+A second migration that starts meanwhile waits for the lock and then finds nothing to do. Each applied file's checksum is
+kept: a file that was changed afterwards is an error, not a silent difference between two installations.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from common.errors import Unavailable
+
+LOCK = 0x6D657368
+"""Key of the advisory lock: "mesh"."""
+
+Progress = Callable[[int, int], None]
+"""Called with the number of migrations done and their total."""
+
+
+def _silent(done: int, total: int) -> None:
+    """Report to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One numbered step, both ways."""
+
+    version: int
+    name: str
+    up: str
+    down: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the way up, in hex."""
+        return hashlib.sha256(self.up.encode()).hexdigest()
+
+
+def migrations() -> tuple[Migration, ...]:
+    """All steps of this code, in order, from `sql/migrations/NNNN_name.{up,down}.sql`."""
+    folder = files("sql") / "migrations"
+    steps = []
+    for path in sorted(folder.iterdir(), key=lambda path: path.name):
+        if named := re.fullmatch(r"(\d{4})_(\w+)\.up\.sql", path.name):
+            down = folder / path.name.replace(".up.sql", ".down.sql")
+            steps.append(Migration(int(named[1]), named[2], path.read_text("utf-8"), down.read_text("utf-8")))
+    return tuple(steps)
+
+
+async def migrate(
+    connection: Any, progress: Progress = _silent, steps: Sequence[Migration] | None = None
+) -> tuple[Migration, ...]:
+    """Apply what is missing, attach missing triggers; give back what was applied. All or nothing.
+
+    Raises:
+        Unavailable: an applied file was changed, or the database was migrated by a newer version.
+    """
+    wanted = migrations() if steps is None else tuple(steps)
+    async with connection.transaction():
+        await _lock(connection)
+        await connection.execute(
+            """
+            CREATE SCHEMA IF NOT EXISTS mesh;
+            REVOKE ALL ON SCHEMA mesh FROM PUBLIC;
+            CREATE TABLE IF NOT EXISTS mesh.migration (
+              version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now()
+            );
+            """
+        )
+        missing = _missing(wanted, await _applied(connection))
+        for done, step in enumerate(missing):
+            progress(done, len(missing))
+            await connection.execute(step.up)
+            await connection.execute(
+                "INSERT INTO mesh.migration (version, name, checksum) VALUES ($1, $2, $3)",
+                step.version,
+                step.name,
+                step.checksum,
+            )
+        await connection.execute("SELECT mesh.attach()")
+        progress(len(missing), len(missing))
+    return missing
+
+
+async def uninstall(connection: Any, progress: Progress = _silent) -> tuple[Migration, ...]:
+    """Undo every applied step, last first, and drop schema `mesh`; Immich's tables keep all their rows."""
+    async with connection.transaction():
+        await _lock(connection)
+        if not await connection.fetchval("SELECT to_regclass('mesh.migration') IS NOT NULL"):
+            return ()
+        applied = await _applied(connection)
+        undone = tuple(step for step in reversed(migrations()) if step.version in applied)
+        for done, step in enumerate(undone):
+            progress(done, len(undone))
+            await connection.execute(step.down)
+            await connection.execute("DELETE FROM mesh.migration WHERE version = $1", step.version)
+        await connection.execute("DROP TABLE mesh.migration; DROP SCHEMA mesh")
+        progress(len(undone), len(undone))
+    return undone
+
+
+async def _lock(connection: Any) -> None:
+    await connection.execute("SELECT pg_advisory_xact_lock($1::bigint)", LOCK)
+
+
+async def _applied(connection: Any) -> dict[int, str]:
+    return {row["version"]: row["checksum"] for row in await connection.fetch("SELECT version, checksum FROM mesh.migration")}
+
+
+def _missing(wanted: tuple[Migration, ...], applied: dict[int, str]) -> tuple[Migration, ...]:
+    known = {step.version: step for step in wanted}
+    if newer := sorted(set(applied) - set(known)):
+        raise Unavailable(f"schema mesh is at version {newer[-1]}, newer than this program: update immich-mesh")
+    for version, checksum in applied.items():
+        if known[version].checksum != checksum:
+            raise Unavailable(
+                f"migration {version} of this program is not the one that was applied: "
+                "`immich-mesh db uninstall`, then `db migrate` and `db backfill` (Immich's data stays)"
+            )
+    return tuple(step for step in wanted if step.version not in applied)

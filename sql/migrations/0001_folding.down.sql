@@ -1,0 +1,1 @@
+DROP FUNCTION mesh.fold(text), mesh.folding_table();

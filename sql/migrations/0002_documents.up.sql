@@ -1,0 +1,92 @@
+-- What is searched: one document per photo with text, cut into tokens that need no extension.
+--
+-- A run of a script that puts no spaces between words (Chinese, Japanese, Korean, Thai ...) becomes one token per
+-- character: the character with its follower, the last one alone. So every character starts a token, any two neighbours
+-- are one token, and longer words are phrases of tokens. A word or number of any other script is one token. Positions
+-- count characters and words; punctuation and line ends take none, so that a phrase may reach over them.
+
+CREATE FUNCTION mesh.runs(folded text, OUT ordinal bigint, OUT unsegmented boolean, OUT run text) RETURNS SETOF record
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT number, found[1] IS NOT NULL, coalesce(found[1], left(found[2], 128))
+  FROM regexp_matches(folded,
+    '([\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035'
+    '\u3041-\u30fa\u30fc-\u318f\u31a0-\u31ff\u3400-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]+)'
+    '|([^\u0001-\u002f\u003a-\u0040\u005b-\u0060\u007b-\u00bf\u00d7\u00f7\u2000-\u2bff\u2e00-\u2e7f\u3000-\u303f\u30fb'
+    '\ufd3e\ufd3f\ufe10-\ufe6f\uff00-\uffff\U0001f000-\U0001faff'
+    '\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\u2fdf\u3041-\u30fa\u30fc-\u318f\u31a0-\u31ff'
+    '\u3400-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]+)', 'g')
+    WITH ORDINALITY AS matches(found, number)
+$$;
+COMMENT ON FUNCTION mesh.runs(text) IS 'Folded text as runs of unsegmented scripts (true) and words or numbers (false).';
+
+-- One line of a photo as the source table has it. `size` is the height of its letters, 0..1 of the photo's side.
+CREATE TYPE mesh.line AS (asset_id uuid, reading integer, content text, confidence real, size real);
+
+CREATE TABLE mesh.ocr_document (
+  asset_id uuid PRIMARY KEY,
+  owner_id uuid NOT NULL,
+  headline tsvector NOT NULL,
+  words tsvector NOT NULL,
+  grams tsvector NOT NULL,
+  body text NOT NULL,
+  fingerprint uuid NOT NULL
+);
+COMMENT ON TABLE mesh.ocr_document IS 'The text in each photo, folded and cut into tokens; kept by triggers, rebuilt by backfill.';
+COMMENT ON COLUMN mesh.ocr_document.headline IS 'Tokens of the largest lines: small, asked first.';
+COMMENT ON COLUMN mesh.ocr_document.words IS 'All tokens with positions; weight A headline, B to D by confidence.';
+COMMENT ON COLUMN mesh.ocr_document.grams IS 'Three letters each of words and numbers, look-alikes (0 o, 1 l i) made one.';
+COMMENT ON COLUMN mesh.ocr_document.body IS 'All runs without what stands between them: what substrings are looked up in.';
+COMMENT ON COLUMN mesh.ocr_document.fingerprint IS 'Hash of the source lines and of the version of this code.';
+ALTER TABLE mesh.ocr_document
+  ALTER COLUMN headline SET STORAGE MAIN, ALTER COLUMN words SET STORAGE MAIN, ALTER COLUMN grams SET STORAGE EXTENDED;
+
+CREATE FUNCTION mesh.grams(word text) RETURNS SETOF text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT substr(translate(word, 'oilsbz', '011582'), start, 3) FROM generate_series(1, length(word) - 2) AS start
+$$;
+COMMENT ON FUNCTION mesh.grams(text) IS 'Overlapping triples of a word, with letters and digits that OCR mixes up made one.';
+
+CREATE FUNCTION mesh.document(lines mesh.line[]) RETURNS mesh.ocr_document
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+  document mesh.ocr_document;
+BEGIN
+  WITH line AS (
+    SELECT reading, mesh.fold(content) AS folded, confidence, size,
+           size / nullif(max(size) OVER (), 0) AS prominence
+    FROM unnest(lines) AS source
+  ), large AS (
+    SELECT reading FROM (
+      SELECT reading, sum(length(folded)) OVER (ORDER BY prominence DESC, reading) - length(folded) AS before
+      FROM line WHERE prominence >= 0.6
+    ) AS by_size WHERE before < 48
+  ), run AS (
+    SELECT line.reading, part.ordinal, part.unsegmented, part.run, line.confidence, line.prominence,
+           large.reading IS NOT NULL AS is_large,
+           sum(CASE WHEN part.unsegmented THEN length(part.run) ELSE 1 END)
+             OVER (ORDER BY line.reading, part.ordinal) - CASE WHEN part.unsegmented THEN length(part.run) ELSE 1 END AS before
+    FROM line CROSS JOIN LATERAL mesh.runs(line.folded) AS part LEFT JOIN large ON large.reading = line.reading
+  ), token AS (
+    SELECT CASE WHEN unsegmented THEN substr(run, step, 2) ELSE left(run, 64) END AS token, before + step AS place, is_large,
+           CASE WHEN confidence < 0.8 THEN 'D' WHEN confidence < 0.9 THEN 'C' WHEN is_large THEN 'A' ELSE 'B' END AS weight,
+           CASE WHEN confidence < 0.8 THEN 'D' WHEN confidence < 0.9 OR prominence < 0.8 THEN 'B' ELSE 'A' END AS large_weight
+    FROM run CROSS JOIN LATERAL generate_series(1, CASE WHEN unsegmented THEN length(run) ELSE 1 END) AS step
+    WHERE before + step < 16383
+  )
+  SELECT coalesce((SELECT string_agg(format('''%s'':%s%s', token, place, large_weight), ' ') FROM token WHERE is_large), ''),
+         coalesce((SELECT string_agg(format('''%s'':%s%s', token, place, weight), ' ') FROM token), ''),
+         coalesce((SELECT string_agg(DISTINCT quote_literal(gram), ' ') FROM (
+           SELECT mesh.grams(word[1]) AS gram
+           FROM regexp_matches((SELECT string_agg(CASE WHEN unsegmented THEN ' ' ELSE run END, '' ORDER BY before) FROM run),
+             '[^ ]{3,}', 'g') AS word) AS triples), ''),
+         coalesce((SELECT string_agg(run, '' ORDER BY before) FROM run), '')
+  INTO document.headline, document.words, document.grams, document.body;
+  RETURN document;
+END
+$$;
+COMMENT ON FUNCTION mesh.document(mesh.line[]) IS 'The searchable columns of one photo from its lines.';
+
+-- Without a pending list: a search never waits for somebody else's insertions to be sorted in.
+CREATE INDEX ocr_document_headline ON mesh.ocr_document USING gin (headline) WITH (fastupdate = off);
+CREATE INDEX ocr_document_words ON mesh.ocr_document USING gin (words) WITH (fastupdate = off);
+CREATE INDEX ocr_document_grams ON mesh.ocr_document USING gin (grams) WITH (fastupdate = off);

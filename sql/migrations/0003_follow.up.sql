@@ -1,0 +1,209 @@
+-- How documents follow Immich's rows: statement-level triggers, and one function that both triggers and backfill call.
+--
+-- Nothing here may ever fail a write of Immich's: a trigger that cannot do its work notes the photo in mesh.stale and lets
+-- the write pass; `immich-mesh db backfill` heals. Nothing holds on to Immich's tables either: functions find them by name
+-- when they run, so Immich may alter, rename and drop what it likes.
+
+CREATE TABLE mesh.stale (asset_id uuid, noticed_at timestamptz NOT NULL DEFAULT now(), reason text NOT NULL);
+COMMENT ON TABLE mesh.stale IS 'Photos whose document a trigger could not renew (null: unknown which); backfill empties it.';
+
+CREATE FUNCTION mesh.has_column(table_name text, column_name text) RETURNS boolean
+LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+  SELECT EXISTS (SELECT FROM pg_attribute
+                 WHERE attrelid = to_regclass(table_name) AND attname = column_name AND NOT attisdropped)
+$$;
+
+-- The side of the smaller pair of edges: the height of the letters, also of turned and of vertical lines.
+CREATE FUNCTION mesh.letter_size(x1 real, y1 real, x2 real, y2 real, x4 real, y4 real) RETURNS real
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT least(sqrt((x2 - x1) * (x2 - x1) + (y2 - y1) * (y2 - y1)), sqrt((x4 - x1) * (x4 - x1) + (y4 - y1) * (y4 - y1)))::real
+$$;
+
+CREATE FUNCTION mesh.official_lines(ids uuid[]) RETURNS SETOF mesh.line
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+  IF to_regclass('public.asset_ocr') IS NULL THEN
+    RETURN;
+  END IF;
+  IF mesh.has_column('public.asset_ocr', 'isVisible') THEN
+    RETURN QUERY
+    SELECT "assetId", row_number() OVER (PARTITION BY "assetId" ORDER BY round(middle / step), x1, y1, id)::integer,
+           text, "textScore", size
+    FROM (SELECT *, (y1 + y3) / 2 AS middle, greatest(avg(size) OVER (PARTITION BY "assetId"), 0.002) AS step
+          FROM (SELECT *, mesh.letter_size(x1, y1, x2, y2, x4, y4) AS size FROM public.asset_ocr
+                WHERE "assetId" = ANY (ids) AND "isVisible") AS sized) AS placed;
+  ELSE
+    RETURN QUERY
+    SELECT "assetId", row_number() OVER (PARTITION BY "assetId" ORDER BY round(middle / step), x1, y1, id)::integer,
+           text, "textScore", size
+    FROM (SELECT *, (y1 + y3) / 2 AS middle, greatest(avg(size) OVER (PARTITION BY "assetId"), 0.002) AS step
+          FROM (SELECT *, mesh.letter_size(x1, y1, x2, y2, x4, y4) AS size FROM public.asset_ocr
+                WHERE "assetId" = ANY (ids)) AS sized) AS placed;
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh.official_lines(uuid[]) IS 'Visible lines of asset_ocr in reading order: row by row, left to right.';
+
+-- The seed's fork keeps {"texts": [...], "scores": ["0.98", ...], "boxes": [{"x1", "y1", "x2": width, "y2": height}]}, bare or
+-- below "result", or nothing but the joined text.
+CREATE FUNCTION mesh.fork_lines(ids uuid[]) RETURNS SETOF mesh.line
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF to_regclass('public.ocr_info') IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+  SELECT info."assetId", part.reading::integer, part.content, part.confidence, part.size
+  FROM (SELECT "assetId", text, coalesce(nullif("ocrJson" -> 'result', 'null'), "ocrJson") AS found FROM public.ocr_info
+        WHERE "assetId" = ANY (ids)) AS info
+  CROSS JOIN LATERAL (
+    SELECT reading, content, mesh.to_real(found -> 'scores' ->> (reading - 1)::integer) AS confidence,
+           least(mesh.to_real(found #>> ARRAY['boxes', (reading - 1)::text, 'x2']),
+                 mesh.to_real(found #>> ARRAY['boxes', (reading - 1)::text, 'y2'])) AS size
+    FROM jsonb_array_elements_text(CASE WHEN jsonb_typeof(found -> 'texts') = 'array' THEN found -> 'texts'
+                                        ELSE to_jsonb(regexp_split_to_array(info.text, '\n')) END)
+         WITH ORDINALITY AS listed(content, reading)) AS part;
+END
+$$;
+COMMENT ON FUNCTION mesh.fork_lines(uuid[]) IS 'Lines of the seed fork''s ocr_info.';
+
+CREATE FUNCTION mesh.to_real(value text) RETURNS real
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT CASE WHEN value ~ '^-?[0-9]{1,9}(\.[0-9]{1,9})?$' THEN value::real END
+$$;
+
+CREATE FUNCTION mesh.source_lines(ids uuid[]) RETURNS SETOF mesh.line
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  WITH official AS MATERIALIZED (SELECT * FROM mesh.official_lines(ids))
+  SELECT * FROM official
+  UNION ALL
+  SELECT * FROM mesh.fork_lines(ARRAY(SELECT unnest(ids) EXCEPT SELECT asset_id FROM official))
+$$;
+COMMENT ON FUNCTION mesh.source_lines(uuid[]) IS 'The photos'' lines from whichever table this Immich has; asset_ocr first.';
+
+CREATE FUNCTION mesh.refresh(ids uuid[]) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+  changed integer;
+  gone integer;
+BEGIN
+  IF to_regclass('public.asset_ocr') IS NULL AND to_regclass('public.ocr_info') IS NULL THEN
+    RETURN 0;
+  END IF;
+  -- Two writers of one photo: the second waits here, and then reads what the first has committed.
+  IF cardinality(ids) <= 1000 THEN
+    PERFORM pg_advisory_xact_lock(hashtextextended(id::text, 1835365224)) FROM (SELECT unnest(ids) AS id ORDER BY 1) AS ordered;
+  END IF;
+  WITH photo AS MATERIALIZED (
+    SELECT line.asset_id, array_agg(line ORDER BY line.reading) AS lines,
+           md5('1' || string_agg(concat_ws('|', line.content, line.confidence, line.size), E'\n' ORDER BY line.reading))::uuid
+             AS fingerprint
+    FROM mesh.source_lines(ids) AS line GROUP BY line.asset_id
+  ), removed AS (
+    DELETE FROM mesh.ocr_document WHERE asset_id = ANY (ids) AND asset_id NOT IN (SELECT photo.asset_id FROM photo) RETURNING 1
+  ), written AS (
+    INSERT INTO mesh.ocr_document AS old (asset_id, owner_id, headline, words, grams, body, fingerprint)
+    SELECT photo.asset_id, asset."ownerId", made.headline, made.words, made.grams, made.body, photo.fingerprint
+    FROM photo JOIN public.asset ON asset.id = photo.asset_id CROSS JOIN LATERAL mesh.document(photo.lines) AS made
+    WHERE NOT EXISTS (SELECT FROM mesh.ocr_document AS same WHERE same.asset_id = photo.asset_id
+                      AND same.fingerprint = photo.fingerprint AND same.owner_id = asset."ownerId")
+    ON CONFLICT (asset_id) DO UPDATE SET (owner_id, headline, words, grams, body, fingerprint) =
+      (excluded.owner_id, excluded.headline, excluded.words, excluded.grams, excluded.body, excluded.fingerprint)
+    RETURNING 1
+  )
+  SELECT (SELECT count(*) FROM written), (SELECT count(*) FROM removed) INTO changed, gone;
+  RETURN changed + gone;
+END
+$$;
+COMMENT ON FUNCTION mesh.refresh(uuid[]) IS 'Makes the documents of these photos equal to their lines; returns how many changed.';
+
+CREATE FUNCTION mesh.follow(ids uuid[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  FOR start IN 1 .. cardinality(ids) BY 500 LOOP
+    PERFORM mesh.refresh(ids[start : start + 499]);
+  END LOOP;
+EXCEPTION WHEN OTHERS THEN
+  RAISE WARNING 'immich-mesh: documents of % photos are stale until backfill: %', cardinality(ids), SQLERRM;
+  INSERT INTO mesh.stale (asset_id, reason) SELECT id, SQLERRM FROM unnest(ids) AS id;
+END
+$$;
+
+CREATE FUNCTION mesh.on_rows() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM mesh.follow(ARRAY(SELECT DISTINCT "assetId" FROM changed ORDER BY 1));
+  RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+  RAISE WARNING 'immich-mesh: a change of % is not searchable until backfill: %', TG_TABLE_NAME, SQLERRM;
+  INSERT INTO mesh.stale (reason) VALUES (SQLERRM);
+  RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION mesh.on_update() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM mesh.follow(ARRAY(SELECT "assetId" FROM changed UNION SELECT "assetId" FROM changed_to ORDER BY 1));
+  RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+  RAISE WARNING 'immich-mesh: a change of % is not searchable until backfill: %', TG_TABLE_NAME, SQLERRM;
+  INSERT INTO mesh.stale (reason) VALUES (SQLERRM);
+  RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION mesh.on_truncate() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM mesh.follow(ARRAY(SELECT asset_id FROM mesh.ocr_document ORDER BY 1));
+  RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+  RAISE WARNING 'immich-mesh: a change of % is not searchable until backfill: %', TG_TABLE_NAME, SQLERRM;
+  INSERT INTO mesh.stale (reason) VALUES (SQLERRM);
+  RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION mesh.attach() RETURNS text[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  source text;
+  created text[] := '{}';
+  trigger_name text;
+  event text;
+BEGIN
+  FOREACH source IN ARRAY ARRAY['asset_ocr', 'ocr_info'] LOOP
+    CONTINUE WHEN to_regclass('public.' || source) IS NULL;
+    FOR trigger_name, event IN VALUES
+      ('mesh_insert', 'INSERT ON public.%I REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION mesh.on_rows()'),
+      ('mesh_delete', 'DELETE ON public.%I REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION mesh.on_rows()'),
+      ('mesh_update', 'UPDATE ON public.%I REFERENCING OLD TABLE AS changed NEW TABLE AS changed_to FOR EACH STATEMENT EXECUTE FUNCTION mesh.on_update()'),
+      ('mesh_truncate', 'TRUNCATE ON public.%I FOR EACH STATEMENT EXECUTE FUNCTION mesh.on_truncate()')
+    LOOP
+      CONTINUE WHEN EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass('public.' || source) AND tgname = trigger_name
+                            AND tgenabled IN ('O', 'A'));
+      EXECUTE format('DROP TRIGGER IF EXISTS %I ON public.%I', trigger_name, source);
+      EXECUTE format('CREATE TRIGGER %I AFTER ' || event, trigger_name, source);
+      created := created || format('%s.%s', source, trigger_name);
+    END LOOP;
+  END LOOP;
+  RETURN created;
+END
+$$;
+COMMENT ON FUNCTION mesh.attach() IS 'Creates the triggers that are missing on Immich''s OCR tables; returns their names.';
+
+CREATE FUNCTION mesh.detach() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  found record;
+BEGIN
+  FOR found IN SELECT tgname, tgrelid::regclass AS source FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid
+               WHERE pronamespace = 'mesh'::regnamespace LOOP
+    EXECUTE format('DROP TRIGGER %I ON %s', found.tgname, found.source);
+  END LOOP;
+END
+$$;
+
+REVOKE ALL ON FUNCTION mesh.refresh(uuid[]), mesh.follow(uuid[]), mesh.attach(), mesh.detach() FROM PUBLIC;
+SELECT mesh.attach();

@@ -1,0 +1,1 @@
+DROP FUNCTION mesh.grant_to(name, boolean);

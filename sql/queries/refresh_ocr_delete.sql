@@ -1,0 +1,1 @@
+DELETE FROM {schema}.asset_ocr WHERE "assetId" = $1

@@ -1,0 +1,1 @@
+SELECT text FROM {schema}.ocr_info WHERE "assetId" = $1

@@ -1,0 +1,1 @@
+DELETE FROM {schema}.ocr_search WHERE "assetId" = $1
