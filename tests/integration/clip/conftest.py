@@ -1,0 +1,53 @@
+"""The CLIP service on a known-answer model, by a client."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from immich_mesh.clip.v1 import clip_pb2, clip_pb2_grpc
+
+from clip_service.__main__ import build
+from clip_service.config import ClipSettings
+from common.channels import open_channel
+from serving.compute import ComputePool
+from serving.server import Foundation, running
+
+
+@dataclass
+class ClipClient:
+    """Calls one service."""
+
+    stub: "clip_pb2_grpc.ClipServiceAsyncStub"
+    channel: grpc.aio.Channel
+    compute: ComputePool
+
+    async def image(self, data: bytes, model: str = "") -> clip_pb2.EncodeImageResponse:
+        return await self.stub.EncodeImage(clip_pb2.EncodeImageRequest(image=data, model_name=model), timeout=30)
+
+    async def text(self, text: str, language: str = "", model: str = "") -> clip_pb2.EncodeTextResponse:
+        request = clip_pb2.EncodeTextRequest(text=text, language=language, model_name=model)
+        return await self.stub.EncodeText(request, timeout=30)
+
+
+Serve = Callable[..., AbstractAsyncContextManager[ClipClient]]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Serve:
+    """Starts the service on the models below `tmp_path`; settings as keyword arguments."""
+
+    @asynccontextmanager
+    async def start(**changes: Any) -> AsyncIterator[ClipClient]:
+        fields: dict[str, Any] = {"port": 0, "cache_folder": tmp_path, "offline": True, "threads": 2} | changes
+        settings = ClipSettings(**fields)
+        foundation = Foundation.of(settings)
+        async with running(build(settings, foundation), settings) as server, open_channel(server.address) as channel:
+            await server.ready.wait()
+            yield ClipClient(clip_pb2_grpc.ClipServiceStub(channel), channel, foundation.compute)
+        foundation.compute.close()
+
+    return start
