@@ -64,13 +64,16 @@ def server_credentials(tls: TlsSettings) -> grpc.ServerCredentials | None:
     return grpc.ssl_server_credentials([pair], authority, require_client_auth=authority is not None)
 
 
-def open_channel(address: str, tls: TlsSettings | None = None, token: str | None = None) -> grpc.aio.Channel:
+def open_channel(
+    address: str, tls: TlsSettings | None = None, token: str | None = None, server_name: str | None = None
+) -> grpc.aio.Channel:
     """A channel to one server; it connects on first use. Needs a running event loop.
 
     Args:
         address: `host:port`.
         tls: None for plain text. `ca_file` is the authority to trust (else the system's), the pair is our certificate.
         token: bearer token put on every call.
+        server_name: the name that the server's certificate must carry, when `address` was found by resolving it.
 
     Raises:
         OSError: a TLS file cannot be read.
@@ -83,4 +86,5 @@ def open_channel(address: str, tls: TlsSettings | None = None, token: str | None
         tls.key_file.read_bytes() if tls.key_file else None,
         tls.cert_file.read_bytes() if tls.cert_file else None,
     )
-    return grpc.aio.secure_channel(address, credentials, options=CHANNEL_OPTIONS, interceptors=interceptors)
+    named = (("grpc.ssl_target_name_override", server_name),) if server_name else ()
+    return grpc.aio.secure_channel(address, credentials, options=(*CHANNEL_OPTIONS, *named), interceptors=interceptors)

@@ -9,6 +9,7 @@ the one that fits the moment.
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ import structlog
 
 from common import context
 from common.settings import Device
-from common.tracing import span
+from common.tracing import record_span
 from serving import metrics
 from serving.batcher import Batcher
 from serving.calibration import Calibration, calibrate
@@ -32,6 +33,22 @@ SessionFactory = Callable[[Path, RuntimeSettings, int], ModelSession]
 Measure = Callable[[ModelSession, ModelSession, Feeds, int], Calibration]
 
 GPU_BATCH_SIZE = 32
+
+
+@dataclass(slots=True)
+class _Item:
+    """One item on its way through the batcher, with the moments that its request's trace shows."""
+
+    feeds: Feeds
+    submitted_ns: int
+    started_ns: int = 0
+    batch_size: int = 0
+
+    def record_spans(self, model: str, part: str) -> None:
+        now = time.time_ns()
+        record_span("queue", self.submitted_ns, self.started_ns or now, model=model, part=part)
+        if self.started_ns:
+            record_span("inference", self.started_ns, now, model=model, part=part, batch_size=self.batch_size)
 
 
 class Engine:
@@ -74,6 +91,8 @@ class Engine:
         self._compute = compute
         self._lane = lane
         self._labels = (model, part)
+        self._seconds = metrics.INFERENCE_SECONDS.labels(model, part)
+        self._batch_size = metrics.BATCH_SIZE.labels(model, part)
         on_cpu = runtime.device is Device.CPU
         self._narrow = compute.call(lambda: open_session(path, runtime, 1), lane)
         self._wide = self._narrow
@@ -90,7 +109,7 @@ class Engine:
         self.stackable = all(open_axes) and can_stack(self.outputs)
         batching = runtime.batching
         size = batching.max_batch_size or (cpu_batch_size if on_cpu else GPU_BATCH_SIZE)
-        self._batcher: Batcher[Feeds, list[Array]] = Batcher(
+        self._batcher: Batcher[_Item, list[Array]] = Batcher(
             self._run_batch,
             workers=compute.cores if on_cpu and not self._always_wide else 1,
             max_batch_size=size if self.stackable else 1,
@@ -136,7 +155,11 @@ class Engine:
             Unavailable: the model is being unloaded.
         """
         key = tuple((name, array.shape, array.dtype.str) for name, array in feeds.items())
-        return await self._batcher.submit(feeds, key=key, deadline=context.deadline.get())
+        item = _Item(feeds, submitted_ns=time.time_ns())
+        try:
+            return await self._batcher.submit(item, key=key, deadline=context.deadline.get())
+        finally:
+            item.record_spans(*self._labels)
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """The result of `work`, done on a thread of this engine's lane: pre- and post-processing."""
@@ -152,14 +175,15 @@ class Engine:
         if self._wide is not self._narrow:
             self._wide.close()
 
-    async def _run_batch(self, batch: Sequence[Feeds]) -> list[list[Array]]:
+    async def _run_batch(self, batch: Sequence["_Item"]) -> list[list[Array]]:
         alone = self._batcher.busy == 1 and self._batcher.waiting == 0
         session = self._wide if alone or self._always_wide else self._narrow
         started = time.perf_counter()
-        with span("inference", model=self._labels[0], part=self._labels[1], batch=len(batch)):
-            results = await self._compute.run(lambda: run_stacked(session, batch), self._lane)
-        metrics.INFERENCE_SECONDS.labels(*self._labels).observe(time.perf_counter() - started)
-        metrics.BATCH_SIZE.labels(*self._labels).observe(len(batch))
+        for item in batch:
+            item.started_ns, item.batch_size = time.time_ns(), len(batch)
+        results = await self._compute.run(lambda: run_stacked(session, [item.feeds for item in batch]), self._lane)
+        self._seconds.observe(time.perf_counter() - started)
+        self._batch_size.observe(len(batch))
         return results
 
 

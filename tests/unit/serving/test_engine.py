@@ -9,8 +9,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from common import context
+from common import context, tracing
 from common.errors import DeadlineExceeded, Unavailable
 from common.settings import BatchingSettings, Device
 from serving.calibration import Calibration, calibrate
@@ -162,6 +163,23 @@ async def test_interactive_work_is_less_nice_than_bulk_work(compute: ComputePool
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     assert await compute.run(niceness, Lane.BULK) > await compute.run(niceness, Lane.INTERACTIVE)
+
+
+async def test_a_requests_trace_shows_its_time_in_the_queue_and_in_the_model(
+    compute: ComputePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing, "_tracer", None)
+    exporter = InMemorySpanExporter()
+    tracing.configure_tracing("test", exporter)
+    engine, _ = fake_engine(compute)
+    with tracing.span("request"):
+        await engine.infer(ITEM)
+    queue, inference, request = exporter.get_finished_spans()
+    assert [queue.name, inference.name, request.name] == ["queue", "inference", "request"]
+    assert queue.end_time == inference.start_time
+    assert inference.attributes == {"model": "m", "part": "p", "batch_size": 1}
+    assert inference.parent is not None
+    assert inference.parent.span_id == request.context.span_id
 
 
 def test_calibration_times_both_ways(tmp_path: Path) -> None:
