@@ -1,0 +1,142 @@
+"""What `up` shows: the processes' lines with their names before them, changes as they happen, and one summary."""
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from common.settings import LogFormat
+from common.version import mesh_version
+from launcher.plans import MachinePlan, reachable
+from launcher.ports import lan_address
+from launcher.probes import STARTING, Condition, Level
+
+COLOURS = {"ocr": "cyan", "clip": "magenta", "face": "yellow", "router": "green", "mesh": "bold"}
+MARKS = {Level.READY: ("ready", "green"), Level.COMING: ("on its way", "yellow"), Level.FAILED: ("not ready", "red")}
+NAME_WIDTH = 6
+STEP = 0.1
+"""Progress is told in steps of this share where there is no live line."""
+
+
+class Board:
+    """The terminal of `up`.
+
+    Args:
+        console: where to write.
+        machine: what runs.
+        log_format: JSON lines are passed on as they are, so that a collector can read them.
+    """
+
+    def __init__(self, console: Console, machine: MachinePlan, log_format: LogFormat = LogFormat.PRETTY) -> None:
+        self._console = console
+        self._machine = machine
+        self._plain = log_format is LogFormat.JSON
+        self._conditions: dict[str, Condition] = {plan.name: STARTING for plan in (*machine.services, machine.router)}
+        self._told: dict[str, str] = {}
+        self._live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
+
+    def open(self) -> None:
+        """Begins the live line, at a terminal."""
+        if self._live:
+            self._live.start()
+
+    def close(self) -> None:
+        """Ends the live line."""
+        if self._live:
+            self._live.stop()
+
+    def line(self, name: str, text: str) -> None:
+        """One line that a process wrote."""
+        if self._plain:
+            self._console.out(text, highlight=False)
+            return
+        prefix = Text(f"{name:<{NAME_WIDTH}} | ", style=COLOURS.get(name, ""))
+        self._console.print(prefix + Text(text), soft_wrap=True, highlight=False)
+
+    def condition(self, name: str, condition: Condition) -> None:
+        """A change of a process's condition: told once per change, a download once per step."""
+        self._conditions[name] = condition
+        text = phrase(condition)
+        if text != self._told.get(name):
+            self._told[name] = text
+            if not (self._live and condition.progress is not None):
+                self.line("mesh", f"{name}: {text}")
+        if self._live:
+            self._live.update(self._footer(), refresh=True)
+
+    def summary(self) -> None:
+        """Addresses, what is ready and what is not, and what to do next."""
+        self._console.print()
+        self._console.print(f"[bold]Immich Mesh {mesh_version()}[/bold]", highlight=False)
+        self._console.print(self._addresses())
+        for line in self._next_steps():
+            self._console.print(line, highlight=False, soft_wrap=True)
+        self._console.print()
+
+    def _footer(self) -> Table:
+        """One row per process that is on its way."""
+        table = Table.grid(padding=(0, 2))
+        for name, condition in self._conditions.items():
+            if condition.level is Level.COMING:
+                share = "" if condition.progress is None else f"{_bar(condition.progress)} {condition.progress:4.0%}"
+                table.add_row(Text(name, style=COLOURS.get(name, "")), escape(condition.text), share)
+        return table
+
+    def _addresses(self) -> Table:
+        table = Table.grid(padding=(0, 2))
+        listeners = self._machine.router_settings.listeners
+        router = self._conditions["router"]
+        here = lan_address()
+        for title, listener in (
+            ("Immich ML API", listeners.immich_ml),
+            ("MT Photos API", listeners.mt_photos),
+            ("Admin page", listeners.admin),
+        ):
+            host = here if listener.host in {"0.0.0.0", "::"} else reachable(listener.host)  # noqa: S104 - read
+            if listener.enabled:
+                table.add_row(f"  {title}", f"http://{host}:{listener.port}", *_marked(router))
+        if listeners.mt_photos.enabled and listeners.mt_photos.api_key is None:
+            table.add_row("", "[dim](MT Photos: closed until MT_PHOTOS_API_KEY is set)[/dim]")
+        for plan in self._machine.services:
+            table.add_row(f"  {plan.name}", plan.address, *_marked(self._conditions[plan.name]))
+        return table
+
+    def _next_steps(self) -> list[str]:
+        listener = self._machine.router_settings.listeners.immich_ml
+        steps = []
+        if reachable(listener.host) == "127.0.0.1" and listener.host not in {"0.0.0.0", "::"}:  # noqa: S104 - read
+            setting = "ROUTER_LISTENERS__IMMICH_ML__HOST=0.0.0.0"
+            steps.append(f"Next: set [bold]{setting}[/bold] and start again, so that other machines reach the router")
+        url = f"http://{lan_address()}:{listener.port}"
+        steps.append(
+            f"Next: in Immich, Administration > Settings > Machine Learning > URL: [bold]{url}[/bold]"
+            " (and raise the job concurrency there)"
+        )
+        steps.append("Try:  immich-mesh call ocr PHOTO    Something wrong: immich-mesh doctor    Stop: Ctrl-C")
+        return steps
+
+    @property
+    def conditions(self) -> Mapping[str, Condition]:
+        """What is known of every process."""
+        return self._conditions
+
+
+def phrase(condition: Condition) -> str:
+    """A condition in words; a download's share in whole steps, so that it is not told too often."""
+    if condition.progress is not None:
+        return f"{condition.text} ({int(condition.progress / STEP) * STEP:.0%})"
+    return f"{MARKS[condition.level][0]}: {condition.text}"
+
+
+def _marked(condition: Condition) -> tuple[str, str]:
+    mark, colour = MARKS[condition.level]
+    share = "" if condition.progress is None else f" {condition.progress:.0%}"
+    return f"[{colour}]{mark}[/{colour}]", escape(condition.text) + share
+
+
+def _bar(share: float) -> str:
+    filled = round(20 * share)
+    return "█" * filled + "░" * (20 - filled)

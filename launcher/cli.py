@@ -1,0 +1,103 @@
+"""The command `immich-mesh`: mounts one module per group of commands, and turns every failure into one line and a code.
+
+Modules import what is heavy inside their commands, so that `--help` and `call` start at once.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from common.errors import MeshError
+from common.version import mesh_version
+from launcher import call_commands, config_commands, doctor_command, up_command
+from launcher.outcome import EXIT_CODES_HELP, CommandError, ExitCode, exit_code, one_line
+
+app = typer.Typer(
+    name="immich-mesh",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Immich's machine learning as a mesh of gRPC services: OCR, Chinese CLIP and faces behind one router.",
+    epilog=f"Start with: immich-mesh up    Something wrong: immich-mesh doctor\n\n{EXIT_CODES_HELP}",
+)
+app.command("up", epilog=up_command.EXAMPLES)(up_command.up)
+app.add_typer(call_commands.app, name="call")
+app.command("doctor", epilog=doctor_command.EXAMPLES)(doctor_command.doctor)
+app.command("check-config", epilog=config_commands.CHECK_EXAMPLES)(config_commands.check_config)
+app.command("config-schema", epilog=config_commands.SCHEMA_EXAMPLES)(config_commands.config_schema)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(mesh_version())
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command; the exit code. Everything expected to go wrong is one line on standard error."""
+    command = typer.main.get_command(app)
+    assert isinstance(command, TyperGroup)
+    try:
+        result = command.main(arguments, prog_name="immich-mesh", standalone_mode=False)
+    except CommandError as error:
+        return complain(str(error), error.code)
+    except MeshError as error:
+        return complain(error.message, exit_code(error))
+    except TyperException as error:
+        return complain(usage_fault(error), ExitCode(error.exit_code))
+    except (typer.Abort, KeyboardInterrupt):
+        return complain("stopped", ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        return ExitCode.FAILED  # whoever read our output has gone
+    except OSError as error:
+        return complain(f"{error.filename or ''} {error.strerror or error}".strip(), ExitCode.FAILED)
+    except ValueError as error:
+        return complain(settings_fault(error), ExitCode.USAGE)
+    return result if isinstance(result, int) else ExitCode.DONE
+
+
+def usage_fault(error: TyperException) -> str:
+    """What is wrong with the arguments, and whose help tells more. A group without a command has shown its help."""
+    context: typer.Context | None = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return "say what to do: one of the commands above"
+    return f"{error.format_message()} (see: {context.command_path if context else 'immich-mesh'} --help)"
+
+
+def settings_fault(error: ValueError) -> str:
+    """Wrong settings, named. Another ValueError is a fault of ours and goes on."""
+    from pydantic import ValidationError
+
+    from launcher.faults import settings_fault as name_faults
+
+    if isinstance(error, ValidationError):
+        return name_faults(error)
+    raise error
+
+
+def complain(message: str, code: ExitCode) -> int:
+    """One line on standard error."""
+    typer.echo(f"immich-mesh: {one_line(message)}", err=True)
+    return code
+
+
+def main() -> None:
+    """Entry point of the command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What `immich-mesh doctor` looks at: one module per subject, each giving findings."""

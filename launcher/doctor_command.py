@@ -1,0 +1,62 @@
+"""`immich-mesh doctor`: what is wrong on this machine, and how to mend it."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from launcher.doctor.finding import Finding, Verdict
+from launcher.outcome import ExitCode
+
+EXAMPLES = """Examples: immich-mesh doctor    immich-mesh doctor --json | jq '.[] | select(.verdict == "bad")'
+
+Exit codes: 0 nothing is broken, 1 something is."""
+
+MARKS = {Verdict.GOOD: "[green]good[/green]", Verdict.NOTE: "[yellow]note[/yellow]", Verdict.BAD: "[red]bad[/red]"}
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
+    """Look for what is wrong on this machine, and say how to mend it."""
+    findings = list(examine())
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
+    else:
+        show(findings)
+    if any(finding.verdict is Verdict.BAD for finding in findings):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def examine() -> Iterator[Finding]:
+    """All findings, from the ground up."""
+    from launcher.doctor import hardware, installation, mesh
+
+    yield from installation.check_python()
+    yield from installation.check_packages()
+    yield from hardware.check_memory()
+    settings_findings, services, machine = mesh.check_settings()
+    yield from settings_findings
+    yield from hardware.check_device(services)
+    for folder in dict.fromkeys(settings.cache_folder for settings in services.values()):
+        yield from hardware.check_disk(folder)
+    yield from mesh.check_models(services)
+    if machine is not None:
+        yield from asyncio.run(mesh.check_running(machine))
+
+
+def show(findings: list[Finding]) -> None:
+    """A table, and a last line that says whether to worry."""
+    table = Table(show_header=True, header_style="dim", box=None, padding=(0, 2, 0, 0))
+    for title in ("", "what", "seen", "remedy"):
+        table.add_column(title, overflow="fold")
+    for finding in findings:
+        table.add_row(MARKS[finding.verdict], finding.subject, escape(finding.text), escape(finding.remedy))
+    console = Console(highlight=False)
+    console.print(table)
+    broken = sum(finding.verdict is Verdict.BAD for finding in findings)
+    console.print(f"[red]{broken} to mend.[/red]" if broken else "[green]Nothing is broken.[/green]")

@@ -1,0 +1,138 @@
+"""What `up` starts: one plan per process, from the same settings classes that the processes read themselves."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from clip_service.config import ClipSettings
+from common.settings import ServiceSettings
+from face_service.config import FaceSettings
+from launcher import ports
+from launcher.outcome import CommandError, ExitCode
+from ocr_service.config import OcrSettings
+from router.config import DEFAULT_CONFIG_VARIABLE, ListenerSettings, RouterSettings
+
+METRICS_PORTS = {"OCR_METRICS_PORT": "9464", "CLIP_METRICS_PORT": "9465", "FACE_METRICS_PORT": "9466"}
+"""On one machine the services cannot share a port as pods do."""
+
+SERVICES: dict[str, type[ServiceSettings]] = {"ocr": OcrSettings, "clip": ClipSettings, "face": FaceSettings}
+HEALTH_NAMES = {
+    "ocr": "immich_mesh.ocr.v1.OcrService",
+    "clip": "immich_mesh.clip.v1.ClipService",
+    "face": "immich_mesh.face.v1.FaceService",
+}
+STOP_MARGIN_SECONDS = 5.0
+"""What a process needs beyond its own drain time to close."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port a process listens on, and the setting that changes it."""
+
+    host: str
+    number: int
+    setting: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One process to run.
+
+    Attributes:
+        name: `ocr`, `clip`, `face` or `router`.
+        module: run with `python -m`.
+        address: `host:port` to call it at: gRPC of a service, HTTP of the router.
+        ports: all that it listens on.
+        stop_seconds: how long it may take to drain.
+    """
+
+    name: str
+    module: str
+    address: str
+    ports: tuple[Port, ...]
+    stop_seconds: float
+
+
+@dataclass(frozen=True)
+class MachinePlan:
+    """Everything that one machine runs; the router comes last and stops first."""
+
+    environment: Mapping[str, str]
+    services: tuple[Plan, ...]
+    router: Plan
+    router_settings: RouterSettings
+
+
+def plan_machine(without: frozenset[str] = frozenset()) -> MachinePlan:
+    """The plan for this environment, which is completed first (metrics ports, endpoints).
+
+    Raises:
+        ValidationError: a setting is wrong.
+        CommandError: unknown names in `without`.
+    """
+    if unknown := without - set(SERVICES):
+        raise CommandError(f"--without knows {', '.join(SERVICES)}, not {', '.join(sorted(unknown))}", ExitCode.USAGE)
+    for name, value in METRICS_PORTS.items():
+        os.environ.setdefault(name, value)
+    services = tuple(_service_plan(name) for name in SERVICES if name not in without)
+    if not os.environ.get(DEFAULT_CONFIG_VARIABLE):
+        for plan in services:
+            os.environ.setdefault(f"ROUTER_{plan.name.upper()}_ENDPOINTS", plan.address)
+    settings = load_router_settings()
+    return MachinePlan(dict(os.environ), services, _router_plan(settings), settings)
+
+
+def load_router_settings() -> RouterSettings:
+    """The router's settings, from its file and environment."""
+    from router.config_file import load
+
+    return load()
+
+
+def _service_plan(name: str) -> Plan:
+    settings = SERVICES[name]()
+    prefix = name.upper()
+    if settings.port == 0:
+        raise CommandError(f"{prefix}_PORT=0 gives a port that the router cannot know: set a number", ExitCode.USAGE)
+    own = [Port(settings.host, settings.port, f"{prefix}_PORT")]
+    if settings.metrics_port:
+        own.append(Port(settings.metrics_host, settings.metrics_port, f"{prefix}_METRICS_PORT"))
+    address = f"{reachable(settings.host)}:{settings.port}"
+    return Plan(name, f"{name}_service", address, tuple(own), settings.drain_seconds + STOP_MARGIN_SECONDS)
+
+
+def _router_plan(settings: RouterSettings) -> Plan:
+    listeners: dict[str, ListenerSettings] = {
+        name: getattr(settings.listeners, name) for name in type(settings.listeners).model_fields
+    }
+    own = [
+        Port(listener.host, listener.port, f"ROUTER_LISTENERS__{name.upper()}__PORT")
+        for name, listener in listeners.items()
+        if listener.enabled
+    ]
+    if settings.metrics_port:
+        own.append(Port(settings.metrics_host, settings.metrics_port, "ROUTER_METRICS_PORT"))
+    main = settings.listeners.immich_ml
+    address = f"{reachable(main.host)}:{main.port}"
+    return Plan("router", "router", address, tuple(own), settings.drain_seconds + STOP_MARGIN_SECONDS)
+
+
+def reachable(host: str) -> str:
+    """The address at which this machine itself reaches a server that listens on `host`."""
+    if host in {"0.0.0.0", "", "::"}:  # noqa: S104 - read, not bound
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+def busy_ports(plans: tuple[Plan, ...]) -> list[str]:
+    """What is wrong with the plans' ports, one sentence each: taken by somebody, or by each other."""
+    faults = []
+    seen: dict[int, str] = {}
+    for port in (port for plan in plans for port in plan.ports if port.number):
+        if port.number in seen:
+            faults.append(f"{seen[port.number]} and {port.setting} are both {port.number}: change one")
+        elif not ports.is_free(port.host, port.number):
+            who = ports.owner(port.number) or "another process"
+            faults.append(f"port {port.number} is in use by {who}: stop that, or set {port.setting}")
+        seen[port.number] = port.setting
+    return faults
