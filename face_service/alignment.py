@@ -25,14 +25,16 @@ Landmarks = NDArray[np.float32]
 def similarity(landmarks: Landmarks, size: int = TEMPLATE_SIZE) -> NDArray[np.float64] | None:
     """The transform from the photo to an upright crop of `size` x `size` pixels, shape (2, 3).
 
-    None when all landmarks are one point: no transform is closest.
+    None when all landmarks are one point, or none at all (not finite): no transform is closest.
     """
+    if not np.isfinite(landmarks).all():
+        return None
     source = landmarks[:, 0].astype(np.float64) + 1j * landmarks[:, 1]
     template = TEMPLATE * (size / TEMPLATE_SIZE)
     target = template[:, 0] + 1j * template[:, 1]
     centred = source - source.mean()
     spread = np.vdot(centred, centred).real
-    if not np.isfinite(spread) or spread < 1e-6:
+    if spread < 1e-6:
         return None
     turn = np.vdot(centred, target - target.mean()) / spread
     shift = target.mean() - turn * source.mean()
