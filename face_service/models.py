@@ -64,7 +64,13 @@ class FaceModels:
     def _detector(self, name: str, graph: Path) -> FaceDetector:
         foundation = self._foundation
         engine = Engine(
-            graph, foundation.runtime, foundation.compute, model=name, part="detection", can_stack=_have_batch_axis
+            graph,
+            foundation.runtime,
+            foundation.compute,
+            model=name,
+            part="detection",
+            can_stack=_have_batch_axis,
+            typical_axes={2: 640, 3: 640},
         )
         if len(engine.outputs) not in OUTPUTS_WITH_LANDMARKS:
             engine.close()

@@ -15,6 +15,9 @@ from serving.server import Foundation
 
 OcrPart = TextDetector | TextRecogniser
 
+TYPICAL_AXES = {"detection": {2: 736, 3: 992}, "recognition": {2: 48, 3: 320}}
+"""Height and width, in pixels, of the usual photo and of the usual line: what calibration times."""
+
 
 class OcrModels:
     """The models of the OCR service.
@@ -44,7 +47,7 @@ class OcrModels:
         graph = layout.part_file(Family.OCR, folder, part, fp16=runtime.fp16)
         if graph is None:
             raise ModelNotFound(f"model {name} has no {part}/model.onnx in {folder}: fetch it again")
-        engine = Engine(graph, runtime, compute, model=name, part=part)
+        engine = Engine(graph, runtime, compute, model=name, part=part, typical_axes=TYPICAL_AXES[part])
         if part == "detection":
             return TextDetector(engine)
         return TextRecogniser(engine, graph.parent, lines_at_once=max(1, runtime.batching.max_queue_size // 2))
