@@ -1,0 +1,112 @@
+{{/*
+Combinations that cannot work are refused here, each with one sentence that says why and what to do. What is wrong by
+itself (a type, an unknown key) values.schema.json refuses.
+*/}}
+{{- define "immich-mesh.checks" -}}
+{{- $root := . -}}
+{{- range $name := list "router" "frontDoor" "ocr" "clip" "face" -}}
+{{- $one := include "immich-mesh.component" (dict "root" $root "name" $name) | fromYaml -}}
+{{- include "immich-mesh.checkGpu" $one -}}
+{{- include "immich-mesh.checkScaling" $one -}}
+{{- if and $one.grpc (ne $one.service.type "ClusterIP") -}}
+{{- fail (printf "%s.service.type: %s cannot work: the router balances over the pods' own addresses, so the Service is headless; publish the router instead (router.service.type)" $name $one.service.type) -}}
+{{- end -}}
+{{- end -}}
+{{- include "immich-mesh.checkTls" . -}}
+{{- include "immich-mesh.checkModels" . -}}
+{{- include "immich-mesh.checkPublishing" . -}}
+{{- end -}}
+
+{{- define "immich-mesh.checkGpu" -}}
+{{- $gpu := .gpu -}}
+{{- if and $gpu.enabled (not .grpc) -}}
+{{- fail (printf "%s.gpu.enabled: %s runs no model and has no use for a GPU; enable it for ocr, clip or face" .name .name) -}}
+{{- end -}}
+{{- if and $gpu.enabled (gt (int $gpu.count) 1) (ne $gpu.sharing "mps") -}}
+{{- fail (printf "%s.gpu.count: a pod uses one card, so %d would leave %d idle; for more cards raise %s.replicaCount (only with sharing: mps a higher count means a larger share)" .name (int $gpu.count) (sub (int $gpu.count) 1) .name) -}}
+{{- end -}}
+{{- if and $gpu.enabled (eq $gpu.sharing "mig") (not (contains "/mig-" $gpu.resourceName)) -}}
+{{- fail (printf "%s.gpu.resourceName: %s is no MIG slice; name one, e.g. nvidia.com/mig-1g.10gb, or choose another gpu.sharing" .name $gpu.resourceName) -}}
+{{- end -}}
+{{- if and $gpu.enabled (eq (int $gpu.count) 0) (ne $gpu.sharing "time-slicing") -}}
+{{- fail (printf "%s.gpu.count: 0 takes the card without asking the scheduler, so others share it: say gpu.sharing: time-slicing" .name) -}}
+{{- end -}}
+{{- if and $gpu.enabled (has $gpu.sharing (list "time-slicing" "mps")) (not $gpu.memoryLimit) -}}
+{{- fail (printf "%s.gpu.memoryLimit: pods that share a card share its memory too; give each a limit, e.g. 2Gi" .name) -}}
+{{- end -}}
+{{- if and $gpu.memoryLimit (not $gpu.enabled) -}}
+{{- fail (printf "%s.gpu.memoryLimit: is set while %s.gpu.enabled is false" .name .name) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "immich-mesh.checkScaling" -}}
+{{- $scaling := .autoscaling -}}
+{{- $least := ternary (int $scaling.minReplicas) (int .replicaCount) $scaling.enabled -}}
+{{- if and $scaling.enabled (gt (int $scaling.minReplicas) (int $scaling.maxReplicas)) -}}
+{{- fail (printf "%s.autoscaling: minReplicas %d is more than maxReplicas %d" .name (int $scaling.minReplicas) (int $scaling.maxReplicas)) -}}
+{{- end -}}
+{{- if and $scaling.enabled (not $scaling.keda.enabled) (not $scaling.targetCPUUtilizationPercentage) (not $scaling.targetQueueLength) -}}
+{{- fail (printf "%s.autoscaling: nothing to scale by; set targetCPUUtilizationPercentage or targetQueueLength" .name) -}}
+{{- end -}}
+{{- if and $scaling.enabled $scaling.keda.enabled (not $scaling.targetCPUUtilizationPercentage) (not $scaling.targetQueueLength) (not $scaling.keda.triggers) -}}
+{{- fail (printf "%s.autoscaling: nothing to scale by; set targetCPUUtilizationPercentage, targetQueueLength or keda.triggers" .name) -}}
+{{- end -}}
+{{- if and $scaling.keda.enabled (not $scaling.enabled) -}}
+{{- fail (printf "%s.autoscaling.keda.enabled: needs %s.autoscaling.enabled too" .name .name) -}}
+{{- end -}}
+{{- if and $scaling.targetQueueLength (not .grpc) -}}
+{{- fail (printf "%s.autoscaling.targetQueueLength: only ocr, clip and face have this queue; scale %s by CPU" .name .name) -}}
+{{- end -}}
+{{- if and $scaling.enabled $scaling.targetCPUUtilizationPercentage (not (dig "requests" "cpu" "" .resources)) -}}
+{{- fail (printf "%s.autoscaling.targetCPUUtilizationPercentage: is a percentage of resources.requests.cpu, which is not set" .name) -}}
+{{- end -}}
+{{- if .podDisruptionBudget.enabled -}}
+{{- $budget := toString .podDisruptionBudget.minAvailable -}}
+{{- if or (eq $budget "100%") (and (regexMatch "^[0-9]+$" $budget) (ge (int $budget) $least)) -}}
+{{- fail (printf "%s.podDisruptionBudget.minAvailable: %s of %d pods must stay, so no node could ever be drained; lower it or raise the replicas" .name $budget $least) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "immich-mesh.checkTls" -}}
+{{- $tls := .Values.tls -}}
+{{- if and $tls.enabled (not $tls.existingSecret) (not $tls.certManager.enabled) -}}
+{{- fail "tls.enabled: where is the certificate? Set tls.existingSecret or tls.certManager.enabled" -}}
+{{- end -}}
+{{- if and $tls.existingSecret $tls.certManager.enabled -}}
+{{- fail "tls.existingSecret and tls.certManager.enabled exclude each other: cert-manager would overwrite the Secret" -}}
+{{- end -}}
+{{- if and (or $tls.existingSecret $tls.certManager.enabled) (not $tls.enabled) -}}
+{{- fail "tls.existingSecret or tls.certManager is set while tls.enabled is false: the connections would be plain text" -}}
+{{- end -}}
+{{- if and $tls.certManager.enabled (not $tls.certManager.issuerRef.name) -}}
+{{- fail "tls.certManager.issuerRef.name: which Issuer shall sign the certificate?" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "immich-mesh.checkModels" -}}
+{{- $models := .Values.models -}}
+{{- $claim := eq $models.source "persistentVolumeClaim" -}}
+{{- if and $models.persistence.existingClaim (not $claim) -}}
+{{- fail (printf "models.persistence.existingClaim: is set while models.source is %s" $models.source) -}}
+{{- end -}}
+{{- if and $models.job.export $models.offline -}}
+{{- fail "models.job.export: checkpoints are downloaded before they are converted, which models.offline forbids" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "immich-mesh.checkPublishing" -}}
+{{- $door := include "immich-mesh.component" (dict "root" . "name" "frontDoor") | fromYaml -}}
+{{- if and $door.installed (not .Values.immich.url) -}}
+{{- fail "immich.url: the front door (installed because database.existingSecret is set) passes everything else on to Immich; where is it? E.g. http://immich-server:2283" -}}
+{{- end -}}
+{{- if and (or .Values.ingress.enabled .Values.gateway.enabled) (not $door.installed) -}}
+{{- fail "ingress.enabled and gateway.enabled publish the front door, which is not installed: set immich.url" -}}
+{{- end -}}
+{{- if and .Values.ingress.enabled (not .Values.ingress.host) -}}
+{{- fail "ingress.host: under which name do people open Immich?" -}}
+{{- end -}}
+{{- if and .Values.gateway.enabled (not .Values.gateway.parentRefs) -}}
+{{- fail "gateway.parentRefs: to which Gateway does the route belong?" -}}
+{{- end -}}
+{{- end -}}

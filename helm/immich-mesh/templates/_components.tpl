@@ -1,0 +1,108 @@
+{{/*
+The components: what the chart knows of each beyond its values. `slug` is its name in objects, `module` what Python runs,
+`prefix` that of its settings, `ports` what it listens on (the first one is its Service's main port), `grpcService` the gRPC
+service whose health means "ready". ModelService serves from the start to the end, so its health means "alive".
+*/}}
+{{- define "immich-mesh.components" -}}
+router:
+  slug: router
+  module: router
+  ports: {immich-ml: 3003, mt-photos: 8060, admin: 9901, metrics: 9464}
+  exposed: [immich-ml, mt-photos, metrics]
+frontDoor:
+  slug: front-door
+  module: router
+  ports: {photos: 2283, admin: 9901, metrics: 9464}
+  exposed: [photos, metrics]
+ocr:
+  slug: ocr
+  module: ocr_service
+  prefix: OCR
+  family: ocr
+  grpcService: immich_mesh.ocr.v1.OcrService
+  ports: {grpc: 50051, metrics: 9464}
+  exposed: [grpc, metrics]
+clip:
+  slug: clip
+  module: clip_service
+  prefix: CLIP
+  family: clip
+  grpcService: immich_mesh.clip.v1.ClipService
+  ports: {grpc: 50052, metrics: 9464}
+  exposed: [grpc, metrics]
+face:
+  slug: face
+  module: face_service
+  prefix: FACE
+  family: facial-recognition
+  grpcService: immich_mesh.face.v1.FaceService
+  ports: {grpc: 50053, metrics: 9464}
+  exposed: [grpc, metrics]
+{{- end -}}
+
+{{/* One component whole: its facts and its values over `defaults`. Takes `root` and `name`; gives YAML. */}}
+{{- define "immich-mesh.component" -}}
+{{- $root := .root -}}
+{{- $facts := get (include "immich-mesh.components" $root | fromYaml) .name -}}
+{{- $values := mergeOverwrite (deepCopy $root.Values.defaults) (deepCopy (get $root.Values .name)) -}}
+{{- $grpc := hasKey $facts "grpcService" -}}
+{{- $installed := $values.enabled -}}
+{{- if eq .name "frontDoor" -}}
+{{- $installed = and $installed (or $root.Values.immich.url $root.Values.database.existingSecret) | not | not -}}
+{{- end -}}
+{{- $fullname := printf "%s-%s" (include "immich-mesh.fullname" $root) $facts.slug -}}
+{{- $extra := dict "name" .name "grpc" $grpc "installed" $installed "fullname" $fullname -}}
+{{- merge $extra $facts $values | toYaml -}}
+{{- end -}}
+
+{{/* The installed components, as a YAML map `items`. Everything that ranges over components starts here. */}}
+{{- define "immich-mesh.installed" -}}
+{{- $root := . -}}
+{{- $items := list -}}
+{{- range $name := list "router" "frontDoor" "ocr" "clip" "face" -}}
+{{- $one := include "immich-mesh.component" (dict "root" $root "name" $name) | fromYaml -}}
+{{- if $one.installed -}}{{- $items = append $items $one -}}{{- end -}}
+{{- end -}}
+{{- dict "items" $items | toYaml -}}
+{{- end -}}
+
+{{- define "immich-mesh.componentSelector" -}}
+{{ include "immich-mesh.selectorLabels" .root }}
+app.kubernetes.io/component: {{ .one.slug }}
+{{- end -}}
+
+{{- define "immich-mesh.componentLabels" -}}
+{{ include "immich-mesh.labels" .root }}
+app.kubernetes.io/component: {{ .one.slug }}
+{{- end -}}
+
+{{/* `metadata` of an object of a component. Takes `root`, `one`, and optionally `name` and `annotations`. */}}
+{{- define "immich-mesh.metadata" -}}
+metadata:
+  name: {{ default .one.fullname .name }}
+  namespace: {{ .root.Release.Namespace }}
+  labels:
+    {{- include "immich-mesh.componentLabels" . | nindent 4 }}
+  {{- with .annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end -}}
+
+{{- define "immich-mesh.serviceAccountName" -}}
+{{- if .serviceAccount.create -}}
+{{- default .fullname .serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The DNS name of a component's Service. */}}
+{{- define "immich-mesh.host" -}}
+{{- printf "%s.%s.svc.%s" .one.fullname .root.Release.Namespace .root.Values.clusterDomain -}}
+{{- end -}}
+
+{{/* Name of the Secret with the certificate of router and services. */}}
+{{- define "immich-mesh.tlsSecret" -}}
+{{- default (printf "%s-tls" (include "immich-mesh.fullname" .)) .Values.tls.existingSecret -}}
+{{- end -}}

@@ -1,0 +1,125 @@
+{{/* The environment of the containers: what the chart sets, then `config`, then `env`; a later one wins. */}}
+
+{{/* Nested settings as variables: `{batching: {max_batch_size: 8}}` gives OCR_BATCHING__MAX_BATCH_SIZE. Takes `prefix`, `config`. */}}
+{{- define "immich-mesh.flatten" -}}
+{{- $prefix := .prefix -}}
+{{- range $key, $value := .config }}
+{{- $name := printf "%s%s" $prefix (upper $key) }}
+{{- if kindIs "map" $value }}
+{{- include "immich-mesh.flatten" (dict "prefix" (printf "%s__" $name) "config" $value) }}
+{{- else if not (kindIs "invalid" $value) }}
+{{ $name }}: {{ include "immich-mesh.text" $value | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* What the chart sets for a model service. Takes `root`, `one`. */}}
+{{- define "immich-mesh.serviceEnvironment" -}}
+{{- $values := .root.Values -}}
+{{- $settings := dict
+  "host" $values.listenAddress
+  "port" .one.ports.grpc
+  "metrics_host" $values.listenAddress
+  "metrics_port" .one.ports.metrics
+  "drain_seconds" .one.termination.drainSeconds
+  "cache_folder" $values.models.mountPath
+  "offline" (or $values.models.offline (eq $values.models.source "image"))
+  "hf_endpoint" $values.models.hubEndpoint
+  "log_level" $values.logs.level
+  "log_format" $values.logs.format
+-}}
+{{- if .one.gpu.enabled -}}
+{{- $_ := set $settings "device" "cuda" -}}
+{{- with .one.gpu.memoryLimit -}}{{- $_ := set $settings "gpu_memory_limit_bytes" (include "immich-mesh.bytes" .) -}}{{- end -}}
+{{- else -}}
+{{- $_ := set $settings "device" "cpu" -}}
+{{- end -}}
+{{- if $values.tls.enabled -}}
+{{- $files := dict "cert_file" "/etc/immich-mesh/tls/tls.crt" "key_file" "/etc/immich-mesh/tls/tls.key" -}}
+{{- if $values.tls.mutual -}}{{- $_ := set $files "ca_file" "/etc/immich-mesh/tls/ca.crt" -}}{{- end -}}
+{{- $_ := set $settings "tls" $files -}}
+{{- end -}}
+{{- include "immich-mesh.flatten" (dict "prefix" (printf "%s_" .one.prefix) "config" (mergeOverwrite $settings .one.config)) -}}
+{{- end -}}
+
+{{/* The variables of a component as a list for a container. */}}
+{{- define "immich-mesh.env" -}}
+{{- $plain := dict "HOME" "/tmp" -}}
+{{- if .one.grpc -}}
+{{- $plain = mergeOverwrite $plain (include "immich-mesh.serviceEnvironment" . | fromYaml) -}}
+{{- else -}}
+{{- $plain = mergeOverwrite $plain (dict "ROUTER_CONFIG" "/etc/immich-mesh/config/router.yaml") -}}
+{{- end -}}
+{{- with .root.Values.tracing.otlpEndpoint -}}
+{{- $plain = mergeOverwrite $plain (dict "OTEL_EXPORTER_OTLP_ENDPOINT" .) -}}
+{{- end -}}
+{{- if and .one.gpu.enabled (eq (int .one.gpu.count) 0) -}}
+{{- $plain = mergeOverwrite $plain (dict "NVIDIA_VISIBLE_DEVICES" "all") -}}
+{{- end -}}
+{{- $theirs := list -}}
+{{- range .one.env -}}{{- $theirs = append $theirs .name -}}{{- end -}}
+{{- range $name, $value := $plain -}}
+{{- if not (has $name $theirs) }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end -}}
+{{- end }}
+{{- with .root.Values.auth.existingSecret }}
+- name: MESH_AUTH_TOKEN
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: {{ $.root.Values.auth.key }}
+{{- end }}
+{{- if and (eq .one.name "frontDoor") .root.Values.database.existingSecret }}
+- name: ROUTER_DATABASE_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ .root.Values.database.existingSecret }}
+      key: {{ .root.Values.database.key }}
+{{- end }}
+{{- with .one.env }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* The router's configuration file: listeners, clusters by DNS, TLS; the user's `config` over it. Takes `root`, `one`. */}}
+{{- define "immich-mesh.routerConfig" -}}
+{{- $root := .root -}}
+{{- $values := $root.Values -}}
+{{- $on := dict "enabled" true "host" $values.listenAddress -}}
+{{- $off := dict "enabled" false -}}
+{{- $door := eq .one.name "frontDoor" -}}
+{{- $config := dict
+  "listeners" (dict
+    "immich_ml" (ternary $off (merge (dict "port" (get .one.ports "immich-ml")) $on) $door)
+    "mt_photos" (ternary $off (merge (dict "port" (get .one.ports "mt-photos")) $on) $door)
+    "admin" (dict "enabled" true "host" "127.0.0.1" "port" .one.ports.admin)
+  )
+  "metrics_host" $values.listenAddress
+  "metrics_port" .one.ports.metrics
+  "drain_seconds" .one.termination.drainSeconds
+  "log_level" $values.logs.level
+  "log_format" $values.logs.format
+  "clusters" dict
+-}}
+{{- range $name := list "ocr" "clip" "face" -}}
+{{- $service := include "immich-mesh.component" (dict "root" $root "name" $name) | fromYaml -}}
+{{- if $service.installed -}}
+{{- $address := printf "%s:%d" (include "immich-mesh.host" (dict "root" $root "one" $service)) (int $service.ports.grpc) -}}
+{{- $_ := set $config (printf "%s_endpoints" $name) (list $address) -}}
+{{- $_ := set $config.clusters $name (dict "discovery" "dns") -}}
+{{- if eq $name "clip" -}}
+{{- with $service.config.model_name -}}{{- $_ := set $config "clip_model" . -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if $values.tls.enabled -}}
+{{- $files := dict "ca_file" "/etc/immich-mesh/tls/ca.crt" -}}
+{{- if $values.tls.mutual -}}
+{{- $files = merge $files (dict "cert_file" "/etc/immich-mesh/tls/tls.crt" "key_file" "/etc/immich-mesh/tls/tls.key") -}}
+{{- end -}}
+{{- $_ := set $config "upstream_tls" $files -}}
+{{- end -}}
+{{- mergeOverwrite $config .one.config | toYaml -}}
+{{- end -}}

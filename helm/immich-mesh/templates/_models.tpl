@@ -1,0 +1,36 @@
+{{/* Name of the claim that model files are on. */}}
+{{- define "immich-mesh.claimName" -}}
+{{- default (printf "%s-models" (include "immich-mesh.fullname" .)) .Values.models.persistence.existingClaim -}}
+{{- end -}}
+
+{{/* Every model that the installed services are configured to use, as a YAML list `items`. */}}
+{{- define "immich-mesh.modelNames" -}}
+{{- $names := list -}}
+{{- range $one := (include "immich-mesh.installed" . | fromYaml).items -}}
+{{- if $one.grpc -}}
+{{- with $one.config.model_name -}}{{- $names = append $names . -}}{{- end -}}
+{{- with $one.config.preload -}}{{- $names = concat $names . -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- dict "items" (concat $names .Values.models.job.extraModels | uniq) | toYaml -}}
+{{- end -}}
+
+{{/* What the containers of the models' Job have in common. */}}
+{{- define "immich-mesh.modelsContainer" -}}
+env:
+  - name: HOME
+    value: /tmp
+  - name: HF_ENDPOINT
+    value: {{ .Values.models.hubEndpoint | quote }}
+  - name: MESH_CACHE_FOLDER
+    value: {{ .Values.models.mountPath }}
+resources:
+  {{- toYaml .Values.models.job.resources | nindent 2 }}
+securityContext:
+  {{- toYaml .Values.defaults.securityContext | nindent 2 }}
+volumeMounts:
+  - name: tmp
+    mountPath: /tmp
+  - name: models
+    mountPath: {{ .Values.models.mountPath }}
+{{- end -}}
