@@ -30,7 +30,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 Feeds = Mapping[str, Array]
 SessionFactory = Callable[[Path, RuntimeSettings, int], ModelSession]
-Measure = Callable[[ModelSession, ModelSession, Feeds, int], Calibration]
+Measure = Callable[[ModelSession, ModelSession, Feeds, int], Calibration | None]
 
 GPU_BATCH_SIZE = 32
 
@@ -127,6 +127,9 @@ class Engine:
         feeds = dummy_feeds(self._narrow.inputs, typical_axes or {})
         cores = self._compute.cores
         measured = self._compute.call(lambda: measure(self._narrow, wide, feeds, cores), self._lane)
+        if measured is None:
+            log.info("not calibrated: the machine is busy", model=self._labels[0], part=self._labels[1])
+            return
         self._always_wide = measured.wide_pays_always
         if not self._always_wide and not measured.wide_pays_alone:
             self._wide = self._narrow

@@ -97,7 +97,7 @@ WIDE_NEVER_PAYS = Calibration(side_by_side_per_second=2.0, alone_narrow_seconds=
 
 
 def fake_engine(
-    compute: ComputePool, device: Device = Device.CPU, measured: Calibration = WIDE_PAYS_ALONE
+    compute: ComputePool, device: Device = Device.CPU, measured: Calibration | None = WIDE_PAYS_ALONE
 ) -> tuple[Engine, list[FakeSession]]:
     made: list[FakeSession] = []
 
@@ -125,6 +125,14 @@ async def test_on_a_cpu_a_lone_request_takes_all_cores_and_parallel_ones_a_core_
     engine.close()
     assert narrow.closed
     assert wide.closed
+
+
+async def test_a_busy_machine_keeps_both_ways(compute: ComputePool) -> None:
+    engine, (narrow, wide) = fake_engine(compute, measured=None)
+    await engine.infer(ITEM)
+    await asyncio.gather(*(engine.infer(ITEM) for _ in range(4)))
+    assert wide.batches[0] == 1
+    assert len(narrow.batches) >= 2
 
 
 async def test_where_wide_runs_always_win_there_is_one_worker(compute: ComputePool) -> None:
@@ -182,13 +190,30 @@ async def test_a_requests_trace_shows_its_time_in_the_queue_and_in_the_model(
     assert inference.parent.span_id == request.context.span_id
 
 
-def test_calibration_times_both_ways(tmp_path: Path) -> None:
-    path = doubling_graph(tmp_path / "m.onnx", None)
-    narrow, wide = OnnxSession(path, RuntimeSettings(), 1), OnnxSession(path, RuntimeSettings(), 2)
-    measured = calibrate(narrow, wide, {"x": np.zeros((1, 3), np.float32)}, 2)
-    assert measured.side_by_side_per_second > 0
-    assert 0 < measured.alone_wide_seconds < 1
-    assert 0 < measured.alone_narrow_seconds < 1
+class TimedSession(FakeSession):
+    """Takes a known processor time."""
+
+    def __init__(self, threads: int, seconds: float, *, sleeping: float = 0.0) -> None:
+        super().__init__(threads)
+        self.seconds, self.sleeping = seconds, sleeping
+
+    def run(self, feeds: Mapping[str, Array]) -> list[Array]:
+        until = time.thread_time() + self.seconds
+        while time.thread_time() < until:
+            pass
+        time.sleep(self.sleeping)
+        return super().run(feeds)
+
+
+def test_calibration_knows_a_busy_machine_by_time_without_processor() -> None:
+    assert calibrate(TimedSession(1, 0.002, sleeping=0.01), TimedSession(2, 0.002), ITEM, 2) is None
+
+
+def test_calibration_runs_every_way_and_stays_within_its_rounds() -> None:
+    narrow, wide = FakeSession(1), FakeSession(2)
+    calibrate(narrow, wide, ITEM, 2)
+    assert len(wide.batches) == 1 + 3
+    assert len(narrow.batches) == 1 + 3 + 3 * 2
 
 
 def test_a_broken_file_is_a_clear_error(tmp_path: Path) -> None:
