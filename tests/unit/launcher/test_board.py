@@ -1,6 +1,7 @@
 """What `up` shows, and how it judges a service's models."""
 
 import io
+import re
 
 import pytest
 from immich_mesh.model.v1 import model_pb2
@@ -60,8 +61,8 @@ def test_the_summary_says_what_is_ready_what_is_not_and_what_next() -> None:
     before = len(output.getvalue())
     shown.summary()
     text = output.getvalue()[before:]
-    assert "127.0.0.1:50051  ready" in text
-    assert "not ready  ViT-B-16__cn-clip: offline" in text
+    assert re.search(r"ocr +127\.0\.0\.1:50051 +ready +PP-OCRv6_small", text)
+    assert re.search(r"clip +127\.0\.0\.1:50052 +not ready +ViT-B-16__cn-clip: offline", text)
     assert "Machine Learning > URL: http://" in text
     assert ":3003" in text
     assert "closed until MT_PHOTOS_API_KEY is set" in text

@@ -34,7 +34,7 @@ def parts(request: httpx.Request) -> dict[str, bytes]:
 
 def test_ocr_is_asked_as_immich_asks_and_boxes_come_back_in_pixels() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
-        assert request.url == "http://127.0.0.1:3003/predict"
+        assert str(request.url) == "http://127.0.0.1:3003/predict"
         sent = parts(request)
         assert sent["image"] == b"photo"
         assert json.loads(sent["entries"]) == {
@@ -50,7 +50,7 @@ def test_ocr_is_asked_as_immich_asks_and_boxes_come_back_in_pixels() -> None:
     found = client(answer).recognize(b"photo", OcrOptions(None, 0.4, 0.9, 960))
     assert (found.width, found.height) == (1000, 500)
     assert found.lines[0].text == "发票"
-    assert found.lines[0].box == ((100, 100), (500, 100), (500, 200), (100, 200))
+    assert found.lines[0].box == ((100.0, 100.0), (500.0, 100.0), (500.0, 200.0), (100.0, 200.0))
     assert (found.lines[0].detection_score, found.lines[0].recognition_score) == (0.9, 0.99)
 
 
@@ -63,7 +63,7 @@ def test_faces_and_vectors_are_unpacked_from_their_strings() -> None:
         return httpx.Response(200, json={"facial-recognition": [face], "imageWidth": 4, "imageHeight": 5})
 
     faces = client(answer).detect(b"photo", None, None)
-    assert faces.faces[0].box == (1, 2, 3, 4)
+    assert faces.faces[0].box == (1.0, 2.0, 3.0, 4.0)
     assert faces.faces[0].embedding == (1.0, 0.0)
     assert client(answer).encode_image(b"photo", None).embedding == (0.6, 0.8)
 
