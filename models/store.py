@@ -4,6 +4,7 @@ Everything here blocks; services call it in a thread. Nothing here ever deletes 
 """
 
 import difflib
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -12,7 +13,9 @@ from pathlib import Path, PurePosixPath
 from common.errors import ModelNotFound
 from models import catalogue, layout
 from models.catalogue import Family, ModelEntry, SourceKind
-from models.progress import DownloadProgress, ProgressListener, Stage
+from models.download import Patience
+from models.fetching import Fetcher
+from models.progress import DownloadProgress, ProgressListener, Stage, ignore
 
 __all__ = ["CachedModel", "DownloadProgress", "ModelStore", "Stage"]
 
@@ -35,12 +38,21 @@ class ModelStore:
         cache_folder: in Immich ML's layout; created when the first model comes.
         offline: never use the network.
         endpoint: the Hugging Face hub or a mirror of it (`HF_ENDPOINT`).
+        patience: when to give up on the network.
     """
 
-    def __init__(self, cache_folder: Path, *, offline: bool = False, endpoint: str = "https://huggingface.co") -> None:
+    def __init__(
+        self,
+        cache_folder: Path,
+        *,
+        offline: bool = False,
+        endpoint: str = "https://huggingface.co",
+        patience: Patience | None = None,
+    ) -> None:
         self.cache_folder = cache_folder.expanduser()
         self.offline = offline
-        self.endpoint = endpoint.rstrip("/")
+        self._stop = threading.Event()
+        self._fetcher = Fetcher(self.cache_folder, endpoint.rstrip("/"), patience or Patience(), self._stop)
 
     def find(self, family: Family, name: str) -> Path | None:
         """The model's folder when it is complete, else None; see `layout.part_file` for the graphs inside.
@@ -67,7 +79,13 @@ class ModelStore:
         entry = catalogue.find(family, name)
         if entry is None:
             raise ModelNotFound(self._unknown(family, name))
-        raise ModelNotFound(f"{entry.name} is not cached")  # the download follows in the next commit
+        if obstacle := self._obstacle(entry):
+            raise ModelNotFound(obstacle)
+        return self._fetcher.fetch(entry, lambda: self.find(family, name), progress or ignore)
+
+    def close(self) -> None:
+        """Ends downloads under way, from another thread; they raise Unavailable and go on from there next time."""
+        self._stop.set()
 
     def cached(self, family: Family) -> list[CachedModel]:
         """Every complete model of the family on this machine, by name; those inside installed packages included."""
@@ -86,6 +104,25 @@ class ModelStore:
             if folder := _package_folder(entry):
                 size = sum((folder.parent / file.path).stat().st_size for file in entry.files)
                 yield CachedModel(family, entry.name, folder, size, entry)
+
+    def _obstacle(self, entry: ModelEntry) -> str | None:
+        """Why the model cannot be downloaded, and what helps; None when it can."""
+        folder = layout.model_folder(self.cache_folder, entry.family, entry.name)
+        source = entry.source
+        short = entry.aliases[0] if entry.aliases else entry.name
+        if source.kind is SourceKind.PACKAGE:
+            return f"{entry.name} comes with Python package {source.location}, which is not installed here"
+        if source.kind is SourceKind.EXPORT:
+            return (
+                f"{entry.name} is not in {folder} and nobody publishes it ready-made: make it with "
+                f"`immich-mesh models export {short} --checkpoint {source.location}`"
+            )
+        if self.offline:
+            return (
+                f"{entry.name} is not in {folder} and this is offline mode: run `immich-mesh models pull {short}` "
+                "where there is a network and copy the folder here, or switch offline mode off"
+            )
+        return None
 
     def _unknown(self, family: Family, name: str) -> str:
         folder = layout.model_folder(self.cache_folder, family, name)

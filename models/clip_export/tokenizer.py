@@ -6,7 +6,8 @@ fewer punctuation marks, ends one block of CJK characters elsewhere and gives up
 200. So the character classes are spelled out here from the tables that cn-clip reads, and the steps are composed from
 primitives in cn-clip's order. `tests/export` compares the two for every code point and for thousands of strings.
 
-The result is data of the project, `models/clip_import/tokenizer.json`; `python -m models.clip_export.tokenizer` writes it.
+The result is data of the project, `models/clip_import/tokenizer.json`, and `python -m models.clip_export.tokenizer`
+writes it anew.
 """
 
 import json
@@ -17,9 +18,6 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordPiece
-
-CONTEXT_LENGTH = 52
-"""Tokens per text of every Chinese-CLIP model, [CLS] and [SEP] included."""
 
 _MAX_CHARACTERS_PER_WORD = 200
 
@@ -37,7 +35,7 @@ _CJK = (
 
 
 def read_vocabulary(path: Path) -> dict[str, int]:
-    """Token to id from a `vocab.txt`: one token per line, stripped; its line number is the id, the last of equals wins."""
+    """Token to id from a `vocab.txt`: a stripped line is a token, its number the id; the last of equals wins."""
     lines = path.read_text("utf-8").split("\n")
     return {line.strip(): number for number, line in enumerate(lines[:-1] if not lines[-1] else lines)}
 

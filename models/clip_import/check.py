@@ -1,0 +1,52 @@
+"""Compares a graph whose batch axis was opened with the one it was made of.
+
+Runs in the converter's own process; nothing that serves imports this.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+Vectors = npt.NDArray[np.float32]
+
+_ITEMS = 3
+_LEAST_COSINE = 0.99999
+
+
+def agrees(original: Path, opened: Path) -> bool:
+    """Whether a batch through `opened` gives, row by row, what single items give through `original`."""
+    before, after = _session(original), _session(opened)
+    (given,), (wanted,) = before.get_inputs(), after.get_inputs()
+    items = _items(given.shape[1:], tokens="int" in given.type)
+    singles = [before.run(None, {given.name: item[None]})[0] for item in items.astype(_kind(given.type))]
+    together = after.run(None, {wanted.name: items.astype(_kind(wanted.type))})[0]
+    return bool((_cosines(np.concatenate(singles), together) > _LEAST_COSINE).all())
+
+
+def _session(path: Path) -> "onnxruntime.InferenceSession":
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _items(shape: list[int], *, tokens: bool) -> npt.NDArray[np.generic]:
+    """Different items: noise images, or token lists of different lengths."""
+    random = np.random.default_rng(0)
+    if not tokens:
+        return random.standard_normal((_ITEMS, *shape)).astype(np.float32)
+    items = random.integers(671, 7992, (_ITEMS, *shape))  # Chinese characters of the vocabulary
+    for row, length in enumerate((2, shape[0] // 2, shape[0])):
+        items[row, length:] = 0
+    return items
+
+
+def _kind(name: str) -> np.dtype[np.generic]:
+    return np.dtype({"tensor(float)": np.float32, "tensor(int32)": np.int32, "tensor(int64)": np.int64}[name])
+
+
+def _cosines(left: Vectors, right: Vectors) -> Vectors:
+    lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+    cosines: Vectors = (left * right).sum(axis=1) / lengths
+    return cosines

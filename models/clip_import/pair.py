@@ -1,0 +1,74 @@
+"""Adapts `eisneim/cn-clip_vit-b-16`: one graph per tower, made by cn-clip's own conversion script.
+
+Inputs `image` float32 [1, 3, 224, 224] and `text` int64 [1, 52], outputs `unnorm_image_features` and
+`unnorm_text_features` [1, 512], not normalised, traced for a batch of one.
+"""
+
+from pathlib import Path
+
+import onnx
+import structlog
+
+from models.clip_import import tower
+from models.clip_import.batch_axis import CannotOpen, open_batch_axis
+from models.clip_import.check import agrees
+from models.clip_import.companions import write_companions
+
+log = structlog.get_logger()
+
+
+def adapt_pair(source: Path, target: Path) -> None:
+    """Writes the model's folder `target` from the two files in `source`.
+
+    Raises:
+        ValueError: there are not exactly one image and one text graph, or they are not of one model.
+    """
+    image = _adapt_tower(_only(source, "*.img.*.onnx"), target / "visual", tower.IMAGE)
+    text = _adapt_tower(_only(source, "*.txt.*.onnx"), target / "textual", tower.TEXT)
+    if image.dimension != text.dimension:
+        raise ValueError(f"image vectors have {image.dimension} numbers and text vectors {text.dimension}")
+    write_companions(target, dimension=image.dimension, image_size=image.input_size)
+
+
+class _Adapted:
+    """What the companions of a graph need to know of it."""
+
+    def __init__(self, dimension: int, input_size: int) -> None:
+        self.dimension = dimension
+        self.input_size = input_size
+
+
+def _adapt_tower(source: Path, folder: Path, name: str) -> _Adapted:
+    model = onnx.load(str(source))
+    try:
+        open_batch_axis(model, name=tower.BATCH)
+        opened = True
+    except CannotOpen as reason:
+        log.warning("graph keeps its batch of one", file=source.name, reason=str(reason))
+        opened = False
+    result = _finish(model, folder, name)
+    if opened and not agrees(source, folder / "model.onnx"):
+        log.warning("graph keeps its batch of one", file=source.name, reason="an open batch changes its answers")
+        result = _finish(onnx.load(str(source)), folder, name)
+    return result
+
+
+def _finish(model: onnx.ModelProto, folder: Path, name: str) -> _Adapted:
+    output = model.graph.output[0].name
+    dimension = tower.output_width(model, output)
+    input_size = int(model.graph.input[0].type.tensor_type.shape.dim[-1].dim_value)
+    tower.keep_only(model, output)
+    tower.normalise_output(model, dimension)
+    if name == tower.TEXT:
+        tower.tokens_as_input(model, model.graph.input[0].name)
+    else:
+        tower.rename_input(model, model.graph.input[0].name, name)
+    tower.save(model, folder)
+    return _Adapted(dimension, input_size)
+
+
+def _only(folder: Path, pattern: str) -> Path:
+    found = list(folder.glob(pattern))
+    if len(found) != 1:
+        raise ValueError(f"expected one file {pattern} in {folder}, found {len(found)}")
+    return found[0]
