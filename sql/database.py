@@ -45,7 +45,11 @@ LOST = (
 )
 """The connection is gone or never came to be; another one may work."""
 
-REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError, asyncpg.TooManyConnectionsError)
+REFUSED = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.TooManyConnectionsError,
+)
 UNPREPARED = (
     asyncpg.UndefinedTableError,
     asyncpg.UndefinedColumnError,

@@ -79,7 +79,9 @@ def main() -> None:
     """Print the migration."""
     template = Template((Path(__file__).parent / "migrations" / "0001_folding.template").read_text("utf-8"))
     table = folding(plain_forms(Path(sys.argv[1]).read_text("utf-8")))
-    pairs = [f"{json.dumps(old, ensure_ascii=False)}:{json.dumps(new, ensure_ascii=False)}" for old, new in table.items()]
+    pairs = [
+        f"{json.dumps(old, ensure_ascii=False)}:{json.dumps(new, ensure_ascii=False)}" for old, new in table.items()
+    ]
     rows = "\n".join(",".join(pairs[start : start + 12]) + "," for start in range(0, len(pairs), 12)).rstrip(",")
     sys.stdout.write(
         template.substitute(

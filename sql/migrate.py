@@ -107,7 +107,10 @@ async def _lock(connection: Any) -> None:
 
 
 async def _applied(connection: Any) -> dict[int, str]:
-    return {row["version"]: row["checksum"] for row in await connection.fetch("SELECT version, checksum FROM mesh.migration")}
+    return {
+        row["version"]: row["checksum"]
+        for row in await connection.fetch("SELECT version, checksum FROM mesh.migration")
+    }
 
 
 def _missing(wanted: tuple[Migration, ...], applied: dict[int, str]) -> tuple[Migration, ...]:

@@ -1,19 +1,32 @@
 """Ranked search in Immich's database: what the photo front door calls.
 
-Every call raises `Unavailable` when the database is away, hangs, or has not been prepared (`immich-mesh db migrate`), and
-`UnsupportedFilter` when a filter cannot be applied there.
+Every call raises `Unavailable` when the database is away, hangs, or has not been prepared (`immich-mesh db migrate`),
+and `UnsupportedFilter` when a filter cannot be applied there.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
+from common.errors import Unavailable
+from sql.database import Database, Work
+from sql.explain import explain
 from sql.filters import AssetFilters, Scope
+from sql.hybrid import HybridSearch, session_settings, vector_literal
+from sql.query import Run, TextQuery, fold, parse
 from sql.results import Explanation, SearchPage
+from sql.schema import ImmichSchema, inspect
 from sql.settings import DatabaseSettings, HybridWeights
+from sql.text_search import TextSearch
+
+T = TypeVar("T")
 
 NO_FILTERS = AssetFilters()
+
+LOOK_AGAIN_SECONDS = 300.0
+"""How long what was seen of the schema holds; Immich changes it only when it is updated, and errors look again at once."""
 
 
 class SearchRepository:
@@ -22,8 +35,12 @@ class SearchRepository:
     Entering never waits for the database: a router starts, and passes Immich's traffic on, while the database is away.
     """
 
-    def __init__(self, settings: DatabaseSettings) -> None:
+    def __init__(self, settings: DatabaseSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
+        self._clock = clock
+        self.database = Database(settings, clock)
+        self._schema: ImmichSchema | None = None
+        self._seen_at = 0.0
 
     async def __aenter__(self) -> Self:
         return self
@@ -31,13 +48,18 @@ class SearchRepository:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        raise NotImplementedError
+        await self.database.close()
 
     async def search_text(
         self, query: str, scope: Scope, filters: AssetFilters = NO_FILTERS, limit: int = 100, offset: int = 0
     ) -> SearchPage:
-        """Photos whose recognised text matches `query` (without the `ocr:`), best first. Any string is a valid query."""
-        raise NotImplementedError
+        """Photos whose recognised text matches `query` (without the `ocr:`), best first. Any string is valid."""
+
+        async def work(connection: Any) -> SearchPage:
+            search = await self._text_search(connection, query, scope, filters)
+            return await search.page(connection, limit, offset) if search.query else SearchPage((), has_more=False)
+
+        return await self._read(work)
 
     async def search_hybrid(
         self,
@@ -54,12 +76,21 @@ class SearchRepository:
         Args:
             query: the text as typed.
             embedding: its CLIP embedding, of the length that Immich's `smart_search` column has.
+            scope: what the caller may see.
+            filters: Immich's filters.
             weights: in place of the settings' weights.
+            limit: most hits of this page.
+            offset: hits of earlier pages.
 
         Raises:
             DimensionMismatch: the embedding has another length than Immich's column.
         """
-        raise NotImplementedError
+
+        async def work(connection: Any) -> SearchPage:
+            search = await self._hybrid_search(connection, query, embedding, scope, filters, weights)
+            return await search.page(connection, limit, offset)
+
+        return await self._read(work)
 
     async def explain(
         self,
@@ -69,5 +100,78 @@ class SearchRepository:
         embedding: Sequence[float] | None = None,
         weights: HybridWeights | None = None,
     ) -> tuple[Explanation, ...]:
-        """For each of these photos (those in scope) how it was found: ranks, vector distance, matched lines with boxes."""
-        raise NotImplementedError
+        """For each of these photos, those in scope, how it was found: ranks, vector distance, matched lines with boxes."""
+
+        async def work(connection: Any) -> tuple[Explanation, ...]:
+            if embedding is None:
+                text = await self._text_search(connection, query, scope, NO_FILTERS)
+                return await explain(connection, text, None, asset_ids)
+            hybrid = await self._hybrid_search(connection, query, embedding, scope, NO_FILTERS, weights)
+            return await explain(connection, hybrid.text, hybrid, asset_ids)
+
+        return await self._read(work)
+
+    async def schema(self) -> ImmichSchema:
+        """What this Immich's database looks like (cached)."""
+        return await self._read(self._look)
+
+    async def _text_search(self, connection: Any, query: str, scope: Scope, filters: AssetFilters) -> TextSearch:
+        schema = await self._look(connection)
+        if not schema.migrated:
+            raise Unavailable(
+                "Immich's database has no schema mesh (or it is not readable): run `immich-mesh db migrate`"
+            )
+        return TextSearch(await fold_query(connection, query), scope, filters, schema)
+
+    async def _hybrid_search(
+        self,
+        connection: Any,
+        query: str,
+        embedding: Sequence[float],
+        scope: Scope,
+        filters: AssetFilters,
+        weights: HybridWeights | None,
+    ) -> HybridSearch:
+        text = await self._text_search(connection, query, scope, filters)
+        for name, value in session_settings(text.schema.vector_lists, self._settings.vector_candidates * 100).items():
+            await connection.execute("SELECT set_config($1, $2, false)", name, value)
+        return HybridSearch(
+            text,
+            vector_literal(embedding, text.schema.dimension),
+            weights or self._settings.weights,
+            self._settings.text_candidates,
+            self._settings.vector_candidates,
+        )
+
+    async def _look(self, connection: Any) -> ImmichSchema:
+        if self._schema is None or self._clock() - self._seen_at > LOOK_AGAIN_SECONDS:
+            self._schema = await inspect(connection)
+            self._seen_at = self._clock()
+        return self._schema
+
+    async def _read(self, work: Work[T]) -> T:
+        try:
+            return await self.database.read(work)
+        except Unavailable:
+            self._schema = None
+            raise
+
+
+async def fold_query(connection: Any, query: str) -> TextQuery:
+    """The query as the database folds and cuts it."""
+    groups = parse(query)
+    terms = [term.text for group in groups for term in group]
+    if not terms:
+        return TextQuery(())
+    rows = await connection.fetch(
+        """
+        SELECT number, runs.unsegmented, runs.run
+        FROM unnest($1::text[]) WITH ORDINALITY AS terms(term, number) CROSS JOIN LATERAL mesh.runs(mesh.fold(term)) AS runs
+        ORDER BY number, runs.ordinal
+        """,
+        terms,
+    )
+    runs: list[list[Run]] = [[] for _ in terms]
+    for row in rows:
+        runs[row["number"] - 1].append(Run(row["run"], row["unsegmented"]))
+    return fold(groups, runs)

@@ -1,0 +1,163 @@
+"""Text and look together: the best of the text index and of the vector index, every candidate scored on both sides.
+
+Ranks say nothing about how good a match is (the tenth best of a query without any match is noise), so both sides are
+calibrated to evidence, 0 to 1, before they meet. Text: the bands of its steps. Look: by how many standard deviations a
+photo is nearer to the query than photos of this library are in general. The two are joined as independent evidence,
+`1 - (1 - text)(1 - look)`, so a photo without text or without a vector keeps what its other side says; whatever stays far
+behind the best result is cut off.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from common.errors import DimensionMismatch
+from sql.conditions import Arguments, filters_sql, scope_sql
+from sql.results import Hit, Match, SearchPage
+from sql.settings import HybridWeights
+from sql.text_search import TextSearch
+
+SAMPLE = 256
+"""Photos from which the general distance to a query is estimated: those with the first ids, which are random."""
+
+NOISE = 2.5
+"""Standard deviations below which nearness says nothing: among many photos some are always that near."""
+
+CERTAIN = 6.5
+"""Standard deviations from which nearness counts as certain."""
+
+CUT = 0.4
+"""Results whose evidence is below this share of the best one's are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """Cosine distances between a query and photos in general."""
+
+    mean: float
+    deviation: float
+
+    def evidence(self, distance: float) -> float:
+        """How much a distance speaks for a photo, 0 to 1."""
+        if self.deviation <= 0:
+            return 0.0
+        nearer = (self.mean - distance) / self.deviation
+        return min(max((nearer - NOISE) / (CERTAIN - NOISE), 0.0), 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class HybridSearch:
+    """One query of one caller, by text and vector.
+
+    Attributes:
+        text: the text side, with scope and filters.
+        embedding: the query's CLIP embedding as pgvector's text, "[0.1,0.2]".
+        weights: share of each side's evidence; the larger weight counts fully.
+        text_candidates, vector_candidates: how many the indexes give.
+    """
+
+    text: TextSearch
+    embedding: str
+    weights: HybridWeights
+    text_candidates: int
+    vector_candidates: int
+
+    async def page(self, connection: Any, limit: int, offset: int) -> SearchPage:
+        """The hits from `offset` on, at most `limit`; all pages together hold the candidates that pass the cut."""
+        ranked = await self.ranked(connection)
+        return SearchPage(tuple(ranked[offset : offset + limit]), has_more=len(ranked) > offset + limit)
+
+    async def ranked(self, connection: Any) -> list[Hit]:
+        """All results, best first."""
+        by_text = await self._text_hits(connection)
+        distances, background = await self._distances(connection, list(by_text))
+        unscored = [asset_id for asset_id in distances if asset_id not in by_text]
+        by_text |= {hit.asset_id: hit for hit in await self.text.score(connection, unscored)}
+        hits = [
+            self._hit(asset_id, by_text.get(asset_id), distances.get(asset_id), background)
+            for asset_id in by_text.keys() | distances.keys()
+        ]
+        best = max((hit.score for hit in hits), default=0.0)
+        kept = [hit for hit in hits if hit.score >= CUT * best]
+        return sorted(kept, key=_order)
+
+    async def score(self, connection: Any, asset_ids: Sequence[UUID]) -> list[Hit]:
+        """These photos scored as `ranked` scores them, whether they pass the cut or not. Scope is not looked at."""
+        by_text = {hit.asset_id: hit for hit in await self.text.score(connection, asset_ids)}
+        distances, background = await self._distances(connection, asset_ids)
+        return [
+            self._hit(asset_id, by_text.get(asset_id), distances.get(asset_id), background)
+            for asset_id in asset_ids
+            if asset_id in by_text or asset_id in distances
+        ]
+
+    async def _text_hits(self, connection: Any) -> dict[UUID, Hit]:
+        if not self.text.query:
+            return {}
+        page = await self.text.page(connection, self.text_candidates, 0, last=Match.LOOSE)
+        return {hit.asset_id: hit for hit in page.hits}
+
+    async def _distances(self, connection: Any, also: Sequence[UUID]) -> tuple[dict[UUID, float], Background]:
+        """Distances of the nearest photos and of those in `also`, and what is usual in this library."""
+        if self.text.schema.dimension == 0:
+            return {}, Background(0.0, 0.0)
+        arguments = Arguments()
+        query = arguments.add(self.embedding, "vector")
+        conditions = f"{scope_sql(self.text.scope, arguments)}"
+        if self.text.filters:
+            conditions += f" AND {filters_sql(self.text.filters, self.text.schema, arguments)}"
+        statement = f"""
+            (SELECT 'near' AS source, smart."assetId" AS asset_id, smart.embedding <=> {query} AS distance, NULL::float8 AS deviation
+             FROM public.smart_search AS smart JOIN public.asset ON asset.id = smart."assetId"
+             WHERE {conditions}
+             ORDER BY smart.embedding <=> {query} LIMIT {arguments.add(self.vector_candidates, "bigint")})
+            UNION ALL
+            (SELECT 'also', smart."assetId", smart.embedding <=> {query}, NULL::float8 FROM public.smart_search AS smart
+             WHERE smart."assetId" = ANY ({arguments.add(also, "uuid[]")}))
+            UNION ALL
+            (SELECT 'usual', NULL, avg(distance), stddev_samp(distance) FROM (
+               SELECT embedding <=> {query} AS distance FROM public.smart_search ORDER BY "assetId" LIMIT {SAMPLE}) AS sample)
+            """  # noqa: S608 - only names and placeholders
+        rows = await connection.fetch(statement, *arguments.values)
+        usual = next(row for row in rows if row["source"] == "usual")
+        distances = {row["asset_id"]: row["distance"] for row in rows if row["source"] != "usual"}
+        return distances, Background(usual["distance"] or 0.0, usual["deviation"] or 0.0)
+
+    def _hit(self, asset_id: UUID, text: Hit | None, distance: float | None, background: Background) -> Hit:
+        largest = max(self.weights.text, self.weights.vector) or 1.0
+        by_text = (text.score if text else 0.0) * self.weights.text / largest
+        by_look = (background.evidence(distance) if distance is not None else 0.0) * self.weights.vector / largest
+        return Hit(
+            asset_id,
+            score=1 - (1 - by_text) * (1 - by_look),
+            match=text.match if text else Match.VECTOR,
+            text_rank=text.score if text else None,
+            vector_distance=distance,
+        )
+
+
+def vector_literal(embedding: Sequence[float], dimension: int) -> str:
+    """The embedding as pgvector's text.
+
+    Raises:
+        DimensionMismatch: its length is not that of Immich's column (`dimension`; 0 knows none and lets it pass).
+    """
+    if dimension and len(embedding) != dimension:
+        raise DimensionMismatch(
+            f"the query's embedding has {len(embedding)} numbers, Immich's photos have {dimension}: "
+            "search and library must use the same CLIP model"
+        )
+    return "[" + ",".join(repr(float(number)) for number in embedding) + "]"
+
+
+def session_settings(lists: Sequence[int], rows: int) -> Mapping[str, str]:
+    """Settings of a VectorChord index that keep recall under an owner filter; none for pgvector, whose are the pool's."""
+    if not lists:
+        return {}
+    probes = ",".join(str(max(1, min(count, round(count**0.5)))) for count in lists)
+    return {"vchordrq.probes": probes, "vchordrq.prefilter": "on", "vchordrq.max_scan_tuples": str(max(rows, 20_000))}
+
+
+def _order(hit: Hit) -> tuple[float, float, UUID]:
+    return (-hit.score, hit.vector_distance if hit.vector_distance is not None else 2.0, hit.asset_id)

@@ -1,0 +1,172 @@
+"""From what a person typed to full-text queries: words, "phrases", -exclusions, OR; any string is valid.
+
+Two steps, because folding belongs to the database: `parse` splits the string by its syntax; the database folds each term
+and cuts it into runs (`mesh.fold`, `mesh.runs`); `TextQuery` turns the runs into `tsquery` literals. A literal is made of
+runs only, and runs hold no punctuation, so nothing in it can be syntax.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MAX_CHARACTERS = 512
+MAX_TERMS = 32
+
+_TERM = re.compile(
+    r"""(?P<minus>(?<!\S)[-\uff0d\u2212])?
+        (?: ["\uff02\u201c-\u201f](?P<quoted>[^"\uff02\u201c-\u201f]*)["\uff02\u201c-\u201f]
+          | (?P<word>[^\s"\uff02\u201c-\u201f]+) | ["\uff02\u201c-\u201f] )""",
+    re.VERBOSE,
+)
+_OR = frozenset({"OR", "ＯＲ"})
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A word as typed (its last part may go on: prefix match), or a quoted phrase (as it stands)."""
+
+    text: str
+    quoted: bool = False
+    excluded: bool = False
+
+
+def parse(query: str) -> tuple[tuple[Term, ...], ...]:
+    """Alternatives (between `OR`) of terms that must all hold. Never raises.
+
+    A query of nothing but exclusions would find nearly everything; what it most likely means is literal ("-20"), so its
+    terms are taken as words.
+    """
+    groups: list[list[Term]] = [[]]
+    count = 0
+    for match in _TERM.finditer(query.replace("\x00", " ")[:MAX_CHARACTERS]):
+        text = match["quoted"] or match["word"] or ""
+        if match["word"] in _OR and not match["minus"]:
+            groups.append([])
+        elif text.strip() and count < MAX_TERMS:
+            groups[-1].append(Term(text, match["quoted"] is not None, match["minus"] is not None))
+            count += 1
+    return tuple(_with_something_wanted(group) for group in groups if group)
+
+
+def _with_something_wanted(group: Sequence[Term]) -> tuple[Term, ...]:
+    if all(term.excluded for term in group):
+        return tuple(Term(term.text, term.quoted) for term in group)
+    return tuple(group)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A folded stretch of one kind: an unsegmented script (`mesh.runs` says which), or one word or number."""
+
+    text: str
+    unsegmented: bool
+
+    @property
+    def length(self) -> int:
+        """How many positions it takes in a document."""
+        return len(self.text) if self.unsegmented else 1
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedTerm:
+    """A term's runs, at least one."""
+
+    runs: tuple[Run, ...]
+    quoted: bool = False
+    excluded: bool = False
+
+    @property
+    def squeezed(self) -> str:
+        """The runs without what stood between them, as in `mesh.ocr_document.body`."""
+        return "".join(run.text for run in self.runs)
+
+    def phrase(self, *, prefix: bool = True) -> str:
+        """The term as one `tsquery` phrase; `prefix` lets an unquoted last word go on."""
+        literal, gap = "", 0
+        for number, run in enumerate(self.runs):
+            last = number == len(self.runs) - 1
+            for token, distance in _tokens(run, goes_on=last and prefix and not self.quoted):
+                literal += f" <{gap + distance}> {token}" if literal else token
+                gap = 0
+            gap = 1 if run.unsegmented and run.length > 1 else 0
+        return literal
+
+    def anyhow(self) -> str:
+        """The term as one `tsquery`, also where a line end or punctuation breaks it: what an exclusion excludes."""
+        whole = self.phrase(prefix=False)
+        if len(self.runs) == 1 and self.runs[0].unsegmented and self.runs[0].length > 1:
+            return " | ".join(f"({way})" for way in (whole, *broken(self.runs[0].text)))
+        return whole
+
+
+@dataclass(frozen=True, slots=True)
+class TextQuery:
+    """A whole query: alternatives of folded terms."""
+
+    groups: tuple[tuple[FoldedTerm, ...], ...]
+
+    def __bool__(self) -> bool:
+        """Whether anything is asked for; punctuation alone asks for nothing."""
+        return bool(self.groups)
+
+    @property
+    def wanted(self) -> tuple[FoldedTerm, ...]:
+        """All terms that are asked for, of all alternatives."""
+        return tuple(term for group in self.groups for term in group if not term.excluded)
+
+    @property
+    def excludes(self) -> bool:
+        """Whether some term is excluded."""
+        return any(term.excluded for group in self.groups for term in group)
+
+    def all_words(self, *, prefix: bool = True, exclude: bool = True) -> str:
+        """The `tsquery` that documents must match."""
+        return " | ".join(f"({_conjunction(group, prefix, exclude)})" for group in self.groups)
+
+    def as_one_phrase(self) -> str:
+        """The terms of each alternative as they stand, one right after the other: what an exact quotation matches."""
+        together = (
+            FoldedTerm(tuple(run for term in group if not term.excluded for run in term.runs)) for group in self.groups
+        )
+        return " | ".join(f"({term.phrase()})" for term in together)
+
+
+def fold(groups: Sequence[Sequence[Term]], runs: Sequence[Sequence[Run]]) -> TextQuery:
+    """Joins parsed terms with their runs, given in the order of the terms; terms without a run (punctuation) drop out."""
+    flat = iter(runs)
+    folded = (
+        tuple(FoldedTerm(tuple(found), term.quoted, term.excluded) for term in group if (found := next(flat)))
+        for group in groups
+    )
+    return TextQuery(tuple(group for group in folded if any(not term.excluded for term in group)))
+
+
+def _tokens(run: Run, *, goes_on: bool) -> list[tuple[str, int]]:
+    """Tokens of a run, each with the distance to the one before it."""
+    if not run.unsegmented:
+        word = run.text[:64]
+        return [(f"'{word}':*" if goes_on and len(word) > 1 else f"'{word}'", 1)]
+    if run.length == 1:
+        return [(f"'{run.text}':*", 1)]
+    return [(f"'{run.text[start : start + 2]}'", 1) for start in range(run.length - 1)]
+
+
+def _conjunction(group: Sequence[FoldedTerm], prefix: bool, exclude: bool) -> str:
+    wanted = [f"({term.phrase(prefix=prefix)})" for term in group if not term.excluded]
+    unwanted = [f"!({term.anyhow()})" for term in group if term.excluded and exclude]
+    return " & ".join(wanted + unwanted)
+
+
+def broken(text: str) -> list[str]:
+    """`tsquery` phrases for the text with a line end, space or punctuation at any one place."""
+    return [f"{phrase(text[:cut], last=True)} <1> {phrase(text[cut:], last=False)}" for cut in range(1, len(text))]
+
+
+def phrase(text: str, *, last: bool) -> str:
+    """Tokens of neighbouring characters; with `last`, the final character too, as documents have it where a run ends."""
+    tokens = [f"'{text[start : start + 2]}'" for start in range(len(text) - 1)]
+    if last:
+        tokens.append(f"'{text[-1]}'")
+    elif not tokens:
+        tokens.append(f"'{text}':*")
+    return " <1> ".join(tokens)
