@@ -7,8 +7,8 @@ everything between white space or control characters stays as it is: no case, wi
 from collections.abc import Iterable, Iterator
 
 CJK_RANGES = ((0x3040, 0x309F), (0x30A0, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xAC00, 0xD7AF))
-"""Code points that Immich takes for CJK: kana, ideographs with extension A, Hangul syllables. All below 0x10000, so that
-counting code points here and UTF-16 units there gives the same pairs."""
+"""Code points that Immich takes for CJK: kana, ideographs with extension A, Hangul. All below 0x10000, so that counting
+code points here and UTF-16 units there gives the same pairs."""
 
 LAST_SEPARATOR = 0x20
 

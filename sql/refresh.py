@@ -83,7 +83,7 @@ def _quoted(identifier: str) -> str:
 
 
 class RefreshRepository:
-    """Writes to Immich's AI tables. Use as `async with RefreshRepository(settings) as repository`; entering does not wait.
+    """Writes to Immich's AI tables. Use as `async with RefreshRepository(settings) as repository`; it never waits.
 
     Every call raises `Unavailable` when the database is away or silent, and `WriteRefused` without the needed grants.
     """
@@ -244,7 +244,7 @@ class RefreshRepository:
 
 
 def _fork_json(lines: Sequence[OcrLine], size: tuple[int, int]) -> dict[str, Any]:
-    """The fork's `ocrJson`: pixels of the box's corners (not its width and height), scores with two decimals as text."""
+    """The fork's `ocrJson`: pixels of the corners (not width and height), scores with two decimals as text."""
     width, height = size
     boxes = []
     for line in lines:

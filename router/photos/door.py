@@ -1,0 +1,137 @@
+"""The door itself: which requests are changed, and everything else straight through."""
+
+import zlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import orjson
+import structlog
+from aiohttp import ClientSession, hdrs, web
+
+from common.errors import MeshError
+from router.photos.credentials import Credentials, credentials_of
+from router.photos.immich import ImmichApi, ImmichAway
+from router.photos.jobs import RefreshCalls
+from router.photos.native import relayed
+from router.photos.proxy import ImmichProxy, invite_body
+from router.photos.refresh import Kind
+from router.photos.replies import failure
+from router.photos.searching import SearchCalls
+from router.photos.websocket import relay_websocket, wants_websocket
+
+log = structlog.get_logger()
+
+MAX_JSON_BYTES = 1 << 20
+"""A changed call's body is a few hundred bytes; a larger one is not ours and streams through."""
+
+Call = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class FrontDoor:
+    """Serves every request of the photo front door."""
+
+    def __init__(
+        self,
+        session: ClientSession,
+        proxy: ImmichProxy,
+        api: ImmichApi,
+        searches: SearchCalls,
+        refreshes: RefreshCalls,
+    ) -> None:
+        self._session = session
+        self._api = api
+        self._proxy = proxy
+        self._searches = searches
+        self._refreshes = refreshes
+        self._changed: Mapping[tuple[str, str], Call] = {
+            ("POST", "/api/search/smart"): self._smart,
+            ("POST", "/api/search/ocr"): self._ocr,
+            ("POST", "/api/assets/jobs"): self._jobs,
+            ("POST", "/mesh/search/explain"): self._explain,
+            ("POST", "/mesh/refresh"): self._refresh,
+            ("GET", "/mesh/refresh/missing"): self._missing,
+        }
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """One request, whatever it is."""
+        if wants_websocket(request):
+            return await relay_websocket(request, self._session, self._proxy)
+        call = self._changed.get((request.method, request.path.rstrip("/").lower()))
+        if call is None:
+            return await self._proxy.forward(request)
+        try:
+            return await call(request)
+        except ImmichAway as error:
+            return failure(502, error.message)
+        except MeshError as error:
+            log.warning("front_door_failed", path=request.path, error=error.message)
+            return failure(503, error.message)
+
+    async def _smart(self, request: web.Request) -> web.StreamResponse:
+        raw, body = await _json_body(request)
+        credentials = self._credentials(request)
+        if body is None or not _may_search(credentials) or not self._searches.changes(body):
+            return await self._proxy.forward(request, raw)
+        return await self._searches.smart(body, credentials)
+
+    async def _ocr(self, request: web.Request) -> web.StreamResponse:
+        raw, body = await _json_body(request)
+        credentials = self._credentials(request)
+        if body is None or not isinstance(body.get("ocr"), str):
+            return await self._proxy.forward(request, raw)
+        text = body["ocr"].strip()
+        if not _may_search(credentials):
+            return relayed(await self._api.search("smart", {"query": text}, credentials))
+        rest = {name: value for name, value in body.items() if name != "ocr"}
+        return await self._searches.by_text(text, rest, credentials)
+
+    async def _jobs(self, request: web.Request) -> web.StreamResponse:
+        raw, body = await _json_body(request)
+        credentials = self._credentials(request)
+        if body is None or body.get("name") not in set(Kind) or not _may_search(credentials):
+            return await self._proxy.forward(request, raw)
+        return await self._refreshes.jobs(body, credentials)
+
+    async def _explain(self, request: web.Request) -> web.StreamResponse:
+        _, body = await _json_body(request)
+        return await self._searches.explain(body or {}, self._credentials(request))
+
+    async def _refresh(self, request: web.Request) -> web.StreamResponse:
+        _, body = await _json_body(request)
+        return await self._refreshes.refresh(body or {}, self._credentials(request))
+
+    async def _missing(self, request: web.Request) -> web.StreamResponse:
+        return await self._refreshes.missing(request.query, self._credentials(request))
+
+    def _credentials(self, request: web.Request) -> Credentials:
+        return credentials_of(self._proxy.headers(request), request.query, request.cookies)
+
+
+def _may_search(credentials: Credentials) -> bool:
+    """Callers without credentials, and holders of shared links, are refused by Immich itself, in its own words."""
+    return credentials.present and not credentials.shared_link
+
+
+async def _json_body(request: web.Request) -> tuple[bytes, dict[str, Any] | None]:
+    """What was read of the body, and the JSON object that it is.
+
+    A body that is no JSON object is Immich's to refuse, and one too large to be ours streams on from where it was read.
+    """
+    invite_body(request)
+    raw = bytearray()
+    async for piece in request.content.iter_any():
+        raw += piece
+        if len(raw) > MAX_JSON_BYTES:
+            return bytes(raw), None
+    try:
+        body = orjson.loads(_decoded(bytes(raw), request.headers.get(hdrs.CONTENT_ENCODING, "")))
+    except (orjson.JSONDecodeError, zlib.error):
+        return bytes(raw), None
+    return bytes(raw), body if isinstance(body, dict) else None
+
+
+def _decoded(raw: bytes, encoding: str) -> bytes:
+    if encoding.lower() not in ("gzip", "deflate"):
+        return raw
+    # 32: either header; the limit keeps a small body from becoming a huge one.
+    return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(raw, MAX_JSON_BYTES)

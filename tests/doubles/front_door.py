@@ -1,0 +1,183 @@
+"""The photo front door on a free port, before stand-ins for the database and the mesh's services."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from aiohttp import web
+
+from common.errors import MeshError
+from router.listeners.photos import SERVER_OPTIONS, photos_app
+from router.photos.recognition import OcrModel, ReadText
+from router.photos.settings import PhotosSettings
+from sql.filters import AssetFilters, Scope
+from sql.refresh import OcrLine, TextChange
+from sql.repository import NO_FILTERS
+from sql.results import Explanation, Hit, Match, MatchedLine, SearchPage
+from tests.doubles.immich import DoubleAsset, ImmichDouble
+
+
+class FakeSearch:
+    """Ranked search over an Immich double's photos: longer texts last. `leaky` forgets the scope, as a bug would."""
+
+    def __init__(self, immich: ImmichDouble) -> None:
+        self.immich = immich
+        self.leaky = False
+        self.error: MeshError | None = None
+        self.asked: list[tuple[str, str, Scope, AssetFilters, int, int]] = []
+
+    async def search_text(
+        self, query: str, scope: Scope, filters: AssetFilters = NO_FILTERS, limit: int = 100, offset: int = 0
+    ) -> SearchPage:
+        self.asked.append(("text", query, scope, filters, limit, offset))
+        return self._page([asset for asset in self._in(scope) if query in asset.text], limit, offset)
+
+    async def search_hybrid(
+        self,
+        query: str,
+        embedding: Sequence[float],
+        scope: Scope,
+        filters: AssetFilters = NO_FILTERS,
+        weights: Any = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> SearchPage:
+        self.asked.append(("hybrid", query, scope, filters, limit, offset))
+        return self._page(self._in(scope), limit, offset)
+
+    async def explain(
+        self, query: str, scope: Scope, asset_ids: Sequence[UUID], embedding: Any = None, weights: Any = None
+    ) -> tuple[Explanation, ...]:
+        box = (0.1, 0.1, 0.6, 0.1, 0.6, 0.2, 0.1, 0.2)
+        return tuple(
+            Explanation(
+                Hit(asset_id, 1.0, Match.TEXT, 0.5),
+                (MatchedLine(self.immich.assets[asset_id].text, box, 0.99),),
+            )
+            for asset_id in asset_ids
+        )
+
+    def _in(self, scope: Scope) -> list[DoubleAsset]:
+        if self.error is not None:
+            raise self.error
+        seen = [
+            asset
+            for asset in self.immich.assets.values()
+            if self.leaky
+            or (
+                asset.owner in scope.owner_ids
+                and asset.visibility in scope.visibilities
+                and (scope.with_deleted or not asset.trashed)
+            )
+        ]
+        return sorted(seen, key=lambda asset: (len(asset.text), str(asset.id)))
+
+    @staticmethod
+    def _page(assets: list[DoubleAsset], limit: int, offset: int) -> SearchPage:
+        hits = tuple(Hit(asset.id, 1 / (1 + len(asset.text)), Match.TEXT, 0.5) for asset in assets)
+        return SearchPage(hits[offset : offset + limit], has_more=len(hits) > offset + limit)
+
+
+@dataclass
+class FakeRefresh:
+    """What would have been written."""
+
+    texts: dict[UUID, tuple[OcrLine, ...]] = field(default_factory=dict)
+    embeddings: dict[UUID, Sequence[float]] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    lost: dict[str, list[UUID]] = field(default_factory=lambda: {"ocr": [], "clip": []})
+
+    async def ml_settings(self) -> Mapping[str, Any]:
+        return self.settings
+
+    async def replace_text(
+        self, asset_id: UUID, lines: Sequence[OcrLine], size: tuple[int, int], at: datetime
+    ) -> TextChange:
+        before = tuple(line.text for line in self.texts.get(asset_id, ()))
+        self.texts[asset_id] = tuple(lines)
+        return TextChange(before, tuple(line.text for line in lines))
+
+    async def replace_embedding(self, asset_id: UUID, embedding: Sequence[float]) -> None:
+        self.embeddings[asset_id] = embedding
+
+    async def missing_text(self, owner_id: UUID) -> list[UUID]:
+        return self.lost["ocr"]
+
+    async def missing_embedding(self, owner_id: UUID) -> list[UUID]:
+        return self.lost["clip"]
+
+
+@dataclass
+class FakeMesh:
+    """The services: reads `lines` in every image, gives every text and image the same vector."""
+
+    lines: tuple[str, ...] = ("发票号码 INVOICE",)
+    error: MeshError | None = None
+    wait_for: asyncio.Event | None = None
+    asked: list[tuple[str, str]] = field(default_factory=list)
+
+    async def read_text(self, image: bytes, model: OcrModel) -> ReadText:
+        await self._work("read_text", model.name)
+        box = (0.1, 0.1, 0.6, 0.1, 0.6, 0.2, 0.1, 0.2)
+        return ReadText(tuple(OcrLine(text, box, 0.95, 0.99) for text in self.lines), 1440, 1920)
+
+    async def embed_image(self, image: bytes, model: str) -> Sequence[float]:
+        await self._work("embed_image", model)
+        return [0.6, 0.8, 0.0]
+
+    async def embed_text(self, text: str, model: str, language: str) -> Sequence[float]:
+        await self._work("embed_text", model)
+        return [1.0, 0.0, 0.0]
+
+    async def _work(self, call: str, model: str) -> None:
+        self.asked.append((call, model))
+        if self.wait_for is not None:
+            await self.wait_for.wait()
+        if self.error is not None:
+            raise self.error
+
+
+@dataclass
+class OpenDoor:
+    """A running front door and everything around it."""
+
+    url: str
+    immich: ImmichDouble
+    search: FakeSearch | None
+    refresh: FakeRefresh | None
+    mesh: FakeMesh | None
+
+
+@asynccontextmanager
+async def served(app: web.Application) -> AsyncIterator[str]:
+    """An application on a free port, run as the router runs the front door. Gives its URL."""
+    runner = web.AppRunner(app, shutdown_timeout=0.1, **SERVER_OPTIONS)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def open_door(
+    immich: ImmichDouble,
+    *,
+    database: bool = True,
+    mesh: bool = True,
+    **settings: Any,
+) -> AsyncIterator[OpenDoor]:
+    """A front door before a running double."""
+    search = FakeSearch(immich) if database else None
+    refresh = FakeRefresh() if database else None
+    services = FakeMesh() if mesh else None
+    chosen = PhotosSettings(immich_url=immich.url, **settings)
+    async with photos_app(chosen, services, search, refresh) as app, served(app) as url:  # type: ignore[arg-type]
+        yield OpenDoor(url, immich, search, refresh, services)

@@ -1,0 +1,401 @@
+"""A stand-in for Immich: replays recorded replies (`tests/contract/immich-api`) and enforces rights per user.
+
+It keeps to what is known of Immich 2.7.5, from users and keys to which photos a search covers, and writes down what
+it was asked.
+"""
+
+import asyncio
+import copy
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from aiohttp import WSMsgType, web
+
+RECORDED = Path(__file__).parents[1] / "contract" / "immich-api"
+JOB_NAMES = {"refresh-faces", "refresh-metadata", "regenerate-thumbnail", "transcode-video"}
+SEARCH_KEYS = {
+    "query",
+    "language",
+    "page",
+    "size",
+    "withExif",
+    "ocr",
+    "id",
+    "filter",
+    "personIds",
+    "city",
+    "visibility",
+}
+
+
+def recorded(name: str) -> Any:
+    """One of the recorded replies."""
+    return json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@dataclass
+class DoubleUser:
+    """A user. `partners` maps the ids of those who share with this user to `inTimeline`."""
+
+    name: str
+    id: UUID = field(default_factory=uuid4)
+    partners: dict[UUID, bool] = field(default_factory=dict)
+
+
+@dataclass
+class DoubleAsset:
+    """A photo."""
+
+    owner: UUID
+    text: str = ""
+    name: str = "photo.jpg"
+    id: UUID = field(default_factory=uuid4)
+    visibility: str = "timeline"
+    trashed: bool = False
+    city: str | None = None
+    preview: bytes | None = b"\xff\xd8preview"
+
+
+@dataclass
+class DoubleKey:
+    """What some credential stands for."""
+
+    user: DoubleUser
+    permissions: frozenset[str] = frozenset({"all"})
+    is_api_key: bool = True
+    elevated: bool = False
+
+
+@dataclass
+class Call:
+    """A request as Immich saw it."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Its body."""
+        return json.loads(self.body)
+
+
+class ImmichDouble:
+    """The server. Fill `users`, `keys` (by secret), `assets`, `shared_links`; read `calls`."""
+
+    def __init__(self, version: tuple[int, int, int] | None = (2, 7, 5)) -> None:
+        self.version = version
+        self.keys: dict[str, DoubleKey] = {}
+        self.shared_links: set[str] = set()
+        self.assets: dict[UUID, DoubleAsset] = {}
+        self.calls: list[Call] = []
+        self.refused: set[UUID] = set()
+        self.failing: dict[str, int] = {}
+        self.uploads: list[tuple[int, str]] = []
+        self.aborted = asyncio.Event()
+        self.upload_started = asyncio.Event()
+        self.url = ""
+
+    # -- filling it ------------------------------------------------------------------------------------------------
+
+    def user(self, name: str, secret: str | None = None) -> DoubleUser:
+        """A new user, with a key of all permissions when a secret is given."""
+        user = DoubleUser(name)
+        if secret is not None:
+            self.keys[secret] = DoubleKey(user)
+        return user
+
+    def photo(self, owner: DoubleUser, text: str = "", **more: Any) -> DoubleAsset:
+        """A new photo."""
+        asset = DoubleAsset(owner.id, text, **more)
+        self.assets[asset.id] = asset
+        return asset
+
+    def paths(self) -> list[str]:
+        """What was asked, as `METHOD path`."""
+        return [f"{call.method} {call.path}" for call in self.calls]
+
+    # -- who calls -------------------------------------------------------------------------------------------------
+
+    def _caller(self, request: web.Request, permission: str | None) -> DoubleKey:
+        if {"key", "slug"} & request.query.keys() or "x-immich-share-key" in request.headers:
+            link = request.query.get("key") or request.headers.get("x-immich-share-key", "")
+            if link not in self.shared_links:
+                raise _problem(401, "Invalid share key")
+            raise _problem(403, "Forbidden")
+        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        candidates = (
+            (request.headers.get("x-immich-user-token"), False),
+            (request.headers.get("x-immich-session-token"), False),
+            (request.query.get("sessionKey"), False),
+            (bearer, False),
+            (request.cookies.get("immich_access_token"), False),
+            (request.headers.get("x-api-key"), True),
+            (request.query.get("apiKey"), True),
+        )
+        for secret, wants_key in candidates:
+            if secret:
+                known = self.keys.get(secret)
+                if known is None or known.is_api_key != wants_key:
+                    raise _problem(401, "Invalid API key" if wants_key else "Invalid user token")
+                if permission and not {permission, "all"} & known.permissions:
+                    raise _problem(403, f"Missing required permission: {permission}")
+                return known
+        raise _problem(401, "Authentication required")
+
+    def _readable(self, key: DoubleKey, asset: DoubleAsset) -> bool:
+        if asset.id in self.refused:
+            return False
+        if asset.owner == key.user.id:
+            return asset.visibility != "locked" or key.elevated
+        return asset.owner in key.user.partners and asset.visibility in ("timeline", "hidden") and not asset.trashed
+
+    def _searched(self, key: DoubleKey, body: dict[str, Any]) -> list[DoubleAsset]:
+        owners = {key.user.id} | {owner for owner, shown in key.user.partners.items() if shown}
+        wanted = body.get("visibility", "timeline")
+        if wanted == "locked" and not key.elevated:
+            raise _problem(401, "Elevated permission is required")
+        text = body.get("ocr") or body.get("filter", {}).get("ocr", {}).get("matches") or ""
+        return [
+            asset
+            for asset in self.assets.values()
+            if asset.owner in owners
+            and asset.visibility == wanted
+            and not asset.trashed
+            and text in asset.text
+            and ("city" not in body or asset.city == body["city"])
+        ]
+
+    # -- replies ---------------------------------------------------------------------------------------------------
+
+    def detail(self, asset: DoubleAsset) -> dict[str, Any]:
+        """`GET /api/assets/{id}`, as recorded."""
+        shown: dict[str, Any] = copy.deepcopy(recorded("asset"))
+        shown |= self._identity(asset)
+        shown["owner"]["id"] = str(asset.owner)
+        shown["exifInfo"]["city"] = asset.city
+        return shown
+
+    def item(self, asset: DoubleAsset, *, with_exif: bool) -> dict[str, Any]:
+        """One result of a search, as recorded."""
+        shown: dict[str, Any] = copy.deepcopy(recorded("search-smart")["assets"]["items"][0])
+        shown |= self._identity(asset)
+        if with_exif:
+            shown["exifInfo"] = self.detail(asset)["exifInfo"]
+        return shown
+
+    @staticmethod
+    def _identity(asset: DoubleAsset) -> dict[str, Any]:
+        return {
+            "id": str(asset.id),
+            "ownerId": str(asset.owner),
+            "originalFileName": asset.name,
+            "visibility": asset.visibility,
+            "isArchived": asset.visibility == "archive",
+            "isTrashed": asset.trashed,
+        }
+
+    # -- endpoints -------------------------------------------------------------------------------------------------
+
+    async def _me(self, request: web.Request) -> web.Response:
+        key = self._caller(request, "user.read")
+        return web.json_response({**recorded("users-me"), "id": str(key.user.id), "name": key.user.name})
+
+    async def _partners(self, request: web.Request) -> web.Response:
+        key = self._caller(request, "partner.read")
+        assert request.query["direction"] == "shared-with"
+        [shape] = recorded("partners-shared-with")
+        return web.json_response(
+            [{**shape, "id": str(owner), "inTimeline": shown} for owner, shown in key.user.partners.items()]
+        )
+
+    async def _key(self, request: web.Request) -> web.Response:
+        key = self._caller(request, None)
+        if not key.is_api_key:
+            raise _problem(403, "Not authenticated with an API Key")
+        return web.json_response({"id": str(uuid4()), "name": "key", "permissions": sorted(key.permissions)})
+
+    async def _version(self, request: web.Request) -> web.Response:
+        if self.version is None:
+            raise _problem(404, "Cannot GET /api/server/version")
+        return web.json_response(dict(zip(("major", "minor", "patch"), self.version, strict=True)))
+
+    def _found(self, request: web.Request, permission: str) -> DoubleAsset:
+        key = self._caller(request, permission)
+        asset = self.assets.get(UUID(request.match_info["id"]))
+        if asset is None or not self._readable(key, asset):
+            raise _problem(400, f"Not found or no {permission} access")
+        return asset
+
+    async def _asset(self, request: web.Request) -> web.Response:
+        if (left := self.failing.get(request.match_info["id"], 0)) > 0:
+            self.failing[request.match_info["id"]] = left - 1
+            raise _problem(500, "Internal server error")
+        return web.json_response(self.detail(self._found(request, "asset.read")))
+
+    async def _thumbnail(self, request: web.Request) -> web.Response:
+        asset = self._found(request, "asset.view")
+        assert request.query["size"] == "preview"
+        if asset.preview is None:
+            raise _problem(404, "Asset media not found")
+        return web.Response(body=asset.preview, content_type="image/jpeg")
+
+    async def _search(self, request: web.Request) -> web.Response:
+        kind = request.match_info["kind"]
+        key = self._caller(request, "asset.read")
+        body = await request.json()
+        structured = self.version is not None and self.version >= (3, 2, 0)
+        if kind == "smart" and not body.get("query"):
+            raise _problem(400, "Either `query` or `queryAssetId` must be set")
+        size, page = body.get("size", 100 if kind == "smart" else 250), body.get("page", 1)
+        if not isinstance(size, int) or not 1 <= size <= 1000:
+            raise _problem(400, "size must not be greater than 1000")
+        assets = self._searched(key, body)
+        if body.get("id"):
+            assets = [asset for asset in assets if str(asset.id) == body["id"]]
+        if structured and (branches := body.get("filter", {}).get("or")):
+            named = {branch["id"]["eq"] for branch in branches}
+            assets = [asset for asset in self.assets.values() if str(asset.id) in named and self._readable(key, asset)]
+        shown = assets[(page - 1) * size : page * size]
+        reply = copy.deepcopy(recorded("search-smart" if kind == "smart" else "search-metadata-ocr"))
+        reply["assets"] |= {
+            "items": [self.item(asset, with_exif=bool(body.get("withExif"))) for asset in shown],
+            "total": len(shown),
+            "count": len(shown),
+            "nextPage": str(page + 1) if len(assets) > page * size else None,
+        }
+        if structured:
+            reply["assets"]["nextCursor"] = None
+        return web.json_response(reply)
+
+    async def _jobs(self, request: web.Request) -> web.Response:
+        self._caller(request, "job.create")
+        if (await request.json()).get("name") not in JOB_NAMES:
+            raise _problem(400, f"name must be one of the following values: {', '.join(sorted(JOB_NAMES))}")
+        return web.Response(status=204)
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        self._caller(request, "asset.upload")
+        digest, size = hashlib.sha1(usedforsecurity=False), 0
+        self.upload_started.set()
+        try:
+            async for piece in request.content.iter_any():
+                digest.update(piece)
+                size += len(piece)
+        except (ConnectionError, asyncio.CancelledError, web.RequestPayloadError):
+            self.aborted.set()
+            raise
+        self.uploads.append((size, digest.hexdigest()))
+        return web.json_response({"id": str(uuid4()), "status": "created"}, status=201)
+
+    async def _original(self, request: web.Request) -> web.StreamResponse:
+        # A plain file with ranges and validators, as Immich sends one.
+        return web.FileResponse(RECORDED / "asset.json", headers={"Cache-Control": "private, max-age=86400"})
+
+    async def _endless(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "video/mp4"})
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(bytes(64 * 1024))
+        except (ConnectionError, asyncio.CancelledError):
+            self.aborted.set()
+            raise
+        return response
+
+    async def _hang(self, request: web.Request) -> web.Response:
+        self.upload_started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.aborted.set()
+            raise
+        raise AssertionError
+
+    async def _socket(self, request: web.Request) -> web.WebSocketResponse:
+        if request.query.get("refuse"):
+            raise _problem(401, "Authentication required")
+        socket = web.WebSocketResponse(protocols=("chat", "immich"), max_msg_size=0)
+        await socket.prepare(request)
+        async for message in socket:
+            if message.type is WSMsgType.TEXT and message.data == "close":
+                await socket.close(code=4001, message=b"bye")
+            elif message.type is WSMsgType.TEXT:
+                await socket.send_str(f"{message.data}:{request.cookies.get('immich_access_token', '')}")
+            elif message.type is WSMsgType.BINARY:
+                await socket.send_bytes(message.data)
+        self.aborted.set()
+        return socket
+
+    async def _redirect(self, request: web.Request) -> web.Response:
+        raise web.HTTPFound("/elsewhere")
+
+    async def _echo(self, request: web.Request) -> web.Response:
+        call = self.calls[-1]
+        shown = {
+            "method": call.method,
+            "target": request.raw_path,
+            "headers": call.headers,
+            "body": call.body.decode(errors="replace"),
+        }
+        return web.json_response(shown, headers={"X-Powered-By": "Express", "Set-Cookie": "a=1; Path=/"})
+
+    @web.middleware
+    async def _remember(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        streamed = request.method == "POST" and request.path == "/api/assets"
+        body = b"" if streamed or request.path.startswith("/api/hang") else await request.read()
+        headers = dict(request.headers)
+        self.calls.append(Call(request.method, request.path, dict(request.query), headers, body))
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    def app(self) -> web.Application:
+        """The double as an application."""
+        app = web.Application(middlewares=[self._remember], client_max_size=1 << 30)
+        app.router.add_get("/api/users/me", self._me)
+        app.router.add_get("/api/partners", self._partners)
+        app.router.add_get("/api/api-keys/me", self._key)
+        app.router.add_get("/api/server/version", self._version)
+        app.router.add_post("/api/search/{kind:smart|metadata}", self._search)
+        app.router.add_post("/api/assets/jobs", self._jobs)
+        app.router.add_post("/api/assets", self._upload)
+        app.router.add_get("/api/assets/{id}", self._asset)
+        app.router.add_get("/api/assets/{id}/thumbnail", self._thumbnail)
+        app.router.add_get("/api/assets/{id}/original", self._original)
+        app.router.add_get("/api/endless", self._endless)
+        app.router.add_route("*", "/api/hang", self._hang)
+        app.router.add_get("/api/redirect", self._redirect)
+        app.router.add_get("/api/socket.io/", self._socket)
+        app.router.add_route("*", "/{path:.*}", self._echo)
+        return app
+
+    @asynccontextmanager
+    async def running(self, port: int = 0) -> AsyncIterator["ImmichDouble"]:
+        """Serves on a free port of the loopback."""
+        runner = web.AppRunner(
+            self.app(), handler_cancellation=True, auto_decompress=False, access_log=None, shutdown_timeout=0.1
+        )
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", port)
+        await site.start()
+        host, bound = runner.addresses[0][:2]
+        self.url = f"http://{host}:{bound}"
+        try:
+            yield self
+        finally:
+            await runner.cleanup()
+
+
+class _problem(web.HTTPException):  # noqa: N801 - reads as the statement it is
+    def __init__(self, status: int, message: str) -> None:
+        self.status_code = status
+        phrase = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}.get(status, "Error")
+        body = json.dumps({"message": message, "error": phrase, "statusCode": status})
+        super().__init__(text=body, content_type="application/json")
