@@ -1,6 +1,6 @@
 """What `up` shows: the processes' lines with their names before them, changes as they happen, and one summary."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from rich.console import Console
 from rich.live import Live
@@ -17,6 +17,7 @@ from launcher.probes import STARTING, Condition, Level
 COLOURS = {"ocr": "cyan", "clip": "magenta", "face": "yellow", "router": "green", "mesh": "bold"}
 MARKS = {Level.READY: ("ready", "green"), Level.COMING: ("on its way", "yellow"), Level.FAILED: ("not ready", "red")}
 NAME_WIDTH = 6
+EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - read, not bound
 STEP = 0.1
 """Progress is told in steps of this share where there is no live line."""
 
@@ -69,12 +70,9 @@ class Board:
 
     def summary(self) -> None:
         """Addresses, what is ready and what is not, and what to do next."""
-        self._console.print()
-        self._console.print(f"[bold]Immich Mesh {mesh_version()}[/bold]", highlight=False)
-        self._console.print(self._addresses())
-        for line in self._next_steps():
+        lines = ["", f"[bold]Immich Mesh {mesh_version()}[/bold]", *self._listeners(), *self._services()]
+        for line in [*lines, *self._next_steps(), ""]:
             self._console.print(line, highlight=False, soft_wrap=True)
-        self._console.print()
 
     def _footer(self) -> Table:
         """One row per process that is on its way."""
@@ -85,29 +83,28 @@ class Board:
                 table.add_row(Text(name, style=COLOURS.get(name, "")), escape(condition.text), share)
         return table
 
-    def _addresses(self) -> Table:
-        table = Table.grid(padding=(0, 2))
+    def _listeners(self) -> Iterator[str]:
         listeners = self._machine.router_settings.listeners
-        router = self._conditions["router"]
-        here = lan_address()
-        for title, listener in (
-            ("Immich ML API", listeners.immich_ml),
-            ("MT Photos API", listeners.mt_photos),
-            ("Admin page", listeners.admin),
-        ):
-            host = here if listener.host in {"0.0.0.0", "::"} else reachable(listener.host)  # noqa: S104 - read
-            if listener.enabled:
-                table.add_row(f"  {title}", f"http://{host}:{listener.port}", *_marked(router))
-        if listeners.mt_photos.enabled and listeners.mt_photos.api_key is None:
-            table.add_row("", "[dim](MT Photos: closed until MT_PHOTOS_API_KEY is set)[/dim]")
+        titled = {
+            "Immich ML API": listeners.immich_ml,
+            "MT Photos API": listeners.mt_photos,
+            "admin page": listeners.admin,
+        }
+        for title, listener in titled.items():
+            host = lan_address() if listener.host in EVERYWHERE else reachable(listener.host)
+            if listener is listeners.mt_photos and listeners.mt_photos.api_key is None:
+                yield _row(title, "", "[dim]closed[/dim]", "opens when MT_PHOTOS_API_KEY is set")
+            elif listener.enabled:
+                yield _row(title, f"http://{host}:{listener.port}", *_marked(self._conditions["router"]))
+
+    def _services(self) -> Iterator[str]:
         for plan in self._machine.services:
-            table.add_row(f"  {plan.name}", plan.address, *_marked(self._conditions[plan.name]))
-        return table
+            yield _row(plan.name, plan.address, *_marked(self._conditions[plan.name]))
 
     def _next_steps(self) -> list[str]:
         listener = self._machine.router_settings.listeners.immich_ml
         steps = []
-        if reachable(listener.host) == "127.0.0.1" and listener.host not in {"0.0.0.0", "::"}:  # noqa: S104 - read
+        if reachable(listener.host) == "127.0.0.1" and listener.host not in EVERYWHERE:
             setting = "ROUTER_LISTENERS__IMMICH_ML__HOST=0.0.0.0"
             steps.append(f"Next: set [bold]{setting}[/bold] and start again, so that other machines reach the router")
         url = f"http://{lan_address()}:{listener.port}"
@@ -115,7 +112,9 @@ class Board:
             f"Next: in Immich, Administration > Settings > Machine Learning > URL: [bold]{url}[/bold]"
             " (and raise the job concurrency there)"
         )
-        steps.append("Try:  immich-mesh call ocr PHOTO    Something wrong: immich-mesh doctor    Stop: Ctrl-C")
+        if any(condition.level is Level.FAILED for condition in self._conditions.values()):
+            steps.append("Mend: [bold]immich-mesh doctor[/bold] says how to get ready what is not")
+        steps.append("Try:  immich-mesh call ocr PHOTO    Stop: Ctrl-C")
         return steps
 
     @property
@@ -129,6 +128,10 @@ def phrase(condition: Condition) -> str:
     if condition.progress is not None:
         return f"{condition.text} ({int(condition.progress / STEP) * STEP:.0%})"
     return f"{MARKS[condition.level][0]}: {condition.text}"
+
+
+def _row(title: str, address: str, mark: str, text: str) -> str:
+    return f"  {title:<14} {address:<27} {mark}  {text}"
 
 
 def _marked(condition: Condition) -> tuple[str, str]:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from launcher.outcome import ExitCode
+
 CHECK_EXAMPLES = """Example: immich-mesh check-config mesh.yaml
 
 Exit codes: 0 the file is valid, 2 it is not (each fault with line and column on standard error)."""
@@ -19,17 +21,23 @@ def check_config(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The router's YAML file.", dir_okay=False)],
 ) -> None:
     """Check the router's configuration file."""
-    from router.config_file import load
+    from router.config_file import ConfigError
+    from router.config_file import check_config as check
 
-    settings = load(file)
+    try:
+        settings = check(file)
+    except ConfigError as error:
+        for problem in error.problems:
+            typer.echo(problem, err=True)
+        raise typer.Exit(ExitCode.USAGE) from None
     clusters, routes = settings.all_clusters(), settings.all_routes()
     typer.echo(f"{file} is valid: clusters {', '.join(clusters)}; {len(routes)} routes")
 
 
 def config_schema() -> None:
     """Print the JSON schema of the router's configuration file."""
-    from router.config import RouterSettings
+    from router.config_file import json_schema
 
-    schema = RouterSettings.model_json_schema()
+    schema = json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     typer.echo(json.dumps(schema, indent=2, ensure_ascii=False))

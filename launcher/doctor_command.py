@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from launcher.doctor.finding import Finding, Verdict
 from launcher.outcome import ExitCode
@@ -50,13 +49,12 @@ def examine() -> Iterator[Finding]:
 
 
 def show(findings: list[Finding]) -> None:
-    """A table, and a last line that says whether to worry."""
-    table = Table(show_header=True, header_style="dim", box=None, padding=(0, 2, 0, 0))
-    for title in ("", "what", "seen", "remedy"):
-        table.add_column(title, overflow="fold")
+    """One line each, its remedy below it, and a last line that says whether to worry."""
+    console = Console(highlight=False, soft_wrap=True)
+    width = max(len(finding.subject) for finding in findings)
     for finding in findings:
-        table.add_row(MARKS[finding.verdict], finding.subject, escape(finding.text), escape(finding.remedy))
-    console = Console(highlight=False)
-    console.print(table)
+        console.print(f"{MARKS[finding.verdict]}  [bold]{finding.subject:<{width}}[/bold]  {escape(finding.text)}")
+        if finding.remedy:
+            console.print(f"{'':<{width + 8}}[dim]mend:[/dim] {escape(finding.remedy)}")
     broken = sum(finding.verdict is Verdict.BAD for finding in findings)
     console.print(f"[red]{broken} to mend.[/red]" if broken else "[green]Nothing is broken.[/green]")

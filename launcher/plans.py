@@ -10,7 +10,8 @@ from face_service.config import FaceSettings
 from launcher import ports
 from launcher.outcome import CommandError, ExitCode
 from ocr_service.config import OcrSettings
-from router.config import DEFAULT_CONFIG_VARIABLE, ListenerSettings, RouterSettings
+from router.config import DEFAULT_CONFIG_VARIABLE, ListenerSettings, RouterSettings, config_path
+from router.config_file import ConfigError, load
 
 METRICS_PORTS = {"OCR_METRICS_PORT": "9464", "CLIP_METRICS_PORT": "9465", "FACE_METRICS_PORT": "9466"}
 """On one machine the services cannot share a port as pods do."""
@@ -83,10 +84,11 @@ def plan_machine(without: frozenset[str] = frozenset()) -> MachinePlan:
 
 
 def load_router_settings() -> RouterSettings:
-    """The router's settings, from its file and environment."""
-    from router.config_file import load
-
-    return load()
+    """The router's settings, from its file and environment. Raises CommandError."""
+    try:
+        return load(config_path())
+    except ConfigError as error:
+        raise CommandError("; ".join(error.problems), ExitCode.USAGE) from None
 
 
 def _service_plan(name: str) -> Plan:

@@ -68,7 +68,7 @@ def check_device(services: dict[str, ServiceSettings]) -> Iterator[Finding]:
         try:
             require_device(RuntimeSettings.of(settings))
         except (MeshError, ImportError) as error:
-            yield bad(f"{name} device", str(error), REINSTALL if isinstance(error, ImportError) else "see left")
+            yield bad(f"{name} device", str(error), REINSTALL if isinstance(error, ImportError) else "see its text")
             continue
         if settings.device is not Device.CPU and not gpus:
             yield bad(

@@ -11,6 +11,7 @@ from common.settings import ServiceSettings
 from launcher import ports
 from launcher.doctor.finding import Finding, bad, good, note
 from launcher.faults import settings_fault
+from launcher.outcome import CommandError
 from launcher.plans import HEALTH_NAMES, SERVICES, MachinePlan, Plan, plan_machine
 from launcher.probes import Condition, Level, RouterProbe, ServiceProbe
 from models import catalogue
@@ -35,10 +36,8 @@ def check_settings() -> tuple[list[Finding], dict[str, ServiceSettings], Machine
         try:
             machine = plan_machine()
             findings.append(good("settings", "of router and services are valid"))
-        except ValidationError as error:
-            findings.append(bad("router settings", settings_fault(error), "correct the variable that it names"))
-        except MeshError as error:
-            findings.append(bad("router settings", error.message, "see: immich-mesh check-config FILE"))
+        except CommandError as error:
+            findings.append(bad("router settings", str(error), "correct the variable, or the place in the file"))
     return findings, services, machine
 
 
