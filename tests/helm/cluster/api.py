@@ -56,6 +56,10 @@ class ApiServer:
         wanted = [one for one in self.resources if kind in (None, one.kind)]
         return self.call(lambda: [found for one in wanted for found in self.store.list(one)])
 
+    def clear(self) -> None:
+        """Forgets all objects."""
+        self.call(self.store.clear)
+
     def create(self, new: Object) -> None:
         """Stores an object as another program of the cluster would."""
         group, _, version = new["apiVersion"].rpartition("/")
@@ -237,5 +241,9 @@ def _serve(server: ApiServer, ready: threading.Event) -> None:
 
     server.loop.run_until_complete(start())
     server.loop.run_forever()
+    watches = asyncio.all_tasks(server.loop)
+    for task in watches:
+        task.cancel()
+    server.loop.run_until_complete(asyncio.gather(*watches, return_exceptions=True))
     server.loop.run_until_complete(runner.cleanup())
     server.loop.close()

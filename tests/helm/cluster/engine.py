@@ -11,6 +11,7 @@ import yaml
 os.environ["HELM_DRIVER"] = "memory"
 
 from helm_sdkpy import Configuration, Install, Lint, ReleaseTest, Rollback, Uninstall, Upgrade  # noqa: E402
+from helm_sdkpy.exceptions import RollbackError  # noqa: E402
 
 from tests.helm.cluster.api import ApiServer  # noqa: E402
 from tests.helm.cluster.store import Object  # noqa: E402
@@ -70,8 +71,15 @@ class Helm:
         return Release(asyncio.run(Upgrade(self._config).run(name, self._chart, values, **options)))
 
     def rollback(self, revision: int, name: str = "mesh") -> None:
-        """`helm rollback`."""
-        asyncio.run(Rollback(self._config).run(name, revision))
+        """`helm rollback`, up to the objects.
+
+        helm-sdkpy 0.1.32 passes no wait strategy, so the engine ends with that error after it has put the objects back.
+        """
+        try:
+            asyncio.run(Rollback(self._config).run(name, revision))
+        except RollbackError as error:
+            if "wait strategy not set" not in str(error):
+                raise
 
     def uninstall(self, name: str = "mesh") -> None:
         """`helm uninstall`."""

@@ -92,6 +92,11 @@ class Store:
             self._tell("DELETED", key, found)
         return found
 
+    def clear(self) -> None:
+        """Removes everything."""
+        for key in list(self._objects):
+            self.delete(key)
+
     def watch(self, resource: Resource, namespace: str, since: int | None) -> Watch:
         """Opens a watch; close it with `unwatch`.
 

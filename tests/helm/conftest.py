@@ -1,0 +1,47 @@
+"""Fixtures of the chart's tests. They need an environment of their own (requirements.txt; `make test-helm`)."""
+
+import os
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+CHART = HERE.parents[1] / "helm" / "immich-mesh"
+VERSIONS = tuple(f"1.{minor}" for minor in range(29, 38))
+PRESETS = ("values-cpu.yaml", "values-multi-gpu.yaml", "values-single-gpu.yaml")
+
+if find_spec("helm_sdkpy") is None:
+    # In the project's own environment, which has Python 3.11, these tests do not exist.
+    collect_ignore_glob = ["test_*.py", "*/test_*.py"]
+elif os.environ.get("HELM_DRIVER") != "memory":
+    # The engine reads its environment before Python can change it.
+    pytest.exit("tests/helm need HELM_DRIVER=memory in the environment: run make test-helm", returncode=4)
+else:
+    from tests.helm.cluster import api
+    from tests.helm.cluster.engine import Helm, Release
+
+    Render = Callable[..., Release]
+
+    @pytest.fixture(scope="session")
+    def renderer() -> Iterator[Render]:
+        """Renders by installing into the newest cluster, with everything it renders admitted, and uninstalls again."""
+        with api.running(VERSIONS[-1]) as server:
+            helm = Helm(server)
+
+            def render(values: object = None, name: str = "mesh") -> Release:
+                try:
+                    return helm.install(values, name)
+                finally:
+                    try:
+                        helm.uninstall(name)
+                    finally:
+                        server.clear()
+
+            yield render
+
+    @pytest.fixture
+    def render(renderer: Render) -> Render:
+        """See `renderer`."""
+        return renderer

@@ -1,0 +1,152 @@
+"""Install, upgrade, rollback, uninstall by the Helm engine, for every preset, in every cluster version."""
+
+from typing import Any
+
+import pytest
+import yaml
+from helm_sdkpy.exceptions import InstallError, UpgradeError
+
+from tests.helm.cluster import api
+from tests.helm.cluster.engine import Helm, Release
+from tests.helm.cluster.store import Object
+from tests.helm.conftest import CHART, PRESETS, VERSIONS
+from tests.helm.odd_values import EVERYTHING, ODD_VALUES
+
+
+def preset(name: str) -> Object:
+    return yaml.safe_load((CHART / name).read_text()) if name else {}
+
+
+def without_server_fields(found: Object) -> Object:
+    """An object as it was sent: what the server and Helm itself add, and what is empty, is left out."""
+    meta = {key: value for key, value in found["metadata"].items() if key in ("name", "labels", "annotations")}
+    meta["annotations"] = {
+        key: value for key, value in (meta.get("annotations") or {}).items() if not key.startswith("meta.helm.sh/")
+    }
+    meta["labels"] = {**(meta.get("labels") or {}), "app.kubernetes.io/managed-by": "Helm"}
+    return pruned({**{key: value for key, value in found.items() if key != "status"}, "metadata": meta})
+
+
+def pruned(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: pruned(part) for key, part in value.items() if part not in (None, {}, [])}
+    return [pruned(part) for part in value] if isinstance(value, list) else value
+
+
+def assert_stored(server: api.ApiServer, release: Release) -> None:
+    """The cluster holds exactly the release's objects, as they were rendered."""
+    hooks = {(one["kind"], one["metadata"]["name"]) for one in release.hooks}
+    stored = {
+        (one["kind"], one["metadata"]["name"]): without_server_fields(one)
+        for one in server.objects()
+        if (one["kind"], one["metadata"]["name"]) not in hooks and one["kind"] != "PersistentVolumeClaim"
+    }
+    rendered = {(one["kind"], one["metadata"]["name"]): without_server_fields(one) for one in release.manifests}
+    assert stored.keys() == rendered.keys()
+    for key in rendered:
+        assert stored[key] == rendered[key], key
+
+
+def test_lint_finds_nothing_to_mend() -> None:
+    with api.running() as server:
+        result = Helm(server).lint()
+    assert result["TotalChartsLinted"] == 1
+    assert not result["Errors"]
+    # Severity 1 is "icon is recommended".
+    assert all(message["Severity"] <= 1 for message in result["Messages"] or [])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_cluster_version_takes_everything_that_the_chart_can_write(version: str) -> None:
+    with api.running(version) as server:
+        release = Helm(server).install(EVERYTHING)
+        assert_stored(server, release)
+
+
+@pytest.mark.parametrize("version", [VERSIONS[0], VERSIONS[-1]])
+@pytest.mark.parametrize("name", ["", *PRESETS])
+def test_a_preset_lives_through_upgrade_rollback_and_uninstall(name: str, version: str) -> None:
+    values = preset(name)
+    changed = {**values, "commonLabels": {"team": "photos"}, "frontDoor": {"enabled": True}, "immich": {"url": "http://immich:2283"}}
+    with api.running(version) as server:
+        helm = Helm(server)
+        first = helm.install(values, wait=True, timeout=30)
+        assert_stored(server, first)
+        second = helm.upgrade(changed, wait=True, timeout=30)
+        assert_stored(server, second)
+        assert any(one["metadata"]["name"].endswith("front-door") for one in server.objects("Deployment"))
+        helm.rollback(1)
+        assert_stored(server, first)
+        helm.uninstall()
+        left = {(one["kind"], one["metadata"]["name"]) for one in server.objects()}
+        assert left == {("PersistentVolumeClaim", "mesh-immich-mesh-models")}
+
+
+@pytest.mark.parametrize("values", ODD_VALUES.values(), ids=ODD_VALUES.keys())
+def test_odd_values_are_admitted(values: Object) -> None:
+    with api.running() as server:
+        release = Helm(server).install(values, "an-odd-release")
+        assert_stored(server, release)
+
+
+def test_server_side_apply_gives_the_same_objects() -> None:
+    with api.running() as server:
+        helm = Helm(server)
+        helm.install({}, server_side_apply=True)
+        release = helm.upgrade({"commonLabels": {"team": "photos"}}, server_side_apply=True)
+        assert_stored(server, release)
+
+
+def test_an_upgrade_that_the_cluster_refuses_rolls_back_by_itself() -> None:
+    with api.running() as server:
+        helm = Helm(server)
+        first = helm.install()
+        refused = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "zz"}, "data": {"a": 1}}
+        with pytest.raises(UpgradeError, match="has been rolled back"):
+            helm.upgrade({"ocr": {"replicaCount": 3}, "extraObjects": [refused]}, rollback_on_failure=True, wait=True, timeout=30)
+        assert_stored(server, first)
+
+
+def test_the_models_volume_outlives_releases() -> None:
+    with api.running() as server:
+        helm = Helm(server)
+        helm.install()
+        volume = server.objects("PersistentVolumeClaim")[0]
+        helm.upgrade({"models": {"persistence": {"size": "50Gi"}}})
+        helm.uninstall()
+        helm.install()
+        assert [one["metadata"]["uid"] for one in server.objects("PersistentVolumeClaim")] == [volume["metadata"]["uid"]]
+
+
+def test_models_are_pulled_before_anything_starts_and_again_before_an_upgrade() -> None:
+    with api.running() as server:
+        helm = Helm(server)
+        helm.install()
+        posts = [line.rsplit("/", 1)[1] for line in server.requests if line.startswith("POST")]
+        assert posts[:2] == ["persistentvolumeclaims", "jobs"]
+        server.requests.clear()
+        helm.upgrade({"clip": {"config": {"model_name": "ViT-L-14__cn-clip"}}})
+        changes = [line for line in server.requests if not line.startswith("DELETE")]
+        assert changes[0].endswith("/jobs")
+
+
+def test_a_failed_pull_stops_the_installation_and_leaves_its_job_to_be_read() -> None:
+    from tests.helm.cluster.controllers import finished_job
+
+    with api.running() as server:
+        store = server.store
+        server.controllers.executors["Job"] = lambda key, _: store.set_status(key, finished_job(succeeded=False))
+        with pytest.raises(InstallError, match="pre-install"):
+            Helm(server).install()
+        assert server.objects("Deployment") == []
+        assert len(server.objects("Job")) == 1
+
+
+def test_a_cluster_that_is_too_old_is_refused() -> None:
+    with api.running("1.28") as server, pytest.raises(InstallError, match=r"kubeVersion: >=1\.29"):
+        Helm(server).install()
+
+
+def test_a_missing_operator_is_named() -> None:
+    with api.running(custom=False) as server, pytest.raises(InstallError, match="ServiceMonitor"):
+        Helm(server).install({"monitoring": {"serviceMonitor": {"enabled": True}}})
