@@ -5,23 +5,24 @@ Each replacement is one transaction that holds the photo's row, so that a reader
 mixture, and a photo deleted meanwhile stays deleted.
 """
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 import asyncpg
 
 from common.errors import DimensionMismatch, InvalidInput, MeshError, Unavailable
+from sql.database import Database, Work
 from sql.ocr_tokens import search_text
 from sql.settings import DatabaseSettings
+
+T = TypeVar("T")
 
 WRITERS = 2
 """Connections for refreshing; searches have a pool of their own and never wait for a refresh."""
@@ -74,12 +75,8 @@ class Shape:
 
 
 @cache
-def _template(name: str) -> str:
+def _sql(name: str) -> str:
     return files("sql").joinpath("queries", f"refresh_{name}.sql").read_text(encoding="utf-8")
-
-
-def _quoted(identifier: str) -> str:
-    return '"' + identifier.replace('"', '""') + '"'
 
 
 class RefreshRepository:
@@ -89,10 +86,7 @@ class RefreshRepository:
     """
 
     def __init__(self, settings: DatabaseSettings) -> None:
-        self._settings = settings
-        self._schema = _quoted(settings.immich_schema)
-        self._pool: asyncpg.Pool | None = None
-        self._opening = asyncio.Lock()
+        self._database = Database(settings.model_copy(update={"pool_size": WRITERS}))
 
     async def __aenter__(self) -> Self:
         return self
@@ -100,17 +94,18 @@ class RefreshRepository:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._pool is not None:
-            self._pool.terminate()
+        await self._database.close()
 
     async def ml_settings(self) -> Mapping[str, Any]:
         """What was changed in Immich's machine-learning settings, as Immich stores it; empty for its defaults."""
-        async with self._connection() as connection:
-            if not (await self._shape(connection)).has_system_metadata:
+
+        async def work(connection: Any) -> Mapping[str, Any]:
+            if not (await _shape(connection)).has_system_metadata:
                 return {}
-            stored = await connection.fetchval(self._sql("config"))
-        settings = json.loads(stored) if stored else {}
-        return settings if isinstance(settings, dict) else {}
+            stored = json.loads(await connection.fetchval(_sql("config")) or "{}")
+            return stored if isinstance(stored, dict) else {}
+
+        return await self._database.read(work)
 
     async def replace_text(
         self, asset_id: UUID, lines: Sequence[OcrLine], size: tuple[int, int], at: datetime
@@ -126,19 +121,22 @@ class RefreshRepository:
         Raises:
             PhotoGone: it was deleted.
         """
-        async with self._connection() as connection, connection.transaction():
-            shape = await self._shape(connection)
-            await self._hold(connection, asset_id)
+
+        async def work(connection: Any) -> TextChange:
+            shape = await _shape(connection)
+            if not shape.has_asset_ocr and not shape.has_ocr_info:
+                raise Unavailable("This database has no OCR table: Immich 2.2 or later is needed")
+            await _hold(connection, asset_id)
             before: tuple[str, ...] = ()
             if shape.has_ocr_info:
-                before = await self._replace_ocr_info(connection, asset_id, lines, size)
+                before = await _replace_ocr_info(connection, asset_id, lines, size)
             if shape.has_asset_ocr:
-                before = await self._replace_asset_ocr(connection, shape, asset_id, lines)
-            elif not shape.has_ocr_info:
-                raise Unavailable("This database has no OCR table: Immich 2.2 or later is needed")
+                before = await _replace_asset_ocr(connection, shape, asset_id, lines)
             if shape.has_ocr_at:
-                await connection.execute(self._sql("ocr_at"), asset_id, at)
-        return TextChange(before, tuple(line.text for line in lines))
+                await connection.execute(_sql("ocr_at"), asset_id, at)
+            return TextChange(before, tuple(line.text for line in lines))
+
+        return await self._write(work)
 
     async def replace_embedding(self, asset_id: UUID, embedding: Sequence[float]) -> None:
         """Replaces the photo's CLIP vector.
@@ -147,100 +145,90 @@ class RefreshRepository:
             DimensionMismatch: the column holds vectors of another length.
             PhotoGone: it was deleted.
         """
-        async with self._connection() as connection, connection.transaction():
-            shape = await self._shape(connection)
+
+        async def work(connection: Any) -> None:
+            shape = await _shape(connection)
             if shape.embedding_type is None:
-                raise Unavailable("This database has no smart_search table: is the schema right?")
+                raise Unavailable("This database has no table smart_search: is it Immich's?")
             if shape.embedding_dimension not in (None, len(embedding)):
                 raise DimensionMismatch(
                     f"the model gives {len(embedding)} numbers, Immich's column holds {shape.embedding_dimension}: "
                     "choose a CLIP model of that dimension, or change the model in Immich's settings first"
                 )
-            await self._hold(connection, asset_id)
+            await _hold(connection, asset_id)
             literal = "[" + ",".join(map(repr, map(float, embedding))) + "]"
-            await connection.execute(self._sql("embedding", type=shape.embedding_type), asset_id, literal)
+            await connection.execute(_sql("embedding").format(type=shape.embedding_type), asset_id, literal)
+
+        await self._write(work)
 
     async def missing_text(self, owner_id: UUID) -> list[UUID]:
         """This user's photos whose text Immich never wrote or lost in a forced run."""
-        async with self._connection() as connection:
-            shape = await self._shape(connection)
-            name = "missing_ocr" if shape.has_asset_ocr and shape.has_ocr_at else "missing_ocr_info"
-            if name == "missing_ocr_info" and not shape.has_ocr_info:
-                return []
-            return [row["id"] for row in await connection.fetch(self._sql(name), owner_id)]
+
+        async def work(connection: Any) -> list[UUID]:
+            shape = await _shape(connection)
+            if shape.has_asset_ocr and shape.has_ocr_at:
+                return await _ids(connection, "missing_ocr", owner_id)
+            return await _ids(connection, "missing_ocr_info", owner_id) if shape.has_ocr_info else []
+
+        return await self._database.read(work)
 
     async def missing_embedding(self, owner_id: UUID) -> list[UUID]:
         """This user's photos without a CLIP vector."""
-        async with self._connection() as connection:
-            if (await self._shape(connection)).embedding_type is None:
-                return []
-            return [row["id"] for row in await connection.fetch(self._sql("missing_clip"), owner_id)]
 
-    async def _replace_asset_ocr(
-        self, connection: asyncpg.Connection, shape: Shape, asset_id: UUID, lines: Sequence[OcrLine]
-    ) -> tuple[str, ...]:
-        before = tuple(row["text"] for row in await connection.fetch(self._sql("ocr_lines"), asset_id))
-        await connection.execute(self._sql("ocr_delete"), asset_id)
-        if lines:
-            corners = [[line.box[corner] for line in lines] for corner in range(8)]
-            scores = [[line.box_score for line in lines], [line.text_score for line in lines]]
-            texts = [line.text for line in lines]
-            await connection.execute(self._sql("ocr_insert"), asset_id, *corners, *scores, texts)
-        if shape.has_ocr_search and lines:
-            tokens = search_text(line.text for line in lines)
-            await connection.execute(self._sql("ocr_search_upsert"), asset_id, tokens)
-        elif shape.has_ocr_search:
-            await connection.execute(self._sql("ocr_search_delete"), asset_id)
-        return before
+        async def work(connection: Any) -> list[UUID]:
+            known = (await _shape(connection)).embedding_type is not None
+            return await _ids(connection, "missing_clip", owner_id) if known else []
 
-    async def _replace_ocr_info(
-        self, connection: asyncpg.Connection, asset_id: UUID, lines: Sequence[OcrLine], size: tuple[int, int]
-    ) -> tuple[str, ...]:
-        before = await connection.fetchval(self._sql("ocr_info_text"), asset_id)
-        text = " ".join(line.text for line in lines)
-        await connection.execute(self._sql("ocr_info_upsert"), asset_id, text, json.dumps(_fork_json(lines, size)))
-        return (before,) if before else ()
+        return await self._database.read(work)
 
-    async def _hold(self, connection: asyncpg.Connection, asset_id: UUID) -> None:
-        if await connection.fetchrow(self._sql("asset"), asset_id) is None:
-            raise PhotoGone("the photo was deleted meanwhile")
+    async def _write(self, work: Work[T]) -> T:
+        async def permitted(connection: Any) -> T:
+            try:
+                return await work(connection)
+            except asyncpg.InsufficientPrivilegeError as error:
+                raise WriteRefused(
+                    f"the database role may not write ({error}): grant it what refreshing needs"
+                ) from error
 
-    async def _shape(self, connection: asyncpg.Connection) -> Shape:
-        row = await connection.fetchrow(_template("shape"), self._settings.immich_schema)
-        return Shape(**dict(row))
+        return await self._database.write(permitted)
 
-    def _sql(self, name: str, **parts: str) -> str:
-        return _template(name).format(schema=self._schema, **parts)
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
-        try:
-            pool = await self._open()
-            async with pool.acquire(timeout=self._settings.connect_timeout_seconds) as connection:
-                yield connection
-        except asyncpg.InsufficientPrivilegeError as error:
-            raise WriteRefused(f"the database role lacks a right ({error}): see the grants for refreshing") from error
-        except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
-            raise Unavailable(f"Immich's tables are not as expected ({error}): is this version supported?") from error
-        except (asyncpg.PostgresConnectionError, asyncpg.QueryCanceledError, asyncpg.InterfaceError) as error:
-            raise Unavailable(f"Immich's database is away ({type(error).__name__})") from error
-        except (OSError, TimeoutError) as error:
-            raise Unavailable("Immich's database cannot be reached") from error
+async def _shape(connection: Any) -> Shape:
+    return Shape(**dict(await connection.fetchrow(_sql("shape"))))
 
-    async def _open(self) -> asyncpg.Pool:
-        async with self._opening:
-            if self._pool is None:
-                if self._settings.url is None:
-                    raise Unavailable("no database is configured: set DB_URL")
-                self._pool = await asyncpg.create_pool(
-                    self._settings.url.get_secret_value(),
-                    min_size=0,
-                    max_size=WRITERS,
-                    timeout=self._settings.connect_timeout_seconds,
-                    command_timeout=self._settings.statement_timeout_ms / 1000,
-                    server_settings={"application_name": "immich-mesh-refresh"},
-                )
-            return self._pool
+
+async def _hold(connection: Any, asset_id: UUID) -> None:
+    if await connection.fetchrow(_sql("asset"), asset_id) is None:
+        raise PhotoGone("the photo was deleted meanwhile")
+
+
+async def _ids(connection: Any, query: str, owner_id: UUID) -> list[UUID]:
+    return [row["id"] for row in await connection.fetch(_sql(query), owner_id)]
+
+
+async def _replace_asset_ocr(
+    connection: Any, shape: Shape, asset_id: UUID, lines: Sequence[OcrLine]
+) -> tuple[str, ...]:
+    before = tuple(row["text"] for row in await connection.fetch(_sql("ocr_lines"), asset_id))
+    await connection.execute(_sql("ocr_delete"), asset_id)
+    if lines:
+        corners = [[line.box[corner] for line in lines] for corner in range(8)]
+        scores = [[line.box_score for line in lines], [line.text_score for line in lines]]
+        await connection.execute(_sql("ocr_insert"), asset_id, *corners, *scores, [line.text for line in lines])
+    if shape.has_ocr_search and lines:
+        await connection.execute(_sql("ocr_search_upsert"), asset_id, search_text(line.text for line in lines))
+    elif shape.has_ocr_search:
+        await connection.execute(_sql("ocr_search_delete"), asset_id)
+    return before
+
+
+async def _replace_ocr_info(
+    connection: Any, asset_id: UUID, lines: Sequence[OcrLine], size: tuple[int, int]
+) -> tuple[str, ...]:
+    before = await connection.fetchval(_sql("ocr_info_text"), asset_id)
+    text = " ".join(line.text for line in lines)
+    await connection.execute(_sql("ocr_info_upsert"), asset_id, text, json.dumps(_fork_json(lines, size)))
+    return (before,) if before else ()
 
 
 def _fork_json(lines: Sequence[OcrLine], size: tuple[int, int]) -> dict[str, Any]:

@@ -1,16 +1,14 @@
 """The photo front door's listener: Immich's whole API on one port, with search and refresh made better.
 
-    browser/app ─▶ door ▸ (proxy | search ▸ rights ▸ sql ▸ Immich | refresh ▸ mesh ▸ sql) ─▶ Immich
-
-`open_photos` builds it; the server has to be run with `SERVER_OPTIONS`, without which it is not transparent.
+browser/app ─▶ door ▸ (proxy | search ▸ rights ▸ sql ▸ Immich | refresh ▸ mesh ▸ sql) ─▶ Immich
 """
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, web
 
+from router.listeners.http import SERVER_OPTIONS
 from router.photos.door import FrontDoor
 from router.photos.headers import Forwarding
 from router.photos.immich import ImmichApi
@@ -31,44 +29,65 @@ HEADER_BYTES = 64 * 1024
 UPSTREAM_KEEPALIVE_SECONDS = 3.0
 """Node closes an idle connection after 5 s; one that is let go earlier is never written to while it closes."""
 
-SERVER_OPTIONS: dict[str, Any] = {
-    "handler_cancellation": True,  # a client that leaves takes its request at Immich with it
-    "auto_decompress": False,
-    "access_log": None,
-    "max_line_size": HEADER_BYTES,
-    "max_field_size": HEADER_BYTES,
-}
-"""Arguments of `web.AppRunner` for this listener."""
+DOOR = web.AppKey("door", FrontDoor)
 
 
-@asynccontextmanager
-async def open_photos(settings: PhotosSettings, recogniser: Recogniser | None) -> AsyncIterator[web.Application]:
-    """The front door with its connections to Immich's database, when one is configured.
+def photos_application(settings: PhotosSettings, recogniser: Recogniser | None) -> web.Application:
+    """The front door, with its own connections to Immich's database when one is configured.
 
     Args:
         settings: with `immich_url` set.
         recogniser: the mesh's services; None leaves out hybrid ranking and refreshing.
     """
-    if settings.database.url is None:
-        async with photos_app(settings, recogniser, None, None) as app:
-            yield app
-        return
-    async with (
-        SearchRepository(settings.database) as search,
-        RefreshRepository(settings.database) as refresh,
-        photos_app(settings, recogniser, search, refresh) as app,
-    ):
-        yield app
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[FrontDoor]:
+        if settings.database.url is None:
+            async with photos_door(settings, recogniser, None, None) as door:
+                yield door
+            return
+        async with (
+            SearchRepository(settings.database) as search,
+            RefreshRepository(settings.database) as refresh,
+            photos_door(settings, recogniser, search, refresh) as door,
+        ):
+            yield door
+
+    return application_of(opened)
+
+
+def application_of(opened: Callable[[], AbstractAsyncContextManager[FrontDoor]]) -> web.Application:
+    """A front door as an application that opens and closes it."""
+    app = web.Application()
+
+    async def lifetime(app: web.Application) -> AsyncIterator[None]:
+        async with opened() as door:
+            app[DOOR] = door
+            yield
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await app[DOOR].handle(request)
+
+    app.cleanup_ctx.append(lifetime)
+    app.router.add_route("*", "/{path:.*}", handle, expect_handler=leave_expect_to_immich)
+    app.on_response_prepare.append(keep_headers_exact)
+    # The server as the proxy needs it: bodies stay packed as they came, and headers may be as large as Immich allows.
+    app[SERVER_OPTIONS] = {
+        "auto_decompress": False,
+        "max_line_size": HEADER_BYTES,
+        "max_field_size": HEADER_BYTES,
+    }
+    return app
 
 
 @asynccontextmanager
-async def photos_app(
+async def photos_door(
     settings: PhotosSettings,
     recogniser: Recogniser | None,
     search: SearchRepository | None,
     refresh: RefreshRepository | None,
-) -> AsyncIterator[web.Application]:
-    """The front door as an aiohttp application, with its connections to Immich."""
+) -> AsyncIterator[FrontDoor]:
+    """The front door with its connections to Immich."""
     async with AsyncExitStack() as stack:
         # No cookie jar, no redirects, no decompression: what passes through is the caller's, not ours.
         session = await stack.enter_async_context(
@@ -105,11 +124,15 @@ async def photos_app(
         )
         stack.push_async_callback(refreshes.close)
         searches = SearchCalls(api, _ranked(settings, api, recogniser, search, refresh), hybrid=settings.hybrid)
-        door = FrontDoor(session, proxy, api, searches, refreshes)
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", door.handle, expect_handler=leave_expect_to_immich)
-        app.on_response_prepare.append(keep_headers_exact)
-        yield app
+        yield FrontDoor(
+            session,
+            proxy,
+            api,
+            searches,
+            refreshes,
+            max_body_bytes=settings.max_body_bytes,
+            body_timeout_seconds=settings.body_timeout_seconds,
+        )
 
 
 def _ranked(

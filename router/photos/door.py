@@ -1,5 +1,6 @@
 """The door itself: which requests are changed, and everything else straight through."""
 
+import asyncio
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -9,6 +10,7 @@ import structlog
 from aiohttp import ClientSession, hdrs, web
 
 from common.errors import MeshError
+from router.errors import BodyTooSlow, http_status
 from router.photos.credentials import Credentials, credentials_of
 from router.photos.immich import ImmichApi, ImmichAway
 from router.photos.jobs import RefreshCalls
@@ -21,14 +23,16 @@ from router.photos.websocket import relay_websocket, wants_websocket
 
 log = structlog.get_logger()
 
-MAX_JSON_BYTES = 1 << 20
-"""A changed call's body is a few hundred bytes; a larger one is not ours and streams through."""
-
 Call = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class FrontDoor:
-    """Serves every request of the photo front door."""
+    """Serves every request of the photo front door.
+
+    Args:
+        max_body_bytes: a changed call's body is a few hundred bytes; a larger one is not ours and streams through.
+        body_timeout_seconds: how long the body of a changed call may take to arrive.
+    """
 
     def __init__(
         self,
@@ -37,7 +41,12 @@ class FrontDoor:
         api: ImmichApi,
         searches: SearchCalls,
         refreshes: RefreshCalls,
+        *,
+        max_body_bytes: int = 1 << 20,
+        body_timeout_seconds: float = 60.0,
     ) -> None:
+        self._max_body_bytes = max_body_bytes
+        self._body_timeout_seconds = body_timeout_seconds
         self._session = session
         self._api = api
         self._proxy = proxy
@@ -65,17 +74,17 @@ class FrontDoor:
             return failure(502, error.message)
         except MeshError as error:
             log.warning("front_door_failed", path=request.path, error=error.message)
-            return failure(503, error.message)
+            return failure(http_status(error)[0], error.message)
 
     async def _smart(self, request: web.Request) -> web.StreamResponse:
-        raw, body = await _json_body(request)
+        raw, body = await self._json_body(request)
         credentials = self._credentials(request)
         if body is None or not _may_search(credentials) or not self._searches.changes(body):
             return await self._proxy.forward(request, raw)
         return await self._searches.smart(body, credentials)
 
     async def _ocr(self, request: web.Request) -> web.StreamResponse:
-        raw, body = await _json_body(request)
+        raw, body = await self._json_body(request)
         credentials = self._credentials(request)
         if body is None or not isinstance(body.get("ocr"), str):
             return await self._proxy.forward(request, raw)
@@ -86,22 +95,49 @@ class FrontDoor:
         return await self._searches.by_text(text, rest, credentials)
 
     async def _jobs(self, request: web.Request) -> web.StreamResponse:
-        raw, body = await _json_body(request)
+        raw, body = await self._json_body(request)
         credentials = self._credentials(request)
         if body is None or body.get("name") not in set(Kind) or not _may_search(credentials):
             return await self._proxy.forward(request, raw)
         return await self._refreshes.jobs(body, credentials)
 
     async def _explain(self, request: web.Request) -> web.StreamResponse:
-        _, body = await _json_body(request)
+        _, body = await self._json_body(request)
         return await self._searches.explain(body or {}, self._credentials(request))
 
     async def _refresh(self, request: web.Request) -> web.StreamResponse:
-        _, body = await _json_body(request)
+        _, body = await self._json_body(request)
         return await self._refreshes.refresh(body or {}, self._credentials(request))
 
     async def _missing(self, request: web.Request) -> web.StreamResponse:
         return await self._refreshes.missing(request.query, self._credentials(request))
+
+    async def _json_body(self, request: web.Request) -> tuple[bytes, dict[str, Any] | None]:
+        """What was read of the body, and the JSON object that it is.
+
+        A body that is no JSON object is Immich's to refuse; one too large to be ours streams on from where it was read.
+        """
+        invite_body(request)
+        raw = bytearray()
+        try:
+            async with asyncio.timeout(self._body_timeout_seconds):
+                async for piece in request.content.iter_any():
+                    raw += piece
+                    if len(raw) > self._max_body_bytes:
+                        return bytes(raw), None
+        except TimeoutError as error:
+            raise BodyTooSlow(f"the body did not arrive within {self._body_timeout_seconds:g} s") from error
+        try:
+            body = orjson.loads(self._decoded(bytes(raw), request.headers.get(hdrs.CONTENT_ENCODING, "")))
+        except (orjson.JSONDecodeError, zlib.error):
+            return bytes(raw), None
+        return bytes(raw), body if isinstance(body, dict) else None
+
+    def _decoded(self, raw: bytes, encoding: str) -> bytes:
+        if encoding.lower() not in ("gzip", "deflate"):
+            return raw
+        # 32: either header; the limit keeps a small body from becoming a huge one.
+        return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(raw, self._max_body_bytes)
 
     def _credentials(self, request: web.Request) -> Credentials:
         return credentials_of(self._proxy.headers(request), request.query, request.cookies)
@@ -110,28 +146,3 @@ class FrontDoor:
 def _may_search(credentials: Credentials) -> bool:
     """Callers without credentials, and holders of shared links, are refused by Immich itself, in its own words."""
     return credentials.present and not credentials.shared_link
-
-
-async def _json_body(request: web.Request) -> tuple[bytes, dict[str, Any] | None]:
-    """What was read of the body, and the JSON object that it is.
-
-    A body that is no JSON object is Immich's to refuse, and one too large to be ours streams on from where it was read.
-    """
-    invite_body(request)
-    raw = bytearray()
-    async for piece in request.content.iter_any():
-        raw += piece
-        if len(raw) > MAX_JSON_BYTES:
-            return bytes(raw), None
-    try:
-        body = orjson.loads(_decoded(bytes(raw), request.headers.get(hdrs.CONTENT_ENCODING, "")))
-    except (orjson.JSONDecodeError, zlib.error):
-        return bytes(raw), None
-    return bytes(raw), body if isinstance(body, dict) else None
-
-
-def _decoded(raw: bytes, encoding: str) -> bytes:
-    if encoding.lower() not in ("gzip", "deflate"):
-        return raw
-    # 32: either header; the limit keeps a small body from becoming a huge one.
-    return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(raw, MAX_JSON_BYTES)

@@ -18,6 +18,8 @@ from router.photos.rights import Refused
 
 log = structlog.get_logger()
 
+CLOSING_SECONDS = 20.0
+
 REFUSALS = (NotEditable, KeyLacksPermission, Refused, MeshError)
 """Errors that have an answer."""
 
@@ -86,9 +88,13 @@ class RefreshCalls:
             return _refusal(error)
 
     async def close(self) -> None:
-        """Waits for work that outlived its call."""
-        if self._running:
-            await asyncio.wait(set(self._running))
+        """Lets work that outlived its call finish, for a while; what is cut off is as if it had not begun."""
+        if not self._running:
+            return
+        _, left = await asyncio.wait(set(self._running), timeout=CLOSING_SECONDS)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def _all(self, asset_ids: list[UUID], kinds: frozenset[Kind], credentials: Credentials) -> None:
         assert self._refresher is not None

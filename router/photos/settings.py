@@ -18,6 +18,10 @@ class PhotosSettings(Frozen):
         "", description="Immich's address, e.g. http://immich-server:2283; empty closes the front door."
     )
     database: DatabaseSettings = DatabaseSettings()
+    max_body_bytes: int = Field(1 << 20, ge=1024, description="Larger bodies of changed calls pass through unread.")
+    body_timeout_seconds: float = Field(
+        60.0, gt=0, description="How long the body of a changed call may take to arrive."
+    )
     hybrid: bool = Field(
         False, description="Rank plain queries by text and look together, without `fuse` being asked for."
     )

@@ -1,1 +1,1 @@
-DELETE FROM {schema}.asset_ocr WHERE "assetId" = $1
+DELETE FROM public.asset_ocr WHERE "assetId" = $1

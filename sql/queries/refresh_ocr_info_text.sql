@@ -1,1 +1,1 @@
-SELECT text FROM {schema}.ocr_info WHERE "assetId" = $1
+SELECT text FROM public.ocr_info WHERE "assetId" = $1

@@ -1,2 +1,2 @@
 -- The text that a photo has now, in the order in which it was written.
-SELECT text FROM {schema}.asset_ocr WHERE "assetId" = $1 ORDER BY ctid
+SELECT text FROM public.asset_ocr WHERE "assetId" = $1 ORDER BY ctid

@@ -1,1 +1,1 @@
-DELETE FROM {schema}.ocr_search WHERE "assetId" = $1
+DELETE FROM public.ocr_search WHERE "assetId" = $1

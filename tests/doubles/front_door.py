@@ -11,7 +11,8 @@ from uuid import UUID
 from aiohttp import web
 
 from common.errors import MeshError
-from router.listeners.photos import SERVER_OPTIONS, photos_app
+from router.listeners.http import SERVER_OPTIONS
+from router.listeners.photos import application_of, photos_door
 from router.photos.recognition import OcrModel, ReadText
 from router.photos.settings import PhotosSettings
 from sql.filters import AssetFilters, Scope
@@ -155,7 +156,7 @@ class OpenDoor:
 @asynccontextmanager
 async def served(app: web.Application) -> AsyncIterator[str]:
     """An application on a free port, run as the router runs the front door. Gives its URL."""
-    runner = web.AppRunner(app, shutdown_timeout=0.1, **SERVER_OPTIONS)
+    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True, access_log=None, **app[SERVER_OPTIONS])
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -179,5 +180,6 @@ async def open_door(
     refresh = FakeRefresh() if database else None
     services = FakeMesh() if mesh else None
     chosen = PhotosSettings(immich_url=immich.url, **settings)
-    async with photos_app(chosen, services, search, refresh) as app, served(app) as url:  # type: ignore[arg-type]
+    app = application_of(lambda: photos_door(chosen, services, search, refresh))  # type: ignore[arg-type]
+    async with served(app) as url:
         yield OpenDoor(url, immich, search, refresh, services)

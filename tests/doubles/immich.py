@@ -303,7 +303,7 @@ class ImmichDouble:
         response = web.StreamResponse(headers={"Content-Type": "video/mp4"})
         await response.prepare(request)
         try:
-            while True:
+            while not self.aborted.is_set():
                 await response.write(bytes(64 * 1024))
         except (ConnectionError, asyncio.CancelledError):
             self.aborted.set()

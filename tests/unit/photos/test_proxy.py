@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from tests.doubles.front_door import OpenDoor, open_door
 from tests.doubles.immich import RECORDED, DoubleUser, ImmichDouble
@@ -20,7 +21,7 @@ async def test_every_method_with_target_and_body_as_sent(
 ) -> None:
     target = "/api/x%2Fy/%E5%8F%91?q=a+b%20c&q=%E7%A5%A8&empty="
     body = b"" if method in ("GET", "OPTIONS") else "发票".encode()
-    url = aiohttp.client.URL(door.url + target, encoded=True)
+    url = URL(door.url + target, encoded=True)
     async with http.request(method, url, data=body or None, headers={"X-Custom": "1"}) as reply:
         seen = await reply.json()
     assert seen["method"] == method
