@@ -1,20 +1,35 @@
 """Brings schema `mesh` to the version of this code, or away: numbered files, one transaction, one advisory lock.
 
-A second migration that starts meanwhile waits for the lock and then finds nothing to do. Each applied file's checksum is
-kept: a file that was changed afterwards is an error, not a silent difference between two installations.
+The lock is of the session and is tried again and again: a session that waited for it inside a statement would itself
+be waited for by `CREATE INDEX CONCURRENTLY`. A second migration that starts meanwhile waits for the lock and then finds
+nothing to do. Each applied file's checksum is kept: a file that was changed afterwards is an error, not a silent
+difference between two installations.
 """
 
+import asyncio
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 from common.errors import Unavailable
+from sql import indexes
 
 LOCK = 0x6D657368
 """Key of the advisory lock: "mesh"."""
+
+BASE = """
+CREATE SCHEMA IF NOT EXISTS mesh;
+REVOKE ALL ON SCHEMA mesh FROM PUBLIC;
+CREATE TABLE IF NOT EXISTS mesh.migration (
+  version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,
+  applied_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+RECORD = "INSERT INTO mesh.migration (version, name, checksum) VALUES ($1, $2, $3)"
 
 Progress = Callable[[int, int], None]
 """Called with the number of migrations done and their total."""
@@ -53,42 +68,29 @@ def migrations() -> tuple[Migration, ...]:
 async def migrate(
     connection: Any, progress: Progress = _silent, steps: Sequence[Migration] | None = None
 ) -> tuple[Migration, ...]:
-    """Apply what is missing, attach missing triggers; give back what was applied. All or nothing.
+    """Apply what is missing, all or nothing; make missing triggers and indexes; give back what was applied.
 
     Raises:
         Unavailable: an applied file was changed, or the database was migrated by a newer version.
     """
     wanted = migrations() if steps is None else tuple(steps)
-    async with connection.transaction():
-        await _lock(connection)
-        await connection.execute(
-            """
-            CREATE SCHEMA IF NOT EXISTS mesh;
-            REVOKE ALL ON SCHEMA mesh FROM PUBLIC;
-            CREATE TABLE IF NOT EXISTS mesh.migration (
-              version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now()
-            );
-            """
-        )
-        missing = _missing(wanted, await _applied(connection))
-        for done, step in enumerate(missing):
-            progress(done, len(missing))
-            await connection.execute(step.up)
-            await connection.execute(
-                "INSERT INTO mesh.migration (version, name, checksum) VALUES ($1, $2, $3)",
-                step.version,
-                step.name,
-                step.checksum,
-            )
-        await connection.execute("SELECT mesh.attach()")
+    async with _locked(connection):
+        async with connection.transaction():
+            await connection.execute(BASE)
+            missing = _missing(wanted, await _applied(connection))
+            for done, step in enumerate(missing):
+                progress(done, len(missing))
+                await connection.execute(step.up)
+                await connection.execute(RECORD, step.version, step.name, step.checksum)
+            await connection.execute("SELECT mesh.attach()")
+        await indexes.ensure(connection)
         progress(len(missing), len(missing))
     return missing
 
 
 async def uninstall(connection: Any, progress: Progress = _silent) -> tuple[Migration, ...]:
     """Undo every applied step, last first, and drop schema `mesh`; Immich's tables keep all their rows."""
-    async with connection.transaction():
-        await _lock(connection)
+    async with _locked(connection), connection.transaction():
         if not await connection.fetchval("SELECT to_regclass('mesh.migration') IS NOT NULL"):
             return ()
         applied = await _applied(connection)
@@ -102,8 +104,15 @@ async def uninstall(connection: Any, progress: Progress = _silent) -> tuple[Migr
     return undone
 
 
-async def _lock(connection: Any) -> None:
-    await connection.execute("SELECT pg_advisory_xact_lock($1::bigint)", LOCK)
+@asynccontextmanager
+async def _locked(connection: Any) -> AsyncIterator[None]:
+    while not await connection.fetchval("SELECT pg_try_advisory_lock($1::bigint)", LOCK):  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
+    try:
+        yield
+    finally:
+        if not connection.is_closed():
+            await connection.execute("SELECT pg_advisory_unlock($1::bigint)", LOCK)
 
 
 async def _applied(connection: Any) -> dict[int, str]:

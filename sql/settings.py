@@ -18,7 +18,6 @@ class DatabaseSettings(Frozen):
     url: SecretStr | None = Field(
         None, description="postgresql://user:password@host:port/database of Immich's database; empty for none."
     )
-    immich_schema: str = Field("public", min_length=1, description="Schema that Immich's tables lie in.")
     pool_size: int = Field(8, ge=1, le=100, description="Most connections that searches hold at once.")
     connect_timeout_seconds: float = Field(3.0, gt=0, description="Limit of opening one connection.")
     statement_timeout_ms: int = Field(5000, ge=10, description="Limit of one statement; a search fails fast after it.")

@@ -85,8 +85,3 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mesh.document(mesh.line[]) IS 'The searchable columns of one photo from its lines.';
-
--- Without a pending list: a search never waits for somebody else's insertions to be sorted in.
-CREATE INDEX ocr_document_headline ON mesh.ocr_document USING gin (headline) WITH (fastupdate = off);
-CREATE INDEX ocr_document_words ON mesh.ocr_document USING gin (words) WITH (fastupdate = off);
-CREATE INDEX ocr_document_grams ON mesh.ocr_document USING gin (grams) WITH (fastupdate = off);

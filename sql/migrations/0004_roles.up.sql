@@ -15,6 +15,10 @@ BEGIN
       EXECUTE format('GRANT INSERT, UPDATE, DELETE ON public.%I TO %I', source, role_name);
     END IF;
   END LOOP;
+  -- Which models Immich is set to: a refresh must use the same.
+  IF may_refresh AND to_regclass('public.system_metadata') IS NOT NULL THEN
+    EXECUTE format('GRANT SELECT ON public.system_metadata TO %I', role_name);
+  END IF;
 END
 $$;
 COMMENT ON FUNCTION mesh.grant_to(name, boolean) IS 'Lets a role search, and with true refresh single photos; nothing else.';
