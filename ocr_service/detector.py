@@ -80,8 +80,9 @@ def scale_to(size: tuple[int, ...], short_side: int) -> float:
 def to_input(pixels: Pixels, ratio: float) -> NDArray[np.float32]:
     """The network's input: scaled by `ratio` to multiples of 32, values in -1 to 1, shape (1, 3, rows, columns)."""
     rows, columns = (max(STRIDE, round(int(side * ratio) / STRIDE) * STRIDE) for side in pixels.shape[:2])
-    shrinks = rows * columns < pixels.shape[0] * pixels.shape[1]
-    scaled = cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    # Bilinear takes four neighbours into account: enough down to half the size, and several times faster than the area.
+    interpolation = cv2.INTER_LINEAR if ratio > 0.5 else cv2.INTER_AREA
+    scaled = cv2.resize(pixels, (columns, rows), interpolation=interpolation)
     blob = cv2.dnn.blobFromImage(scaled, scalefactor=1 / 127.5, mean=(127.5, 127.5, 127.5))
     return blob.astype(np.float32, copy=False)
 

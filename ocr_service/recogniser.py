@@ -115,6 +115,6 @@ def to_input(line: Pixels) -> NDArray[np.float32]:
 
 
 def padded_width(width: int) -> int:
-    """The next of the widths that lines are padded to: steps of 16 pixels, growing with the width (at most 1/10)."""
-    step = max(16, 2 ** math.floor(math.log2(max(width, 1) / 10))) if width > MIN_WIDTH else 16
+    """The next of the widths that lines are padded to: multiples of 16, of 32 from 512 on, of 64 from 1024 on, ..."""
+    step = max(16, 1 << max(0, width.bit_length() - 5))
     return max(MIN_WIDTH, math.ceil(width / step) * step)

@@ -82,6 +82,7 @@ def _render(samples: Sequence[Sample], folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     for sample in samples:
         picture = cv2.imdecode(np.frombuffer(sample.jpeg, np.uint8), cv2.IMREAD_COLOR)
+        assert picture is not None
         for line in sample.lines:
             cv2.polylines(picture, [line.outline.astype(np.int32)], True, (0, 0, 255), 2)
         cv2.imwrite(str(folder / f"{sample.name.replace(' ', '-')}.jpg"), picture)

@@ -16,7 +16,7 @@ BELONGS = 0.5
 """A read line belongs to a labelled one when they share this part of the smaller of the two."""
 
 FOUND_IOU = 0.5
-"""A box counts as found at this intersection over union with the outline of the ink."""
+"""A box counts as found at this intersection over union with the outline of the line."""
 
 _LATIN_WORD = re.compile(r"[A-Za-z]{2,}")
 

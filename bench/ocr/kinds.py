@@ -79,16 +79,17 @@ def clean(dice: Dice) -> Scene:
     """A well-lit sign or sheet."""
     canvas = Canvas(backgrounds.lit(PORTRAIT, (240, 238, 232), dice.grain))
     texts = [corpus.any_line(dice.rng) for _ in range(dice.between(6, 10))]
-    _stack(canvas, dice, texts, (120, 160, 1320, 1800), INK, (44, 76))
+    _stack(canvas, dice, texts, (120, 160, 1320, 1800), INK, (30, 76))
     return canvas.scene()
 
 
 def receipt(dice: Dice) -> Scene:
     """A till receipt, small in the picture, its text 12 to 18 pixels."""
-    size = dice.between(15, 18)
+    size = dice.between(12, 18)
     face = dice.face(fonts.RECEIPT)
-    canvas = Canvas(backgrounds.wood((1080, 1440), dice.grain))
-    left, right, y = 330, 330 + size * 24, 150
+    canvas = Canvas(backgrounds.wood(PORTRAIT, dice.grain))
+    left, y = dice.between(200, 700), dice.between(150, 500)
+    right = left + size * 24
     rows = dice.between(14, 20)
     canvas.rectangle(left - 24, y - 30, right + 24, y + int((rows + 8) * size * 1.9), (246, 246, 242))
 
@@ -112,7 +113,7 @@ def low_contrast(dice: Dice) -> Scene:
     """Ink barely darker or lighter than its ground."""
     tone = dice.between(110, 190)
     canvas = Canvas(backgrounds.lit(LANDSCAPE, (tone, tone, tone - 6), dice.grain))
-    step = dice.rng.choice((-1, 1)) * dice.between(26, 38)
+    step = dice.rng.choice((-1, 1)) * dice.between(18, 32)
     texts = [corpus.any_line(dice.rng) for _ in range(6)]
     _stack(canvas, dice, texts, (160, 160, 1760, 1320), (tone + step, tone + step, tone + step), (48, 80))
     return canvas.scene()
@@ -122,7 +123,7 @@ def perspective(dice: Dice) -> Scene:
     """A board seen from the side, up to 25 degrees."""
     canvas = Canvas(backgrounds.lit(LANDSCAPE, (232, 228, 214), dice.grain))
     texts = [corpus.any_line(dice.rng) for _ in range(7)]
-    _stack(canvas, dice, texts, (260, 220, 1660, 1240), INK, (50, 80))
+    _stack(canvas, dice, texts, (260, 220, 1660, 1240), INK, (36, 72))
     yaw, pitch, roll = (math.radians(dice.rng.uniform(-25, 25) * part) for part in (1, 0.6, 0.5))
     return warp(canvas.scene(), _camera(LANDSCAPE, yaw, pitch, roll), LANDSCAPE)
 
@@ -149,22 +150,22 @@ def curved(dice: Dice) -> Scene:
     """Text on a bottle or a flag."""
     canvas = Canvas(backgrounds.lit(LANDSCAPE, (222, 230, 236), dice.grain))
     texts = [corpus.any_line(dice.rng) for _ in range(5)]
-    _stack(canvas, dice, texts, (260, 260, 1660, 1260), INK, (60, 84))
-    return bend(canvas.scene(), dice.rng.choice((-1, 1)) * dice.rng.uniform(25, 55), dice.rng.uniform(2400, 3600))
+    _stack(canvas, dice, texts, (260, 260, 1660, 1260), INK, (48, 80))
+    return bend(canvas.scene(), dice.rng.choice((-1, 1)) * dice.rng.uniform(40, 90), dice.rng.uniform(1600, 2600))
 
 
 def blurred(dice: Dice) -> Scene:
     """A shaken hand."""
     canvas = Canvas(backgrounds.lit(LANDSCAPE, (236, 234, 228), dice.grain))
     _stack(canvas, dice, [corpus.any_line(dice.rng) for _ in range(6)], (160, 160, 1760, 1320), INK, (54, 84))
-    return motion_blur(canvas.scene(), dice.between(9, 15), dice.rng.uniform(0, 180))
+    return motion_blur(canvas.scene(), dice.between(13, 22), dice.rng.uniform(0, 180))
 
 
 def noisy(dice: Dice) -> Scene:
     """A dark room: noise, then strong compression."""
     canvas = Canvas(backgrounds.lit(LANDSCAPE, (170, 164, 150), dice.grain))
     _stack(canvas, dice, [corpus.any_line(dice.rng) for _ in range(6)], (160, 160, 1760, 1320), INK, (44, 72))
-    return add_noise(canvas.scene(), dice.grain, dice.rng.uniform(25, 40))
+    return add_noise(canvas.scene(), dice.grain, dice.rng.uniform(40, 65))
 
 
 def dark_sign(dice: Dice) -> Scene:
@@ -172,14 +173,14 @@ def dark_sign(dice: Dice) -> Scene:
     ground = dice.rng.choice(((20, 40, 90), (20, 70, 40), (110, 20, 24), (24, 24, 28)))
     ink = dice.rng.choice(((250, 250, 245), (255, 226, 90), (180, 255, 220)))
     canvas = Canvas(backgrounds.lit(LANDSCAPE, ground, dice.grain))
-    _stack(canvas, dice, [corpus.any_line(dice.rng) for _ in range(6)], (160, 160, 1760, 1320), ink, (56, 96))
+    _stack(canvas, dice, [corpus.any_line(dice.rng) for _ in range(6)], (160, 160, 1760, 1320), ink, (40, 96))
     return canvas.scene()
 
 
 def vertical(dice: Dice) -> Scene:
     """Columns of Chinese, right to left."""
     canvas = Canvas(backgrounds.lit(PORTRAIT, (238, 228, 206), dice.grain))
-    size, columns = dice.between(48, 72), dice.between(4, 7)
+    size, columns = dice.between(36, 72), dice.between(4, 7)
     for column in range(columns):
         text = corpus.phrase(dice.rng, corpus.SIMPLIFIED + corpus.TRADITIONAL)
         canvas.write_column(text, 1240 - column * 180, 180, dice.face(fonts.TRADITIONAL), size, INK)
@@ -201,9 +202,12 @@ def busy(dice: Dice) -> Scene:
     y = 150
     for _ in range(5):
         text = corpus.any_line(dice.rng)
-        face, size = _face_for(text, dice), dice.between(64, 92)
+        face, size = _face_for(text, dice), dice.between(52, 88)
         x = dice.between(120, max(121, 1800 - text_width(text, face, size)))
-        canvas.write(text, x, y, face, size, (252, 252, 250), shadow=(10, 10, 10))
+        ink, shadow = dice.rng.choice(
+            (((252, 252, 250), (10, 10, 10)), ((255, 240, 60), None), ((250, 250, 250), None))
+        )
+        canvas.write(text, x, y, face, size, ink, shadow)
         y += 250
     return canvas.scene()
 
@@ -244,7 +248,7 @@ def panorama(dice: Dice) -> Scene:
     size = (6000, 1200)
     canvas = Canvas(backgrounds.clouds(size, dice.grain, 25))
     for column in range(6):
-        text, y, letters = corpus.any_line(dice.rng), dice.between(200, 900), dice.between(44, 64)
+        text, y, letters = corpus.any_line(dice.rng), dice.between(200, 900), dice.between(36, 60)
         face = _face_for(text, dice)
         x, width = 150 + column * 970, text_width(text, face, letters)
         canvas.rectangle(x - 24, y - 24, x + width + 24, y + letters + 30, (245, 245, 240))
@@ -257,7 +261,7 @@ def small(dice: Dice) -> Scene:
     size = dice.rng.choice(((400, 300), (320, 240), (480, 360), (300, 400)))
     canvas = Canvas(backgrounds.lit(size, (238, 238, 232), dice.grain))
     texts = [corpus.any_line(dice.rng) for _ in range(4)]
-    _stack(canvas, dice, texts, (20, 24, size[0] - 16, size[1] - 20), INK, (20, 30))
+    _stack(canvas, dice, texts, (20, 24, size[0] - 16, size[1] - 20), INK, (14, 26))
     return canvas.scene()
 
 

@@ -25,6 +25,8 @@ from serving.session import RuntimeSettings
 
 Reader = Callable[[bytes], list[ReadLine]]
 
+cv2.setNumThreads(1)
+
 V4, V6 = "PP-OCRv4_mobile", "PP-OCRv6_small"
 
 
@@ -32,7 +34,8 @@ def graphs(model: str) -> tuple[Path, Path]:
     """Detection and recognition graph of a bundled model."""
     folder = ModelStore(Path("/nonexistent"), offline=True).fetch(Family.OCR, model)
     files = [layout.part_file(Family.OCR, folder, part) for part in Family.OCR.parts]
-    assert files[0] and files[1]
+    assert files[0]
+    assert files[1]
     return files[0], files[1]
 
 

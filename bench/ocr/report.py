@@ -32,7 +32,7 @@ class Summary:
         cer: character error rate per class with text: edits over characters of all its photos.
         mean_cer: mean of these over the classes.
         words: Latin words read whole, over all.
-        precision, recall: of boxes, at IoU >= 0.5 with the ink.
+        precision, recall: of boxes, at IoU >= 0.5 with the outlines.
         tau: Kendall's, mean over photos with two lines or more.
         false_positives: boxes per photo without text.
         cpu_seconds: per photo.

@@ -23,7 +23,8 @@ class LabelledLine:
 
     Attributes:
         text: what it says.
-        outline: polygon around its ink, shape (2 * EDGE_POINTS, 2), clockwise from the text's own top left, in pixels.
+        outline: polygon around its em box, shape (2 * EDGE_POINTS, 2), clockwise from the text's own top left, in
+            pixels.
     """
 
     text: str
@@ -69,8 +70,11 @@ class Canvas:
         if shadow is not None:
             self._draw.text((x - left + 2, y - top + 2), text, font=font, fill=shadow)
         self._draw.text((x - left, y - top), text, font=font, fill=fill)
-        width, height = int(right - left), int(bottom - top)
-        self._lines.append(LabelledLine(text, _outline(x, y, x + width, y + height)))
+        width = int(right - left)
+        # As annotators draw it: the line's em box, so that "nose" and "dog" are equally high, and all of its ink.
+        baseline = y - top + font.getmetrics()[0]
+        above, below = min(y, baseline - 0.86 * size), max(y + bottom - top, baseline + 0.14 * size)
+        self._lines.append(LabelledLine(text, _outline(x, above, x + width, below)))
         return x + width
 
     def write_column(self, text: str, x: int, y: int, face: Typeface, size: int, fill: Colour) -> int:
@@ -137,9 +141,11 @@ def bend(scene: Scene, rise: float, wavelength: float) -> Scene:
     middle = columns / 2
 
     def lift(at: NDArray[np.float32]) -> NDArray[np.float32]:
-        return (rise * np.cos(2 * np.pi * (at - middle) / wavelength)).astype(np.float32)
+        lifted: NDArray[np.float32] = (rise * np.cos(2 * np.pi * (at - middle) / wavelength)).astype(np.float32)
+        return lifted
 
-    pixels = cv2.remap(scene.pixels, x, y - lift(x), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    bent = (y - lift(x)).astype(np.float32)
+    pixels = cv2.remap(scene.pixels, x, bent, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     lines = [
         LabelledLine(line.text, np.stack([line.outline[:, 0], line.outline[:, 1] + lift(line.outline[:, 0])], axis=1))
         for line in scene.lines

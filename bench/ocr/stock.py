@@ -1,8 +1,8 @@
 """Stock Immich ML's OCR (2.7.5), rebuilt from its settings as a baseline: the same models, its way of using them.
 
-What it does, and where it loses: the short side goes to 736 with Lanczos; boxes are sorted, but by indices of lines that
-were counted in another order; crops go through Pillow; lines are recognised in sixes, padded to the widest of the six
-and at least to 320 pixels; nothing is ever read upside down; texts under 0.8 are dropped.
+What it does, and where it loses: the short side goes to 736 with Lanczos; boxes are sorted, but by indices of lines
+that were counted in another order; crops go through Pillow; lines are recognised in sixes, padded to the widest of the
+six and at least to 320 pixels; nothing is ever read upside down; texts under 0.8 are dropped.
 """
 
 import io
@@ -113,7 +113,9 @@ def _crop(photo: Image.Image, quad: Quads) -> Pixels:
     width, height = int(max(edges[0], edges[2])), int(max(edges[1], edges[3]))
     flat = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     matrix = cv2.getPerspectiveTransform(flat, quad.astype(np.float32))
-    crop = photo.transform((width, height), Image.Transform.PERSPECTIVE, matrix.ravel()[:8], Image.Resampling.BICUBIC)
+    crop = photo.transform(
+        (width, height), Image.Transform.PERSPECTIVE, matrix.ravel()[:8].tolist(), Image.Resampling.BICUBIC
+    )
     if height / width >= 1.5:
         crop = crop.rotate(90, expand=True)
     return np.asarray(crop)[:, :, ::-1]
