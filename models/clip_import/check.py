@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
 
 Vectors = npt.NDArray[np.float32]
 
@@ -21,7 +22,10 @@ def agrees(original: Path, opened: Path) -> bool:
     (given,), (wanted,) = before.get_inputs(), after.get_inputs()
     items = _items(given.shape[1:], tokens="int" in given.type)
     singles = [before.run(None, {given.name: item[None]})[0] for item in items.astype(_kind(given.type))]
-    together = after.run(None, {wanted.name: items.astype(_kind(wanted.type))})[0]
+    try:
+        together = after.run(None, {wanted.name: items.astype(_kind(wanted.type))})[0]
+    except (Fail, InvalidArgument, RuntimeException):
+        return False
     return bool((_cosines(np.concatenate(singles), together) > _LEAST_COSINE).all())
 
 
@@ -36,7 +40,7 @@ def _items(shape: list[int], *, tokens: bool) -> npt.NDArray[np.generic]:
     random = np.random.default_rng(0)
     if not tokens:
         return random.standard_normal((_ITEMS, *shape)).astype(np.float32)
-    items = random.integers(671, 7992, (_ITEMS, *shape))  # Chinese characters of the vocabulary
+    items = random.integers(1, 256, (_ITEMS, *shape))
     for row, length in enumerate((2, shape[0] // 2, shape[0])):
         items[row, length:] = 0
     return items

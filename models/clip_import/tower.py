@@ -38,13 +38,22 @@ def keep_only(model: onnx.ModelProto, output: str) -> None:
     del graph.value_info[:]
 
 
-def rename_input(model: onnx.ModelProto, old: str, new: str) -> None:
-    """Renames an input of the graph."""
+def rename(model: onnx.ModelProto, old: str, new: str) -> None:
+    """Renames a tensor everywhere: input, output or in between."""
     for node in model.graph.node:
         node.input[:] = [new if name == old else name for name in node.input]
-    for value in model.graph.input:
-        if value.name == old:
-            value.name = new
+        node.output[:] = [new if name == old else name for name in node.output]
+    for values in (model.graph.input, model.graph.output, model.graph.initializer):
+        for value in values:
+            if value.name == old:
+                value.name = new
+
+
+def rename_input(model: onnx.ModelProto, old: str, new: str) -> None:
+    """Renames an input of the graph; a tensor in between that has the new name gives way."""
+    if old != new:
+        rename(model, new, f"{new}_inside")
+        rename(model, old, new)
 
 
 def set_shape(value: onnx.ValueInfoProto, shape: list[int | str]) -> None:
@@ -56,6 +65,7 @@ def set_shape(value: onnx.ValueInfoProto, shape: list[int | str]) -> None:
 def normalise_output(model: onnx.ModelProto, dimension: int) -> None:
     """The only output, [batch, dimension], becomes `embedding`: divided by its length."""
     graph = model.graph
+    rename(model, EMBEDDING, f"{EMBEDDING}_inside")
     raw = graph.output[0].name
     batch = _first_axis(graph.output[0])
     graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), f"{EMBEDDING}_axes"))
@@ -87,11 +97,9 @@ def tokens_as_input(model: onnx.ModelProto, tokens: str, mask: str | None = None
     graph = model.graph
     kinds = {value.name: value.type.tensor_type.elem_type for value in graph.input}
     batch = _first_axis(next(value for value in graph.input if value.name == tokens))
-    inner = f"{tokens}_as_given" if tokens == TEXT else tokens
-    if tokens == TEXT:
-        rename_input(model, TEXT, inner)
-        kinds[inner] = kinds[TEXT]
-    new = [helper.make_node("Cast", [TEXT], [inner], to=kinds[inner])]
+    rename(model, TEXT, f"{TEXT}_inside")
+    inner = f"{TEXT}_inside" if tokens == TEXT else tokens
+    new = [helper.make_node("Cast", [TEXT], [inner], to=kinds[tokens])]
     graph.initializer.append(numpy_helper.from_array(np.array(0, np.int32), f"{TEXT}_padding"))
     if mask:
         new.append(helper.make_node("Equal", [TEXT, f"{TEXT}_padding"], [f"{TEXT}_is_padding"]))
