@@ -72,7 +72,7 @@
       key: {{ $.root.Values.auth.key }}
 {{- end }}
 {{- if and (eq .one.name "frontDoor") .root.Values.database.existingSecret }}
-- name: ROUTER_DATABASE_URL
+- name: ROUTER_LISTENERS__PHOTOS__DATABASE__URL
   valueFrom:
     secretKeyRef:
       name: {{ .root.Values.database.existingSecret }}
@@ -94,6 +94,7 @@
   "listeners" (dict
     "immich_ml" (ternary $off (merge (dict "port" (get .one.ports "immich-ml")) $on) $door)
     "mt_photos" (ternary $off (merge (dict "port" (get .one.ports "mt-photos")) $on) $door)
+    "photos" (ternary (merge (dict "port" (get .one.ports "photos") "immich_url" $values.immich.url) $on) $off $door)
     "admin" (dict "enabled" true "host" "127.0.0.1" "port" .one.ports.admin)
   )
   "metrics_host" $values.listenAddress

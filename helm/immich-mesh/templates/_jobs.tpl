@@ -34,3 +34,25 @@ volumeMounts:
   - name: models
     mountPath: {{ .Values.models.mountPath }}
 {{- end -}}
+
+{{/* What the containers of the database's Job have in common. */}}
+{{- define "immich-mesh.databaseContainer" -}}
+image: {{ include "immich-mesh.image" (dict "root" $ "image" .Values.cli.image "cuda" false) }}
+imagePullPolicy: {{ include "immich-mesh.pullPolicy" (dict "root" $ "image" .Values.cli.image) }}
+env:
+  - name: HOME
+    value: /tmp
+  - name: MESH_DATABASE_URL
+    valueFrom:
+      secretKeyRef:
+        name: {{ default .Values.database.existingSecret .Values.database.migrate.existingSecret }}
+        key: {{ ternary .Values.database.migrate.key .Values.database.key (ne .Values.database.migrate.existingSecret "") }}
+resources:
+  requests: {cpu: 50m, memory: 128Mi}
+  limits: {memory: 512Mi}
+securityContext:
+  {{- toYaml .Values.defaults.securityContext | nindent 2 }}
+volumeMounts:
+  - name: tmp
+    mountPath: /tmp
+{{- end -}}
