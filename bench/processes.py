@@ -1,0 +1,177 @@
+"""The mesh as processes of its own, and what they cost: CPU seconds and memory."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import psutil
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+SERVICES = ("ocr", "clip", "face")
+START_SECONDS = 180.0
+
+Child = subprocess.Popen[bytes]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What processes have used so far.
+
+    Attributes:
+        cpu_seconds: CPU time of each since its start, user and system.
+        resident_bytes: memory of each that is in RAM now.
+        peak_bytes: the most that each ever had in RAM.
+    """
+
+    cpu_seconds: Mapping[str, float]
+    resident_bytes: Mapping[str, int]
+    peak_bytes: Mapping[str, int]
+
+
+class Processes:
+    """Running processes by name.
+
+    Attributes:
+        url: where the router answers.
+    """
+
+    def __init__(self, url: str, children: Mapping[str, Child]) -> None:
+        self.url = url
+        self._watched = {name: psutil.Process(child.pid) for name, child in children.items()}
+
+    def usage(self) -> Usage:
+        """CPU and memory of every process."""
+        cpu, resident, peak = {}, {}, {}
+        for name, process in self._watched.items():
+            times = process.cpu_times()
+            cpu[name] = times.user + times.system
+            resident[name] = process.memory_info().rss
+            peak[name] = _peak_bytes(process.pid)
+        return Usage(cpu, resident, peak)
+
+
+@contextmanager
+def mesh(
+    cache_folder: Path, logs: Path, services: Sequence[str] = SERVICES, environment: Mapping[str, str] | None = None
+) -> Iterator[Processes]:
+    """Router and services on free ports, ready to answer; stopped at the end of the block.
+
+    Args:
+        cache_folder: of their models.
+        logs: folder for their output.
+        services: which to start.
+        environment: settings on top of the benchmark's own.
+
+    Raises:
+        RuntimeError: a process ended, or was not ready in time; see its log.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    ports = {name: free_port() for name in services}
+    shared = dict(os.environ) | {"MESH_CACHE_FOLDER": str(cache_folder), "MESH_OFFLINE": "1", "LOG_LEVEL": "WARNING"}
+    shared |= dict(environment or {})
+    with ExitStack() as stack:
+        children = {}
+        for name, port in ports.items():
+            prefix = name.upper()
+            own = {f"{prefix}_PORT": str(port), f"{prefix}_METRICS_PORT": str(free_port())}
+            children[name] = stack.enter_context(child([f"{name}_service"], shared | own, logs / f"{name}.log"))
+        url, children["router"] = stack.enter_context(router(ports, shared, logs / "router.log"))
+        wait_until_ready(url, ports, children, logs)
+        yield Processes(url, children)
+
+
+@contextmanager
+def router(ports: Mapping[str, int], environment: Mapping[str, str], log: Path) -> Iterator[tuple[str, Child]]:
+    """A router in front of services on these ports: its URL and its process."""
+    listen = free_port()
+    own = {f"ROUTER_{name.upper()}_ENDPOINTS": f"127.0.0.1:{port}" for name, port in ports.items()}
+    own |= {
+        "LOG_LEVEL": "WARNING",
+        "ROUTER_LISTENERS__IMMICH_ML__HOST": "127.0.0.1",
+        "ROUTER_LISTENERS__IMMICH_ML__PORT": str(listen),
+        "ROUTER_LISTENERS__MT_PHOTOS__ENABLED": "false",
+        "ROUTER_LISTENERS__PHOTOS__ENABLED": "false",
+        "ROUTER_LISTENERS__ADMIN__PORT": str(free_port()),
+        "ROUTER_METRICS_PORT": str(free_port()),
+    }
+    with child(["router"], dict(environment) | own, log) as process:
+        yield f"http://127.0.0.1:{listen}", process
+
+
+@contextmanager
+def child(module: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[Child]:
+    """One `python -m` with arguments; terminated at the end, killed when it does not go."""
+    with log.open("wb") as output:
+        command = [sys.executable, "-m", *module]
+        process = subprocess.Popen(command, env=dict(environment), stdout=output, stderr=subprocess.STDOUT)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(40)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def wait_until_ready(url: str, ports: Mapping[str, int], children: Mapping[str, Child], logs: Path) -> None:
+    """Waits until the services on these ports say SERVING and the router answers.
+
+    Raises:
+        RuntimeError: a process ended, or was not ready in time; see its log.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    waiting = {*ports, "router"}
+    while time.monotonic() < deadline:
+        for name, process in children.items():
+            if process.poll() is not None:
+                raise RuntimeError(f"{name} ended with code {process.returncode}: see {logs / name}.log")
+        waiting -= {name for name in waiting if (_answers(url) if name == "router" else _serves(ports[name]))}
+        if not waiting:
+            return
+        time.sleep(0.2)
+    raise RuntimeError(f"{', '.join(waiting)} not ready within {START_SECONDS:.0f} s: see {logs}")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/ping", timeout=2):
+            return True
+    except OSError:  # refused, reset, timed out: all of urllib's errors
+        return False
+
+
+def _serves(port: int) -> bool:
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)  # the stubs know no synchronous client
+        try:
+            reply = stub.Check(health_pb2.HealthCheckRequest(), timeout=2)
+        except grpc.RpcError:
+            return False
+        return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _peak_bytes(pid: int) -> int:
+    """VmHWM of a process (Linux), in bytes; 0 elsewhere."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        return 0
+    lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+    return int(lines["VmHWM"].split()[0]) * 1024

@@ -1,0 +1,201 @@
+"""`python -m bench.raw`: the limit. The mesh's own graphs and inputs, driven flat out by onnxruntime alone.
+
+python -m bench.raw                            all families, ten seconds per thread setting
+python -m bench.raw --family clip --seconds 30
+python -m bench.raw --device cuda --batch 1 8 32
+
+A photo is every run that the mesh makes for it: one for CLIP, detector and faces, detector and lines. Nothing is
+decoded, resized or sent. The best thread setting counts.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from bench import report
+from bench.models import benchmark_cache
+from bench.photos import preview
+from bench.recording import FAMILIES, Run, record
+from common.settings import Device
+from serving.session import RuntimeSettings, provider_options
+
+PHOTOS = 4
+"""Different photos whose runs are replayed in turn: lines of text differ in number and width."""
+LATENCY_RUNS = 9
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way to drive the graphs: `workers` photos at a time, `threads` for each run, `batch` photos per run."""
+
+    workers: int
+    threads: int
+    spin: bool = False
+    batch: int = 1
+
+    def __str__(self) -> str:
+        batch = f", batches of {self.batch}" if self.batch > 1 else ""
+        return f"{self.workers} x {self.threads} threads{', spinning' if self.spin else ''}{batch}"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What onnxruntime alone reaches for one family.
+
+    Attributes:
+        per_second: photos per second of the best setting.
+        setting: that setting.
+        alone_ms: the soonest answer to a single photo in milliseconds: the best setting for each of its stages.
+        settings: photos per second of every setting tried.
+    """
+
+    per_second: float
+    setting: str
+    alone_ms: float
+    settings: dict[str, float]
+
+
+def settings_for(device: Device, batches: Sequence[int]) -> list[Setting]:
+    """What is worth trying: on a CPU every split of the cores, on a GPU every batch."""
+    if device is not Device.CPU:
+        return [Setting(workers, 1, batch=batch) for batch in batches for workers in (1, 2)]
+    cores = len(os.sched_getaffinity(0))
+    splits = [workers for workers in range(1, cores + 1) if cores % workers == 0]
+    narrow = [Setting(workers, cores // workers) for workers in splits]
+    return [*narrow, Setting(1, cores, spin=True)] if cores > 1 else narrow
+
+
+def measure(
+    family: str, cache_folder: Path, seconds: float, device: Device = Device.CPU, batches: Sequence[int] = (1,)
+) -> Limit:
+    """The limit of one family, each setting driven for `seconds`."""
+    jobs = record(family, cache_folder, [preview(seed) for seed in range(PHOTOS)])
+    rates: dict[Setting, float] = {}
+    stages: list[list[float]] = []
+    for setting in settings_for(device, batches):
+        with ThreadPoolExecutor(setting.workers) as threads:
+            driver = Driver(setting, device, threads)
+            rates[setting] = driver.drive(jobs, seconds)
+            if setting.batch == 1:
+                stages.append(driver.stage_seconds(jobs[0]))
+    alone = sum(min(seconds) for seconds in zip(*stages, strict=True))
+    best = max(rates, key=lambda setting: rates[setting])
+    return Limit(rates[best], str(best), alone * 1000, {str(setting): rate for setting, rate in rates.items()})
+
+
+class Driver:
+    """Replays the runs of photos in one setting."""
+
+    def __init__(self, setting: Setting, device: Device, threads: ThreadPoolExecutor) -> None:
+        self._setting = setting
+        self._device = device
+        self._threads = threads
+        self._sessions: dict[Path, onnxruntime.InferenceSession] = {}
+
+    def drive(self, jobs: list[list[Run]], seconds: float) -> float:
+        """Photos per second with all workers busy for that long."""
+        batched = [_batched(job, self._setting.batch) for job in jobs]
+        self.replay(batched[0])
+        started = time.perf_counter()
+
+        def work(worker: int) -> int:
+            done = 0
+            while time.perf_counter() - started < seconds:
+                self.replay(batched[(worker + done) % len(batched)])
+                done += 1
+            return done
+
+        finished = sum(self._threads.map(work, range(self._setting.workers)))
+        return finished * self._setting.batch / (time.perf_counter() - started)
+
+    def replay(self, job: Iterable[Run]) -> None:
+        """All runs of one photo, one after the other."""
+        for run in job:
+            self._session(run.graph).run(None, run.feeds)
+
+    def stage_seconds(self, job: Iterable[Run]) -> list[float]:
+        """Median seconds of each stage of one photo with nothing else going on.
+
+        A stage is the runs of one graph that follow each other (faces, lines), in a row or side by side: what is
+        sooner.
+        """
+        medians = []
+        for graph, runs in groupby(job, key=lambda run: run.graph):
+            feeds = [run.feeds for run in runs]
+            one = partial(self._session(graph).run, None)
+            in_a_row = _median_seconds(partial(_exhaust, map, one, feeds))
+            side_by_side = _median_seconds(partial(_exhaust, self._threads.map, one, feeds))
+            medians.append(min(in_a_row, side_by_side))
+        return medians
+
+    def _session(self, graph: Path) -> onnxruntime.InferenceSession:
+        if graph not in self._sessions:
+            options = onnxruntime.SessionOptions()
+            options.log_severity_level = 3
+            options.intra_op_num_threads = self._setting.threads
+            options.inter_op_num_threads = 1
+            options.add_session_config_entry("session.intra_op.allow_spinning", str(int(self._setting.spin)))
+            providers = provider_options(RuntimeSettings(device=self._device))
+            self._sessions[graph] = onnxruntime.InferenceSession(str(graph), options, providers=providers)
+        return self._sessions[graph]
+
+
+def _exhaust(mapping: Callable[..., Iterable[object]], work: Callable[..., object], items: Sequence[object]) -> None:
+    """Does all of the work, in whichever way `mapping` maps."""
+    for _ in mapping(work, items):
+        pass
+
+
+def _median_seconds(work: Callable[[], object]) -> float:
+    work()
+    seconds = []
+    for _ in range(LATENCY_RUNS):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return median(seconds)
+
+
+def _batched(job: list[Run], size: int) -> list[Run]:
+    """The job of `size` equal photos in one, where the graphs allow it."""
+    if size == 1:
+        return job
+    return [Run(run.graph, {name: np.concatenate([array] * size) for name, array in run.feeds.items()}) for run in job]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command. Returns its exit code."""
+    options = _parser().parse_args(arguments)
+    cache_folder = benchmark_cache()
+    limits: dict[str, Any] = {}
+    for family in options.family:
+        limit = measure(family, cache_folder, options.seconds, Device(options.device), options.batch)
+        limits[family] = asdict(limit)
+        print(f"{family}: {limit.per_second:.2f} photos/s ({limit.setting}), alone {limit.alone_ms:.0f} ms", flush=True)
+    report.save("raw", {"machine": report.machine(), "limits": limits})
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("bench.raw", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--family", nargs="+", choices=list(FAMILIES), default=list(FAMILIES))
+    parser.add_argument("--seconds", type=float, default=10.0, help="per thread setting (default: %(default)s)")
+    parser.add_argument("--device", choices=[device.value for device in Device], default="cpu")
+    parser.add_argument("--batch", nargs="+", type=int, default=[1], help="photos per run on a GPU")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

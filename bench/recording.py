@@ -1,0 +1,104 @@
+"""What the mesh asks of onnxruntime for one photo: every run of every graph, with its inputs.
+
+Replayed flat out by `bench.raw`, these runs are the limit that the mesh is measured against: the same files, the same
+shapes, and nothing else to do.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import grpc
+from immich_mesh.clip.v1 import clip_pb2, clip_pb2_grpc
+from immich_mesh.face.v1 import face_pb2, face_pb2_grpc
+from immich_mesh.ocr.v1 import ocr_pb2, ocr_pb2_grpc
+
+import clip_service.__main__
+import face_service.__main__
+import ocr_service.__main__
+from clip_service.config import ClipSettings
+from common.channels import open_channel
+from common.settings import ServiceSettings
+from face_service.config import FaceSettings
+from ocr_service.config import OcrSettings
+from serving.server import Foundation, running
+from serving.session import Array, OnnxSession, RuntimeSettings
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a graph."""
+
+    graph: Path
+    feeds: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Family:
+    """How to ask one service for one photo."""
+
+    settings: type[ServiceSettings]
+    build: Any
+    ask: Any
+
+
+async def _ask_clip(channel: grpc.aio.Channel, photo: bytes) -> None:
+    await clip_pb2_grpc.ClipServiceStub(channel).EncodeImage(clip_pb2.EncodeImageRequest(image=photo))
+
+
+async def _ask_face(channel: grpc.aio.Channel, photo: bytes) -> None:
+    await face_pb2_grpc.FaceServiceStub(channel).Detect(face_pb2.DetectRequest(image=photo))
+
+
+async def _ask_ocr(channel: grpc.aio.Channel, photo: bytes) -> None:
+    await ocr_pb2_grpc.OcrServiceStub(channel).Recognize(ocr_pb2.RecognizeRequest(image=photo))
+
+
+FAMILIES = {
+    "clip": Family(ClipSettings, clip_service.__main__.build, _ask_clip),
+    "face": Family(FaceSettings, face_service.__main__.build, _ask_face),
+    "ocr": Family(OcrSettings, ocr_service.__main__.build, _ask_ocr),
+}
+
+
+def record(family: str, cache_folder: Path, photos: Sequence[bytes]) -> list[list[Run]]:
+    """The runs that the service of a family makes for each photo, in their order."""
+    with _watched() as log:
+        return asyncio.run(_record(FAMILIES[family], cache_folder, photos, log))
+
+
+async def _record(family: Family, cache_folder: Path, photos: Sequence[bytes], log: list[Run]) -> list[list[Run]]:
+    settings = family.settings(port=0, cache_folder=cache_folder, offline=True)
+    foundation = Foundation.of(settings)
+    jobs = []
+    async with running(family.build(settings, foundation), settings) as server, open_channel(server.address) as channel:
+        await server.ready.wait()
+        for photo in photos:
+            log.clear()  # loading and calibrating run the graphs, too
+            await family.ask(channel, photo)
+            jobs.append(list(log))
+    foundation.compute.close()
+    return jobs
+
+
+@contextmanager
+def _watched() -> Iterator[list[Run]]:
+    """Notes every run of every session that is opened in the block."""
+    log: list[Run] = []
+    opening, running_one = OnnxSession.__init__, OnnxSession.run
+    paths: dict[int, Path] = {}
+
+    def init(self: OnnxSession, path: Path, runtime: RuntimeSettings, threads: int = 1) -> None:
+        opening(self, path, runtime, threads)
+        paths[id(self)] = path
+
+    def run(self: OnnxSession, feeds: dict[str, Array]) -> list[Array]:
+        log.append(Run(paths[id(self)], dict(feeds)))
+        return running_one(self, feeds)
+
+    with patch.object(OnnxSession, "__init__", init), patch.object(OnnxSession, "run", run):
+        yield log
