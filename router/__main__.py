@@ -1,0 +1,61 @@
+"""The router's process: `python -m router [--config FILE]`."""
+
+import argparse
+import resource
+import sys
+from pathlib import Path
+
+import orjson
+import structlog
+import uvloop
+
+from common.logs import configure_logs
+from common.tracing import configure_tracing
+from router.app import Router, serve
+from router.config import config_path
+from router.config_file import ConfigError, json_schema, load
+
+log = structlog.get_logger()
+
+EXIT_CONFIG = 2
+EXIT_START = 1
+
+
+def main() -> int:
+    """Runs the router; returns the exit status: 0 stopped, 1 cannot start, 2 wrong configuration."""
+    arguments = _arguments()
+    if arguments.schema:
+        sys.stdout.write(orjson.dumps(json_schema(), option=orjson.OPT_INDENT_2).decode() + "\n")
+        return 0
+    path = arguments.config or config_path()
+    try:
+        settings = load(path)
+        configure_logs(settings.log_level, settings.log_format, "immich-mesh-router")
+    except (ConfigError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_CONFIG
+    configure_tracing("immich-mesh-router")
+    _raise_file_limit()
+    try:
+        uvloop.run(serve(Router(settings, path)))
+    except OSError as error:
+        log.error("cannot start", error=str(error))
+        return EXIT_START
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m router", description="Immich Mesh's router.")
+    parser.add_argument("--config", type=Path, help="YAML file (default: the variable ROUTER_CONFIG, else none)")
+    parser.add_argument("--schema", action="store_true", help="print the JSON schema of that file and exit")
+    return parser.parse_args()
+
+
+def _raise_file_limit() -> None:
+    """One descriptor per connection: as many as the system grants."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

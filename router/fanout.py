@@ -1,0 +1,35 @@
+"""All tasks of one request at once, under one deadline; one failure ends the others."""
+
+import asyncio
+
+from common.context import deadline as deadline_variable
+from router.mesh import Mesh
+from router.requests import PredictRequest
+from router.results import Result
+
+
+async def fan_out(mesh: Mesh, request: PredictRequest) -> list[Result]:
+    """The answers to the request's tasks, in their order.
+
+    Every task is routed, and its payload found, before anything is sent: a request that can never succeed as a whole
+    costs no inference.
+
+    Raises:
+        MeshError: the first task's failure.
+    """
+    for task in request.tasks:
+        request.content(task)
+    timeout = min(mesh.routes.find(task).route.timeout_seconds for task in request.tasks)
+    deadline = request.started + timeout
+    deadline_variable.set(deadline)
+    if len(request.tasks) == 1:
+        return [await mesh.answer(request.tasks[0], request, deadline, request.trails[0])]
+    try:
+        async with asyncio.TaskGroup() as group:
+            running = [
+                group.create_task(mesh.answer(task, request, deadline, trail))
+                for task, trail in zip(request.tasks, request.trails, strict=True)
+            ]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in running]

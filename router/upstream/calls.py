@@ -1,0 +1,116 @@
+"""One call to a cluster: what is sent, until when, and how a single try of it can fail."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from common.errors import MeshError
+
+
+class Lane(StrEnum):
+    """Text queries have a lane of their own: a person who searches never waits behind the photos being indexed."""
+
+    TEXT = "text"
+    IMAGE = "image"
+
+
+class Content:
+    """The photo or text that a request carries, and its hash once somebody asks for it."""
+
+    __slots__ = ("_digest", "data")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._digest: bytes | None = None
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256; computed on first use, because most requests never need it."""
+        if self._digest is None:
+            self._digest = hashlib.sha256(self.data).digest()
+        return self._digest
+
+
+@dataclass(slots=True)
+class Trail:
+    """What happened to a call on its way; for the access line, metrics and tests. Times in seconds."""
+
+    cluster: str = ""
+    endpoint: str = ""
+    tries: int = 0
+    held_seconds: float = 0.0
+    upstream_seconds: float = 0.0
+    shared: bool = False
+
+
+@dataclass(slots=True)
+class Call:
+    """A request to a cluster over all its tries.
+
+    Attributes:
+        method: gRPC's full method name, or the path for HTTP.
+        message: what the transport sends.
+        read: turns the transport's reply into the result; raises BrokenReply for an answer that cannot be true.
+        deadline: in seconds of `Timing.now()`.
+        headers: metadata besides what the transport adds.
+        hold: False for calls that would rather fail than wait (mirrors).
+        avoid: addresses that the first try should rather not go to (hedging).
+    """
+
+    method: str
+    message: Any
+    read: Callable[[Any], Any]
+    content: Content
+    lane: Lane
+    deadline: float
+    headers: Sequence[tuple[str, str]] = ()
+    hold: bool = True
+    avoid: frozenset[str] = frozenset()
+    trail: Trail = field(default_factory=Trail)
+
+
+class FailureKind(StrEnum):
+    """Why a try failed, which decides what happens next."""
+
+    CLIENT = "client"
+    """The request can never succeed: the error is final."""
+    OVERLOADED = "overloaded"
+    """The endpoint's queue is full: it gets nothing until it has had time, the request is held."""
+    UNREACHABLE = "unreachable"
+    """No connection: the endpoint never saw the request, which is held."""
+    UNAVAILABLE = "unavailable"
+    """The endpoint said that it cannot answer now: the request is held."""
+    DIED = "died"
+    """The connection broke during the call."""
+    HUNG = "hung"
+    """The endpoint stopped answering health checks during the call."""
+    BROKEN = "broken"
+    """An internal error, or an answer that cannot be true."""
+    TIMEOUT = "timeout"
+    """The time for this try was over."""
+
+
+class TryFailed(Exception):
+    """A single try failed.
+
+    Attributes:
+        kind: why.
+        error: what the caller is told if no other try succeeds.
+        retry_after_seconds: when the endpoint asked to be tried again; None when it did not say.
+    """
+
+    def __init__(self, kind: FailureKind, error: MeshError, retry_after_seconds: float | None = None) -> None:
+        super().__init__(f"{kind}: {error}")
+        self.kind = kind
+        self.error = error
+        self.retry_after_seconds = retry_after_seconds
+
+
+class BrokenReply(Exception):
+    """An endpoint's answer has the right type but cannot be true: a wrong length, a number that is none."""
+
+
+class Retired(Exception):
+    """The cluster left the configuration while the request was held; it is routed anew."""

@@ -1,0 +1,145 @@
+"""A native Immich ML server as a cluster: requests that are passed on unchanged, or in part."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import orjson
+
+from common.errors import DeadlineExceeded, InvalidInput, MeshError, Overloaded, Unavailable
+from common.settings import MAX_MESSAGE_BYTES
+from router.errors import UpstreamRefused
+from router.multipart import Part, join_parts
+from router.results import NativeResult
+from router.upstream.calls import BrokenReply, Call, Content, FailureKind, Lane, TryFailed
+from router.upstream.clients import CallContext
+from router.upstream.cluster import Cluster
+from router.upstream.endpoint import Probe
+
+HOP_HEADER = "x-immich-mesh"
+"""Marks requests that a router has passed on: one that comes back would go round for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpMessage:
+    """A body and what it is."""
+
+    body: bytes
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """A successful answer."""
+
+    body: bytes
+    content_type: str
+
+
+class HttpTransport:
+    """The way to one server. `url` is its base; as Immich does, only its origin is used."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        # Immich ML closes idle connections after 2 s: a pooled one could break under a request, so none is kept.
+        connector = aiohttp.TCPConnector(limit=0, force_close=True)
+        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+    async def send(self, call: Call, seconds: float) -> HttpReply:
+        """One try. Raises TryFailed."""
+        message: HttpMessage = call.message
+        headers = {"content-type": message.content_type, HOP_HEADER: "1", **dict(call.headers)}
+        limit = aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, 5.0))
+        try:
+            async with self._session.post(
+                self.url + call.method, data=message.body, headers=headers, timeout=limit
+            ) as reply:
+                body = await reply.content.read(MAX_MESSAGE_BYTES)
+                if reply.status >= 300:
+                    raise self._refusal(reply, body)
+                return HttpReply(body, reply.headers.get("content-type", "application/json"))
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise TryFailed(FailureKind.UNREACHABLE, Unavailable(f"{self.url} cannot be connected to")) from error
+        except TimeoutError as error:
+            raise TryFailed(
+                FailureKind.TIMEOUT, DeadlineExceeded(f"no answer of {self.url} before the deadline")
+            ) from error
+        except aiohttp.ClientError as error:
+            raise TryFailed(FailureKind.DIED, Unavailable(f"{self.url} died during the call")) from error
+
+    async def probe(self, seconds: float) -> Probe:
+        """`GET /ping`, as Immich asks."""
+        try:
+            async with self._session.get(f"{self.url}/ping", timeout=aiohttp.ClientTimeout(total=seconds)) as reply:
+                return Probe.SERVING if reply.status < 300 else Probe.NOT_SERVING
+        except TimeoutError:
+            return Probe.TIMEOUT
+        except aiohttp.ClientError:
+            return Probe.UNREACHABLE
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self._session.close()
+
+    def _refusal(self, reply: aiohttp.ClientResponse, body: bytes) -> TryFailed:
+        text = f"{self.url} answered {reply.status}: {body[:500].decode('utf-8', 'replace')}"
+        if reply.status == 429:
+            return TryFailed(FailureKind.OVERLOADED, Overloaded(text), _seconds(reply.headers.get("retry-after")))
+        if reply.status in (502, 503, 504):
+            return TryFailed(FailureKind.UNAVAILABLE, Unavailable(text))
+        if 400 <= reply.status < 500:
+            return TryFailed(FailureKind.CLIENT, UpstreamRefused(text, reply.status))
+        return TryFailed(FailureKind.BROKEN, MeshError(text))
+
+
+class NativeClient:
+    """A cluster of native Immich ML servers."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+
+    async def predict(self, message: HttpMessage, content: Content, lane: Lane, context: CallContext) -> NativeResult:
+        """The server's answer to a prediction request. Raises MeshError."""
+        call = Call(
+            method="/predict",
+            message=message,
+            read=_read,
+            content=content,
+            lane=lane,
+            deadline=context.deadline,
+            headers=context.headers,
+            hold=context.hold,
+            avoid=context.avoid,
+            trail=context.trail,
+        )
+        result: NativeResult = await self.cluster.call(call, context.retry, context.hold_until)
+        return result
+
+
+def predict_message(entries: bytes, image: Content | None, text: Content | None) -> HttpMessage:
+    """A prediction request as Immich writes it."""
+    parts = {"entries": Part(entries)}
+    if image is not None:
+        parts["image"] = Part(image.data, "blob", "application/octet-stream")
+    if text is not None:
+        parts["text"] = Part(text.data)
+    if image is None and text is None:
+        raise InvalidInput("send the part 'image' or 'text' beside 'entries'")
+    # 128 random bits: no photo holds them by chance.
+    boundary = f"----immich-mesh-{secrets.token_hex(16)}"
+    return HttpMessage(join_parts(parts, boundary.encode()), f"multipart/form-data; boundary={boundary}")
+
+
+def _read(reply: HttpReply) -> NativeResult:
+    try:
+        fields: Any = orjson.loads(reply.body)
+    except orjson.JSONDecodeError as error:
+        raise BrokenReply("its reply is not JSON") from error
+    if not isinstance(fields, dict):
+        raise BrokenReply("its reply is no JSON object")
+    return NativeResult(reply.body, reply.content_type, fields)
+
+
+def _seconds(value: str | None) -> float | None:
+    return float(value) if value is not None and value.isdigit() else None

@@ -1,0 +1,72 @@
+"""What follows a failed try: another one, at once or after a pause, or the end."""
+
+import random
+from collections.abc import Iterable
+
+from common.errors import DeadlineExceeded
+from router.config import RetrySettings
+from router.upstream.calls import FailureKind, TryFailed
+
+# These were never worked on by an endpoint, so repeating them is no extra load and outside of the retry budget.
+NEVER_STARTED = frozenset({FailureKind.OVERLOADED, FailureKind.UNREACHABLE})
+# Failures that an endpoint itself is to blame for.
+ENDPOINTS_FAULT = frozenset(
+    {
+        FailureKind.UNREACHABLE,
+        FailureKind.UNAVAILABLE,
+        FailureKind.DIED,
+        FailureKind.HUNG,
+        FailureKind.BROKEN,
+        FailureKind.TIMEOUT,
+    }
+)
+_PAUSED = frozenset({FailureKind.UNAVAILABLE, FailureKind.BROKEN, FailureKind.TIMEOUT})
+_COUNTED = frozenset({FailureKind.BROKEN, FailureKind.TIMEOUT})
+
+
+class RetryPlan:
+    """The tries of one call.
+
+    Attributes:
+        avoid: addresses that failed it; another endpoint is preferred.
+        is_retry: whether the next try counts against the retry budget.
+    """
+
+    def __init__(self, policy: RetrySettings, rng: random.Random, avoid: Iterable[str] = ()) -> None:
+        self.policy = policy
+        self.avoid = set(avoid)
+        self.is_retry = False
+        self.last_error: TryFailed | None = None
+        self._rng = rng
+        self._counted = 0
+        self._pauses = 0
+
+    def after(self, failed: TryFailed, address: str, remaining_seconds: float) -> float:
+        """Seconds to pause before the next try.
+
+        Raises:
+            MeshError: there is no next try; the error to tell the caller.
+        """
+        self.last_error = failed
+        self.avoid.add(address)
+        if failed.kind is FailureKind.CLIENT:
+            raise failed.error
+        if remaining_seconds <= 0:
+            raise failed.error if isinstance(failed.error, DeadlineExceeded) else self.too_late() from failed
+        if failed.kind in _COUNTED:
+            self._counted += 1
+            if self._counted > self.policy.max_retries:
+                raise failed.error
+        self.is_retry = self.is_retry or failed.kind not in NEVER_STARTED
+        return self._pause() if failed.kind in _PAUSED else 0.0
+
+    def too_late(self) -> DeadlineExceeded:
+        """The deadline passed between tries."""
+        last = f"; the last try failed: {self.last_error.error}" if self.last_error else ""
+        return DeadlineExceeded(f"no answer before the deadline{last}")
+
+    def _pause(self) -> float:
+        # Full jitter: spreads those who failed together.
+        longest = min(self.policy.backoff_max_ms, self.policy.backoff_base_ms * 2 ** min(self._pauses, 16))
+        self._pauses += 1
+        return self._rng.uniform(0, longest) / 1000
