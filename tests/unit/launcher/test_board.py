@@ -65,7 +65,8 @@ def test_the_summary_says_what_is_ready_what_is_not_and_what_next() -> None:
     assert re.search(r"clip +127\.0\.0\.1:50052 +not ready +ViT-B-16__cn-clip: offline", text)
     assert "Machine Learning > URL: http://" in text
     assert ":3003" in text
-    assert "closed until MT_PHOTOS_API_KEY is set" in text
+    assert re.search(r"MT Photos API +closed +opens when MT_PHOTOS_API_KEY is set", text)
+    assert "immich-mesh doctor" in text
 
 
 def test_a_router_on_loopback_is_told_with_the_setting_that_opens_it() -> None:

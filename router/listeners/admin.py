@@ -1,0 +1,309 @@
+"""The admin page and API, with Envoy's paths where Envoy has them. No key: it listens on loopback or a pod's network.
+
+What it shows never holds a secret or a payload. What it changes is asked for by POST, and only by its own page or by a
+program (see `same_site`).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import orjson
+import structlog
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from common import logs
+from common.errors import InvalidInput, MeshError, ModelNotFound
+from common.version import mesh_version
+from router.config import AdminListener, RouterSettings
+from router.listeners.admin_views import cluster_view, listener_view, stats
+from router.listeners.http import HttpListener, json_response, read_body
+from router.listeners.immich_ml import ImmichMl
+from router.listeners.pages import add_page
+from router.listeners.same_site import SameSite
+from router.mesh import Mesh
+from router.metrics import RouterMetrics
+from router.recent import RecentRequests
+from router.requests import PredictRequest
+from router.results import Result
+from router.upstream.models import ModelClient, ModelStatus
+
+log = structlog.get_logger()
+
+PROBED = {"/ready", "/stats/prometheus"}
+"""Asked by probes and scrapers, under whatever name they know this router."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Asked = TypeVar("Asked", bound=BaseModel)
+
+
+class Reload(Protocol):
+    """What came of a reload."""
+
+    @property
+    def at(self) -> datetime:
+        """When."""
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """What was wrong; empty when it succeeded."""
+
+    @property
+    def restart_needed(self) -> Sequence[str]:
+        """Settings that changed in the file and wait for a restart."""
+
+
+class AdminRouter(Protocol):
+    """What this listener needs of the router."""
+
+    settings: RouterSettings
+    config_file: Path | None
+    metrics: RouterMetrics
+    mesh: Mesh
+    recent: RecentRequests
+    listeners: list[HttpListener]
+    draining: bool
+    started_at: datetime
+
+    @property
+    def can_serve(self) -> bool:
+        """Whether any cluster could answer anything."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether this router should be sent requests."""
+
+    @property
+    def last_reload(self) -> Reload | None:
+        """The last reload, if there was one."""
+
+    def config_dump(self) -> dict[str, Any]:
+        """The configuration in use, secrets masked."""
+
+    def drain(self) -> None:
+        """Sends new requests elsewhere."""
+
+    async def reload(self) -> Reload:
+        """Reads the configuration file again."""
+
+    async def predict(self, request: PredictRequest) -> list[Result]:
+        """The answers to the request's tasks. Raises MeshError."""
+
+
+class ModelOrder(BaseModel):
+    """The body, or query, of `POST /models/load` and `/models/unload`."""
+
+    model_config = ConfigDict(extra="forbid")
+    cluster: str
+    name: str = ""
+    wait: bool = True
+
+
+class LevelOrder(BaseModel):
+    """The body, or query, of `POST /logging`."""
+
+    model_config = ConfigDict(extra="forbid")
+    level: str
+
+
+class Admin:
+    """The handlers."""
+
+    def __init__(self, router: AdminRouter, settings: AdminListener) -> None:
+        self._router = router
+        self._settings = settings
+        self._same_site = SameSite(settings.names)
+        self._level = router.settings.log_level
+        self._orders: set[asyncio.Task[None]] = set()
+
+    def application(self) -> web.Application:
+        """The routes of this API."""
+
+        @web.middleware
+        async def same_site(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.path not in PROBED:
+                self._same_site.check(request)
+            return await handler(request)
+
+        app = web.Application(middlewares=[same_site])
+        for path, name in (("/", "index.html"), ("/console.js", "console.js"), ("/style.css", "style.css")):
+            add_page(app, path, name)
+        for path, get in (
+            ("/ready", self.ready),
+            ("/info", self.info),
+            ("/clusters", self.clusters),
+            ("/listeners", self.listeners),
+            ("/routes", self.routes),
+            ("/config_dump", self.config_dump),
+            ("/stats", self.stats),
+            ("/stats/prometheus", self.prometheus),
+            ("/requests", self.requests),
+            ("/logging", self.logging),
+            ("/models", self.models),
+        ):
+            app.router.add_get(path, get)
+        for path, post in (
+            ("/logging", self.set_logging),
+            ("/drain", self.drain),
+            ("/reload", self.reload),
+            ("/models/load", self.load_model),
+            ("/models/unload", self.unload_model),
+            ("/predict", ImmichMl(self._router, self._router.settings.listeners.immich_ml).predict),
+        ):
+            app.router.add_post(path, post)
+        return app
+
+    # What is.
+
+    async def ready(self, _: web.Request) -> web.Response:
+        """200 `LIVE` when this router should be sent requests, else 503 and why."""
+        if self._router.ready:
+            return web.Response(text="LIVE\n")
+        return web.Response(text="DRAINING\n" if self._router.draining else "NO_SERVICE_READY\n", status=503)
+
+    async def info(self, _: web.Request) -> web.Response:
+        """Version, state, and the last reload."""
+        router, reload = self._router, self._router.last_reload
+        return _json(
+            {
+                "version": mesh_version(),
+                "started_at": router.started_at,
+                "ready": router.ready,
+                "draining": router.draining,
+                "config_file": str(router.config_file) if router.config_file else None,
+                "last_reload": _reload_view(reload) if reload else None,
+                "immich_ml": self._address_of("immich_ml"),
+            }
+        )
+
+    async def clusters(self, _: web.Request) -> web.Response:
+        """Clusters and endpoints: state, what is under way, what is held."""
+        return _json({"clusters": [cluster_view(cluster) for cluster in self._router.mesh.clusters.values()]})
+
+    async def listeners(self, _: web.Request) -> web.Response:
+        """Listeners and their connections."""
+        return _json({"listeners": [listener_view(listener) for listener in self._router.listeners]})
+
+    async def routes(self, _: web.Request) -> web.Response:
+        """Routes in the order in which they are tried."""
+        return _json({"routes": self._router.config_dump()["routes"]})
+
+    async def config_dump(self, _: web.Request) -> web.Response:
+        """The configuration in use, secrets masked."""
+        return _json(self._router.config_dump())
+
+    async def stats(self, request: web.Request) -> web.Response:
+        """Every metric's value by name; `?filter=text` leaves those whose name contains it."""
+        wanted = request.query.get("filter", "")
+        found = stats(self._router.metrics.registry)
+        return _json({name: value for name, value in found.items() if wanted in name})
+
+    async def prometheus(self, _: web.Request) -> web.Response:
+        """The metrics for Prometheus."""
+        body = generate_latest(self._router.metrics.registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def requests(self, _: web.Request) -> web.Response:
+        """The last requests answered, the newest first."""
+        return _json({"requests": [asdict(request) for request in self._router.recent.newest_first()]})
+
+    async def logging(self, _: web.Request) -> web.Response:
+        """The lowest level that is logged."""
+        return _json({"level": self._level})
+
+    async def models(self, _: web.Request) -> web.Response:
+        """The models at every endpoint of every gRPC cluster; a cluster that does not answer says why."""
+        clients = self._router.mesh.models()
+        lists = await asyncio.gather(*(_listed(client) for client in clients.values()))
+        return _json({"clusters": dict(zip(clients, lists, strict=True))})
+
+    # What is to be.
+
+    async def set_logging(self, request: web.Request) -> web.Response:
+        """Changes the log level, until the next restart. Raises InvalidInput."""
+        level = (await self._asked(request, LevelOrder)).level
+        try:
+            logs.set_level(level)
+        except ValueError as error:
+            raise InvalidInput(str(error)) from None
+        self._level = level.upper()
+        log.info("log level changed", level=self._level)
+        return await self.logging(request)
+
+    async def drain(self, _: web.Request) -> web.Response:
+        """Makes `/ping` say 503 until a restart, so that Immich uses another router; what comes is still answered."""
+        self._router.drain()
+        log.info("draining: asked for by the admin API")
+        return _json({"draining": True})
+
+    async def reload(self, _: web.Request) -> web.Response:
+        """Reads the configuration file again. 422 with the problems when it is wrong; the old one then stays."""
+        report = await self._router.reload()
+        return _json(_reload_view(report), 422 if report.problems else 200)
+
+    async def load_model(self, request: web.Request) -> web.Response:
+        """Loads a model at every endpoint of a cluster. Raises MeshError."""
+        order = await self._asked(request, ModelOrder)
+        return await self._order(order, self._client(order).load)
+
+    async def unload_model(self, request: web.Request) -> web.Response:
+        """Unloads a model, or all, at every endpoint of a cluster. Raises MeshError."""
+        order = await self._asked(request, ModelOrder)
+        return await self._order(order, self._client(order).unload)
+
+    async def _order(self, order: ModelOrder, act: Callable[[str], Awaitable[list[ModelStatus]]]) -> web.Response:
+        """Does it now, or, without `wait`, begins it: a download may take longer than a page stays open."""
+        if order.wait:
+            return _json({"models": [asdict(status) for status in await act(order.name)]})
+
+        async def quietly() -> None:
+            try:
+                await act(order.name)
+            except MeshError as error:
+                log.warning("model order failed", cluster=order.cluster, model=order.name, error=error.message)
+
+        task = asyncio.create_task(quietly())
+        self._orders.add(task)
+        task.add_done_callback(self._orders.discard)
+        return _json({"begun": True}, 202)
+
+    def _client(self, order: ModelOrder) -> ModelClient:
+        """Raises ModelNotFound."""
+        clients = self._router.mesh.models()
+        if order.cluster not in clients:
+            raise ModelNotFound(f"no cluster {order.cluster!r} has models; there are {', '.join(clients)}")
+        return clients[order.cluster]
+
+    async def _asked(self, request: web.Request, kind: type[Asked]) -> Asked:
+        """What the JSON body, or else the query, asks for. Raises InvalidInput."""
+        body = await read_body(request, self._settings)
+        try:
+            return kind.model_validate_json(body) if body else kind.model_validate(dict(request.query))
+        except ValidationError as error:
+            places = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+            raise InvalidInput(f"send {', '.join(kind.model_fields)} as JSON or query: {places}") from None
+
+    def _address_of(self, name: str) -> str | None:
+        return next((listener.address for listener in self._router.listeners if listener.name == name), None)
+
+
+async def _listed(client: ModelClient) -> dict[str, Any]:
+    try:
+        return {"models": [asdict(status) for status in await client.list_models()], "error": None}
+    except MeshError as error:
+        return {"models": [], "error": error.message}
+
+
+def _reload_view(report: Reload) -> dict[str, Any]:
+    return {"at": report.at, "problems": list(report.problems), "restart_needed": list(report.restart_needed)}
+
+
+def _json(value: Any, status: int = 200) -> web.Response:
+    response = json_response(orjson.dumps(value, option=orjson.OPT_INDENT_2), status)
+    response.headers["Cache-Control"] = "no-store"
+    return response

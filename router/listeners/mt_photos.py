@@ -1,0 +1,245 @@
+"""The API of MT Photos' AI service: OCR, CLIP and faces for the MT Photos app, by the same mesh that serves Immich.
+
+Answers are worded as that app reads them (numbers as strings in places). Failures are HTTP errors: an empty result with
+status 200, as older servers gave, would be stored as `this photo has no text`.
+"""
+
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol, TypeVar
+
+import orjson
+import structlog
+from aiohttp import web
+from pydantic import BaseModel, Field, ValidationError
+
+from common.context import request_id
+from common.errors import InvalidInput, MeshError, Unauthenticated, Unavailable
+from router.config import MtPhotosListener, RouterSettings
+from router.errors import InvalidEntries, MissingKey
+from router.listeners.http import PREDICT, json_response, read_body
+from router.listeners.mt_photos_openapi import document
+from router.listeners.pages import add_page
+from router.multipart import parse_form
+from router.requests import PredictRequest
+from router.results import ClipImageResult, ClipTextResult, FaceResult, OcrResult, Result
+from router.tasks import ClipTextual, ClipVisual, FaceRecognition, Task, TextRecognition
+from router.upstream.calls import Content
+from router.upstream.models import ModelStatus
+
+log = structlog.get_logger()
+
+HELP = "https://mtmt.tech/docs/advanced/ocr_api"
+DETECTOR = "insightface"
+MAX_DISTANCE = 0.5
+"""What the app is told of how far two embeddings of one person may be apart (1 - cosine)."""
+
+Expected = TypeVar("Expected", bound=Result)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Models(Protocol):
+    """What `restart_v2` needs of a cluster's models."""
+
+    async def unload(self, name: str) -> list[ModelStatus]:
+        """Unloads a model, or all with an empty name. Raises MeshError."""
+
+
+class Mesh(Protocol):
+    """What this listener needs of the mesh."""
+
+    def models(self) -> Mapping[str, Models]:
+        """The models of every cluster, by its name."""
+
+
+class MtPhotosRouter(Protocol):
+    """What this listener needs of the router."""
+
+    settings: RouterSettings
+    draining: bool
+
+    @property
+    def mesh(self) -> Mesh:
+        """The clusters."""
+
+    async def predict(self, request: PredictRequest) -> list[Result]:
+        """The answers to the request's tasks, in their order. Raises MeshError."""
+
+
+class TextQuery(BaseModel):
+    """The body of `POST /clip/txt`."""
+
+    text: str = Field(min_length=1)
+
+
+class MtPhotos:
+    """The handlers.
+
+    Args:
+        router: answers the tasks.
+        settings: key, and what is asked of the face service. Without a key nothing is answered.
+    """
+
+    def __init__(self, router: MtPhotosRouter, settings: MtPhotosListener) -> None:
+        self._router = router
+        self._settings = settings
+        self._key = settings.api_key.get_secret_value().encode() if settings.api_key else b""
+
+    def application(self) -> web.Application:
+        """The routes of this API."""
+        app = web.Application()
+        app.router.add_get("/", self.root)
+        app.router.add_get("/ping", self.ping)
+        app.router.add_get("/openapi.json", self.openapi)
+        add_page(app, "/docs", "docs.html")
+        add_page(app, "/docs.js", "docs.js")
+        add_page(app, "/style.css", "style.css")
+        for method, path, handler in (
+            ("POST", "/check", self.check),
+            ("GET", "/face/check", self.check),
+            ("POST", "/ocr", self.ocr),
+            ("POST", "/clip/img", self.clip_image),
+            ("POST", "/clip/txt", self.clip_text),
+            ("POST", "/represent", self.represent),
+            ("POST", "/restart", self.restart),
+            ("POST", "/restart_v2", self.restart_v2),
+        ):
+            app.router.add_route(method, path, self._with_key(handler))
+        return app
+
+    def _with_key(self, handler: Handler) -> Handler:
+        async def checked(request: web.Request) -> web.StreamResponse:
+            self._check_key(request.headers.get("api-key"))
+            return await handler(request)
+
+        return checked
+
+    def _check_key(self, given: str | None) -> None:
+        """Raises MissingKey or Unauthenticated. The comparison takes the same time wherever the keys differ."""
+        if given is None:
+            raise MissingKey("send the key in the header `api-key`")
+        if not self._key or not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._key):
+            raise Unauthenticated("the header `api-key` is not the key of this server (MT_PHOTOS_API_KEY)")
+
+    # Open to everyone: nothing here tells more than that a server is running.
+
+    async def root(self, _: web.Request) -> web.Response:
+        """Where to read on."""
+        return json_response(orjson.dumps({"title": "Immich Mesh, MT Photos API", "docs": "/docs", "help": HELP}))
+
+    async def ping(self, _: web.Request) -> web.Response:
+        """`pong`, or 503 while draining."""
+        if self._router.draining:
+            raise Unavailable("this router is draining: use another one")
+        return web.Response(text="pong")
+
+    async def openapi(self, _: web.Request) -> web.Response:
+        """The OpenAPI document."""
+        return json_response(orjson.dumps(document()))
+
+    # Behind the key.
+
+    async def check(self, _: web.Request) -> web.Response:
+        """That the key is right, and what the app needs to know of the face recognition."""
+        return json_response(
+            orjson.dumps(
+                {
+                    "result": "pass",
+                    "title": "Immich Mesh",
+                    "help": HELP,
+                    "device": "mesh",
+                    "detector_backend": DETECTOR,
+                    "recognition_model": self._settings.face_model,
+                    "facial_min_score": self._settings.face_min_score,
+                    "facial_max_distance": MAX_DISTANCE,
+                }
+            )
+        )
+
+    async def ocr(self, http: web.Request) -> web.Response:
+        """The text of a photo."""
+        result = await self._answer(http, TextRecognition(model_name=""), await self._file(http), OcrResult)
+        boxes = [_upright(line.corners) for line in result.lines]
+        texts = [line.text for line in result.lines]
+        scores = [f"{line.recognition_score:.2f}" for line in result.lines]
+        return json_response(orjson.dumps({"result": {"texts": texts, "scores": scores, "boxes": boxes}}))
+
+    async def clip_image(self, http: web.Request) -> web.Response:
+        """The vector of a photo."""
+        task = ClipVisual(self._router.settings.clip_model)
+        result = await self._answer(http, task, await self._file(http), ClipImageResult)
+        return json_response(orjson.dumps({"result": _numbers(result.embedding)}))
+
+    async def clip_text(self, http: web.Request) -> web.Response:
+        """The vector of a search query."""
+        body = await read_body(http, self._settings)
+        try:
+            query = TextQuery.model_validate_json(body)
+        except ValidationError as error:
+            raise InvalidEntries(f'send JSON such as {{"text": "一只狗"}}: {error.errors()[0]["msg"]}') from None
+        task = ClipTextual(self._router.settings.clip_model)
+        result = await self._answer(http, task, Content(query.text.encode()), ClipTextResult)
+        return json_response(orjson.dumps({"result": _numbers(result.embedding)}))
+
+    async def represent(self, http: web.Request) -> web.Response:
+        """The faces of a photo."""
+        task = FaceRecognition(self._settings.face_model, self._settings.face_min_score)
+        result = await self._answer(http, task, await self._file(http), FaceResult)
+        faces = [
+            {
+                "embedding": face.embedding,
+                "facial_area": {"x": face.x1, "y": face.y1, "w": face.x2 - face.x1, "h": face.y2 - face.y1},
+                "face_confidence": face.score,
+            }
+            for face in result.faces
+        ]
+        named = {"detector_backend": DETECTOR, "recognition_model": self._settings.face_model, "result": faces}
+        return json_response(orjson.dumps(named))
+
+    async def restart(self, _: web.Request) -> web.Response:
+        """Nothing: the app sends this while it reads photos, and memory needs no restart to be given back."""
+        return json_response(b'{"result":"unsupported"}')
+
+    async def restart_v2(self, _: web.Request) -> web.Response:
+        """Unloads all models; the next request loads what it needs. Raises MeshError when no service could be told."""
+        failures: list[MeshError] = []
+        unloaded = 0
+        for cluster, models in self._router.mesh.models().items():
+            try:
+                unloaded += len(await models.unload(""))
+            except MeshError as error:
+                log.warning("models not unloaded", cluster=cluster, error=error.message)
+                failures.append(error)
+        if failures and not unloaded:
+            raise failures[0]
+        return json_response(b'{"result":"pass"}')
+
+    async def _file(self, http: web.Request) -> Content:
+        """The photo in the field `file`. Raises InvalidEntries when there is none."""
+        form = parse_form(await read_body(http, self._settings), http.headers.get("content-type", ""))
+        file = form.get("file")
+        if file is None:
+            raise InvalidEntries(f"send the photo in the field 'file'; the form has {', '.join(form) or 'no fields'}")
+        return Content(file.data)
+
+    async def _answer(self, http: web.Request, task: Task, content: Content, kind: type[Expected]) -> Expected:
+        """One task's result, of the kind that it has. Raises MeshError."""
+        text, image = (content, None) if isinstance(task, ClipTextual) else (None, content)
+        request = PredictRequest([task], image, text, request_id.get())
+        http[PREDICT] = request
+        (result,) = await self._router.predict(request)
+        if not isinstance(result, kind):
+            raise InvalidInput(f"the route of {task.task} leads to a server that cannot answer MT Photos")
+        return result
+
+
+def _upright(corners: tuple[float, ...]) -> dict[str, str]:
+    """The upright box around four corners, in pixels, as strings with two decimals."""
+    xs, ys = corners[::2], corners[1::2]
+    box = {"x": min(xs), "y": min(ys), "width": max(xs) - min(xs), "height": max(ys) - min(ys)}
+    return {name: f"{value:.2f}" for name, value in box.items()}
+
+
+def _numbers(embedding: list[float]) -> list[str]:
+    """A vector as the app stores it: strings with sixteen decimals."""
+    return [f"{value:.16f}" for value in embedding]
