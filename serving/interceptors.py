@@ -93,7 +93,9 @@ async def _serve(
         metrics.IN_FLIGHT.labels(method).dec()
         metrics.REQUESTS.labels(method, code.name).inc()
         metrics.REQUEST_SECONDS.labels(method).observe(seconds)
-        log.info(
+        # Status lines and admin pages list the models again and again.
+        write = log.debug if method.endswith("/ListModels") and not reason else log.info
+        write(
             "call", method=method, code=code.name, ms=round(seconds * 1000, 1), **({"reason": reason} if reason else {})
         )
 
