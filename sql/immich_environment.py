@@ -1,4 +1,4 @@
-"""Immich's own names for its database (`DB_URL`, or `DB_HOSTNAME` and companions), so that one .env file serves both."""
+"""Immich's own names for its database (`DB_URL`, or `DB_HOSTNAME` and others), so that one .env file serves both."""
 
 from collections.abc import Mapping
 from urllib.parse import quote
