@@ -40,6 +40,20 @@ check-generated:
 pytest:
 	$(VENV)/bin/pytest
 
+PYTHON_312 := $(firstword $(shell command -v python3.12) $(wildcard $(HOME)/.pyenv/versions/3.12.*/bin/python3.12))
+UV := $(firstword $(shell command -v uv) .tools/uv)
+
+.PHONY: test-python312
+test-python312: ## The tests under Python 3.12
+	$(PYTHON_312) scripts/bootstrap.py --venv .venv-3.12 $(EXTRAS) --group dev
+	.venv-3.12/bin/pytest
+
+.PHONY: test-helm
+test-helm: setup ## The chart in the Helm engine and as processes (Python 3.12)
+	$(UV) venv -q --allow-existing -p $(PYTHON_312) .venv-helm
+	$(UV) pip install -q -p .venv-helm -r tests/helm/requirements.txt
+	.venv-helm/bin/pytest tests/helm
+
 .PHONY: format
 format: ## Format the code and mend what ruff can mend
 	$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
