@@ -52,7 +52,7 @@ test-python312: ## The tests under Python 3.12
 test-helm: setup ## The chart in the Helm engine and as processes (Python 3.12)
 	$(UV) venv -q --allow-existing -p $(PYTHON_312) .venv-helm
 	$(UV) pip install -q -p .venv-helm -r tests/helm/requirements.txt
-	.venv-helm/bin/pytest tests/helm
+	HELM_DRIVER=memory .venv-helm/bin/pytest tests/helm
 
 .PHONY: format
 format: ## Format the code and mend what ruff can mend
