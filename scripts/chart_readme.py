@@ -3,7 +3,8 @@
     python scripts/chart_readme.py            # write it
     python scripts/chart_readme.py --check    # exit 1 when it is out of date
 
-A key of values.yaml is documented by the comment right above it that starts with `# --`; further `#` lines go on with it.
+A key of values.yaml is documented by the comment right above it that starts with `# --`; further `#` lines go on with
+it.
 """
 
 import argparse

@@ -4,8 +4,8 @@
     python scripts/chart_schema.py --check    # exit 1 when it is not what the code says
 
 So `helm install` refuses a misspelt setting (`ocr.config.max_resolutoin`) before a pod does, and a setting that the
-code gains or loses is in the schema by the next check. What the chart sets itself (ports, devices, TLS) and what belongs
-in a Secret is left out, and thereby refused in `config`.
+code gains or loses is in the schema by the next check. What the chart sets itself (ports, devices, TLS) and what
+belongs in a Secret is left out, and thereby refused in `config`.
 """
 
 import argparse

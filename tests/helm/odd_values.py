@@ -4,12 +4,20 @@ from tests.helm.cluster.store import Object
 
 _POD_KEYS: Object = {
     "image": {"tag": "9", "pullPolicy": "Always"},
-    "resources": {"requests": {"cpu": "100m", "example.com/fpga": "1"}, "limits": {"memory": "1Gi", "example.com/fpga": "1"}},
+    "resources": {
+        "requests": {"cpu": "100m", "example.com/fpga": "1"},
+        "limits": {"memory": "1Gi", "example.com/fpga": "1"},
+    },
     "env": [{"name": "EXTRA", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
     "nodeSelector": {"disk": "ssd"},
     "tolerations": [{"key": "a", "operator": "Exists"}],
-    "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
-        {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]}]}}},
+    "affinity": {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]}]
+            }
+        }
+    },
     "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
     "priorityClassName": "high",
     "podAnnotations": {"a": "b"},
@@ -23,7 +31,7 @@ _POD_KEYS: Object = {
     "extraInitContainers": [{"name": "before", "image": "before:1"}],
     "podDisruptionBudget": {"enabled": True, "maxUnavailable": "50%"},
     "autoscaling": {"enabled": True, "behavior": {"scaleDown": {"stabilizationWindowSeconds": 60}}},
-}  # fmt: skip
+}
 
 EVERYTHING: Object = {
     "commonLabels": {"team": "photos"},
@@ -38,23 +46,59 @@ EVERYTHING: Object = {
     "router": {"service": {"type": "NodePort", "nodePort": 30303}, "config": {"access_log": False}},
     "ocr": {"gpu": {"enabled": True}, "config": {"batching": {"max_batch_size": 16}}},
     "clip": {
-        "gpu": {"enabled": True, "runtimeClassName": "nvidia", "resourceName": "nvidia.com/gpu.shared", "count": 2,
-                "sharing": "mps", "memoryLimit": "2Gi"},
-        "autoscaling": {"targetQueueLength": 8, "keda": {"enabled": True, "triggers": [
-            {"type": "cron", "metadata": {"timezone": "UTC", "start": "0 1 * * *", "end": "0 5 * * *", "desiredReplicas": "3"}}]}},
+        "gpu": {
+            "enabled": True,
+            "runtimeClassName": "nvidia",
+            "resourceName": "nvidia.com/gpu.shared",
+            "count": 2,
+            "sharing": "mps",
+            "memoryLimit": "2Gi",
+        },
+        "autoscaling": {
+            "targetQueueLength": 8,
+            "keda": {
+                "enabled": True,
+                "triggers": [
+                    {
+                        "type": "cron",
+                        "metadata": {
+                            "timezone": "UTC",
+                            "start": "0 1 * * *",
+                            "end": "0 5 * * *",
+                            "desiredReplicas": "3",
+                        },
+                    }
+                ],
+            },
+        },
     },
-    "face": {"autoscaling": {"targetQueueLength": 4}, "gpu": {"enabled": True, "sharing": "mig", "resourceName": "nvidia.com/mig-1g.10gb"}},
-    "ingress": {"enabled": True, "className": "nginx", "host": "photos.example.com", "annotations": {"a": "b"},
-                "tls": [{"hosts": ["photos.example.com"], "secretName": "tls"}], "immich": {"serviceName": "immich-server"}},
-    "gateway": {"enabled": True, "parentRefs": [{"name": "public", "namespace": "gateways"}], "hostnames": ["photos.example.com"],
-                "immich": {"serviceName": "immich-server", "serviceNamespace": "immich"}},
+    "face": {
+        "autoscaling": {"targetQueueLength": 4},
+        "gpu": {"enabled": True, "sharing": "mig", "resourceName": "nvidia.com/mig-1g.10gb"},
+    },
+    "ingress": {
+        "enabled": True,
+        "className": "nginx",
+        "host": "photos.example.com",
+        "annotations": {"a": "b"},
+        "tls": [{"hosts": ["photos.example.com"], "secretName": "tls"}],
+        "immich": {"serviceName": "immich-server"},
+    },
+    "gateway": {
+        "enabled": True,
+        "parentRefs": [{"name": "public", "namespace": "gateways"}],
+        "hostnames": ["photos.example.com"],
+        "immich": {"serviceName": "immich-server", "serviceNamespace": "immich"},
+    },
     "monitoring": {
         "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
         "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}, "alertLabels": {"team": "photos"}},
         "dashboard": {"enabled": True, "annotations": {"grafana_folder": "Immich"}},
     },
-    "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-extra"}, "data": {"a": "b"}}],
-}  # fmt: skip
+    "extraObjects": [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-extra"}, "data": {"a": "b"}}
+    ],
+}
 """Every object that the chart can write, and every list that it passes on, filled."""
 
 ODD_VALUES: dict[str, Object] = {
@@ -70,7 +114,9 @@ ODD_VALUES: dict[str, Object] = {
     "no job": {"models": {"job": {"enabled": False}}},
     "no service accounts": {"defaults": {"serviceAccount": {"create": False}}},
     "their service account": {"ocr": {"serviceAccount": {"create": False, "name": "theirs"}}},
-    "every card of the node": {"ocr": {"gpu": {"enabled": True, "count": 0, "sharing": "time-slicing", "memoryLimit": "1G"}}},
+    "every card of the node": {
+        "ocr": {"gpu": {"enabled": True, "count": 0, "sharing": "time-slicing", "memoryLimit": "1G"}}
+    },
     "no replicas": {"ocr": {"replicaCount": 0}},
     "digest": {"ocr": {"image": {"digest": f"sha256:{'a' * 64}"}}},
     "large numbers": {"ocr": {"config": {"memory_budget_bytes": 8_589_934_592, "max_image_pixels": 178_956_970}}},
@@ -79,7 +125,10 @@ ODD_VALUES: dict[str, Object] = {
     "TLS of a secret": {"tls": {"enabled": True, "existingSecret": "mesh-tls", "mutual": False}},
     "no network policies": {"networkPolicy": {"enabled": False}},
     "nobody may read metrics": {"networkPolicy": {"metrics": []}},
-    "only the changed paths": {"immich": {"url": "http://immich:2283"}, "ingress": {"enabled": True, "host": "a.example"}},
+    "only the changed paths": {
+        "immich": {"url": "http://immich:2283"},
+        "ingress": {"enabled": True, "host": "a.example"},
+    },
     "a variable of theirs": {"ocr": {"env": [{"name": "OCR_LOG_LEVEL", "value": "DEBUG"}]}},
     "probes": {"ocr": {"probes": {"startup": {"failureThreshold": 1}, "liveness": {"periodSeconds": 1}}}},
     "min available": {"router": {"podDisruptionBudget": {"minAvailable": 1}}},

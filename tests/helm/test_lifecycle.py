@@ -67,7 +67,12 @@ def test_every_cluster_version_takes_everything_that_the_chart_can_write(version
 @pytest.mark.parametrize("name", ["", *PRESETS])
 def test_a_preset_lives_through_upgrade_rollback_and_uninstall(name: str, version: str) -> None:
     values = preset(name)
-    changed = {**values, "commonLabels": {"team": "photos"}, "frontDoor": {"enabled": True}, "immich": {"url": "http://immich:2283"}}
+    changed = {
+        **values,
+        "commonLabels": {"team": "photos"},
+        "frontDoor": {"enabled": True},
+        "immich": {"url": "http://immich:2283"},
+    }
     with api.running(version) as server:
         helm = Helm(server)
         first = helm.install(values, wait=True, timeout=30)
@@ -103,7 +108,9 @@ def test_an_upgrade_that_the_cluster_refuses_rolls_back_by_itself() -> None:
         first = helm.install()
         refused = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "zz"}, "data": {"a": 1}}
         with pytest.raises(UpgradeError, match="has been rolled back"):
-            helm.upgrade({"ocr": {"replicaCount": 3}, "extraObjects": [refused]}, rollback_on_failure=True, wait=True, timeout=30)
+            helm.upgrade(
+                {"ocr": {"replicaCount": 3}, "extraObjects": [refused]}, rollback_on_failure=True, wait=True, timeout=30
+            )
         assert_stored(server, first)
 
 
@@ -115,7 +122,9 @@ def test_the_models_volume_outlives_releases() -> None:
         helm.upgrade({"models": {"persistence": {"size": "50Gi"}}})
         helm.uninstall()
         helm.install()
-        assert [one["metadata"]["uid"] for one in server.objects("PersistentVolumeClaim")] == [volume["metadata"]["uid"]]
+        assert [one["metadata"]["uid"] for one in server.objects("PersistentVolumeClaim")] == [
+            volume["metadata"]["uid"]
+        ]
 
 
 def test_models_are_pulled_before_anything_starts_and_again_before_an_upgrade() -> None:

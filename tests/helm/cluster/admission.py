@@ -1,4 +1,4 @@
-"""What the double refuses: everything the Kubernetes schemas refuse, strictly, and what the API server checks beyond them."""
+"""What the double refuses: all that the Kubernetes schemas refuse, strictly, and what API servers check beyond them."""
 
 import functools
 import json
@@ -37,16 +37,24 @@ def schema_validator(cluster_version: str, resource: Resource) -> jsonschema.pro
         name = f"{resource.kind.lower()}.yaml"
         folder = resources.files("tests.helm.cluster").joinpath("crds")
         return jsonschema.Draft202012Validator(yaml.safe_load(folder.joinpath(name).read_text()))
-    folder = resources.files("kubernetes_validate").joinpath(f"kubernetes-json-schema/v{cluster_version}.0-local-strict")
+    folder = resources.files("kubernetes_validate").joinpath(
+        f"kubernetes-json-schema/v{cluster_version}.0-local-strict"
+    )
     group = resource.group.removesuffix(".k8s.io").split(".")[0]
-    stem = f"{resource.kind.lower()}-{group}-{resource.version}" if group else f"{resource.kind.lower()}-{resource.version}"
+    stem = (
+        f"{resource.kind.lower()}-{group}-{resource.version}"
+        if group
+        else f"{resource.kind.lower()}-{resource.version}"
+    )
     schema = json.loads(folder.joinpath(f"{stem}.json").read_text())
     return jsonschema.Draft202012Validator(schema, registry=_definitions(cluster_version))
 
 
 @functools.cache
 def _definitions(cluster_version: str) -> referencing.Registry[Any]:
-    folder = resources.files("kubernetes_validate").joinpath(f"kubernetes-json-schema/v{cluster_version}.0-local-strict")
+    folder = resources.files("kubernetes_validate").joinpath(
+        f"kubernetes-json-schema/v{cluster_version}.0-local-strict"
+    )
     content = json.loads(folder.joinpath("_definitions.json").read_text())
     registry: referencing.Registry[Any] = referencing.Registry()
     return registry.with_resource(content["$id"], referencing.Resource.from_contents(content)).crawl()
@@ -87,7 +95,9 @@ def _check_metadata(resource: Resource, new: Object) -> None:
     pattern = DNS_LABEL if resource.kind == "Service" else DNS_SUBDOMAIN
     _refuse_unless(pattern.fullmatch(name) and len(name) <= (63 if pattern is DNS_LABEL else 253), f"bad name {name!r}")
     for label, value in (meta.get("labels") or {}).items():
-        _refuse_unless(isinstance(value, str) and LABEL_VALUE.fullmatch(value), f"{name}: label {label}: bad value {value!r}")
+        _refuse_unless(
+            isinstance(value, str) and LABEL_VALUE.fullmatch(value), f"{name}: label {label}: bad value {value!r}"
+        )
     for annotation, value in (meta.get("annotations") or {}).items():
         _refuse_unless(isinstance(value, str), f"{name}: annotation {annotation}: {value!r} is not a string")
 
@@ -109,7 +119,9 @@ def _check_workload(new: Object) -> None:
     _check_pod_spec(new["metadata"]["name"], template["spec"])
     rolling = new["spec"].get("strategy", {}).get("rollingUpdate")
     _refuse_unless(
-        not rolling or str(rolling.get("maxSurge", 1)) not in ("0", "0%") or str(rolling.get("maxUnavailable", 1)) not in ("0", "0%"),
+        not rolling
+        or str(rolling.get("maxSurge", 1)) not in ("0", "0%")
+        or str(rolling.get("maxUnavailable", 1)) not in ("0", "0%"),
         "maxSurge and maxUnavailable may not both be 0",
     )
 

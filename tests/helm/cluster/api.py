@@ -63,7 +63,9 @@ class ApiServer:
     def create(self, new: Object) -> None:
         """Stores an object as another program of the cluster would."""
         group, _, version = new["apiVersion"].rpartition("/")
-        resource = next(one for one in self.resources if (one.group, one.version, one.kind) == (group, version, new["kind"]))
+        resource = next(
+            one for one in self.resources if (one.group, one.version, one.kind) == (group, version, new["kind"])
+        )
         key = (resource, new["metadata"].get("namespace", ""), new["metadata"]["name"])
         self.call(lambda: self.store.put(key, new))
 
@@ -88,7 +90,9 @@ class ApiServer:
             return web.json_response(core if parts == ["api"] else resources.group_list(self.resources))
         if parts[:2] == ["openapi", "v3"]:
             root = "/".join(parts[2:])
-            return web.json_response(resources.openapi(self.resources, root) if root else resources.openapi_index(self.resources))
+            return web.json_response(
+                resources.openapi(self.resources, root) if root else resources.openapi_index(self.resources)
+            )
         if parts[0] not in ("api", "apis"):
             return problem(404, "NotFound", f"no {request.path} here")
         depth = 2 if parts[0] == "api" else 3
@@ -126,7 +130,9 @@ class ApiServer:
     async def _stream(self, request: web.Request, resource: Resource, namespace: str) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         initial = request.query.get("sendInitialEvents") == "true"
-        watch = self.store.watch(resource, namespace, None if initial else int(request.query.get("resourceVersion") or 0))
+        watch = self.store.watch(
+            resource, namespace, None if initial else int(request.query.get("resourceVersion") or 0)
+        )
         try:
             await response.prepare(request)
             while True:
@@ -200,7 +206,14 @@ def selected(found: Object, request: web.Request) -> bool:
 
 def problem(status: int, reason: str, message: str) -> web.Response:
     """An error as the API server words it."""
-    body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": message, "code": status}
+    body = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "reason": reason,
+        "message": message,
+        "code": status,
+    }
     return web.json_response(body, status=status)
 
 

@@ -27,7 +27,11 @@ def finished_job(succeeded: bool = True) -> Object:
     return {
         **done,
         "startTime": CREATED,
-        "conditions": [_condition("Complete" if succeeded else "Failed", "CompletionsReached" if succeeded else "BackoffLimitExceeded")],
+        "conditions": [
+            _condition(
+                "Complete" if succeeded else "Failed", "CompletionsReached" if succeeded else "BackoffLimitExceeded"
+            )
+        ],
     }
 
 

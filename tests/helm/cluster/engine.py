@@ -10,11 +10,11 @@ import yaml
 
 os.environ["HELM_DRIVER"] = "memory"
 
-from helm_sdkpy import Configuration, Install, Lint, ReleaseTest, Rollback, Uninstall, Upgrade  # noqa: E402
-from helm_sdkpy.exceptions import RollbackError  # noqa: E402
+from helm_sdkpy import Configuration, Install, Lint, ReleaseTest, Rollback, Uninstall, Upgrade
+from helm_sdkpy.exceptions import RollbackError
 
-from tests.helm.cluster.api import ApiServer  # noqa: E402
-from tests.helm.cluster.store import Object  # noqa: E402
+from tests.helm.cluster.api import ApiServer
+from tests.helm.cluster.store import Object
 
 CHART = Path(__file__).resolve().parents[3] / "helm" / "immich-mesh"
 

@@ -1,8 +1,8 @@
 """The ways in which Helm changes an object: JSON merge patch, strategic merge patch, server-side apply.
 
 Strategic merge patches follow the directives that client-side three-way merges of Helm and kubectl produce
-(https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/). Which lists merge by which
-key is the `patchMergeKey` of the API types.
+(https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/). Which lists merge by
+which key is the `patchMergeKey` of the API types.
 """
 
 import copy
@@ -42,7 +42,7 @@ def json_merge(target: Any, patch: Any) -> Any:
 
 
 def strategic_merge(target: Any, patch: Any) -> Any:
-    """A strategic merge of one object; directives are `$patch`, `$retainKeys`, `$setElementOrder`, `$deleteFromPrimitiveList`."""
+    """A strategic merge of one object, directives (`$patch`, `$retainKeys`, `$setElementOrder`, ...) included."""
     if not isinstance(patch, dict):
         return copy.deepcopy(patch)
     merged = dict(target) if isinstance(target, dict) else {}

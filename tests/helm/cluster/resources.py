@@ -21,7 +21,7 @@ class Resource:
     @property
     def custom(self) -> bool:
         """Whether the kind comes from a custom resource definition."""
-        return "." in self.group and not self.group.endswith(".k8s.io") or self.group == "gateway.networking.k8s.io"
+        return ("." in self.group and not self.group.endswith(".k8s.io")) or self.group == "gateway.networking.k8s.io"
 
 
 BUILT_IN = (
@@ -79,7 +79,13 @@ def resource_list(resources: tuple[Resource, ...], group: str, version: str) -> 
         "apiVersion": "v1",
         "groupVersion": f"{group}/{version}" if group else version,
         "resources": [
-            {"name": one.plural, "singularName": one.kind.lower(), "namespaced": one.namespaced, "kind": one.kind, "verbs": verbs}
+            {
+                "name": one.plural,
+                "singularName": one.kind.lower(),
+                "namespaced": one.namespaced,
+                "kind": one.kind,
+                "verbs": verbs,
+            }
             for one in resources
             if (one.group, one.version) == (group, version)
         ],

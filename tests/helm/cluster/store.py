@@ -120,7 +120,10 @@ class Store:
 
     def _bookmark(self, resource: Resource) -> Object:
         meta = {"resourceVersion": str(self.version), "annotations": {"k8s.io/initial-events-end": "true"}}
-        return {"type": "BOOKMARK", "object": {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": meta}}
+        return {
+            "type": "BOOKMARK",
+            "object": {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": meta},
+        }
 
     def unwatch(self, watch: Watch) -> None:
         """Ends a watch."""
