@@ -131,8 +131,9 @@ class Admin:
             return await handler(request)
 
         app = web.Application(middlewares=[same_site])
-        for path, name in (("/", "index.html"), ("/console.js", "console.js"), ("/style.css", "style.css")):
-            add_page(app, path, name)
+        add_page(app, "/", "index.html")
+        for name in ("style.css", "console.js", "data.js", "views.js", "photo.js"):
+            add_page(app, f"/{name}", name)
         for path, get in (
             ("/ready", self.ready),
             ("/info", self.info),

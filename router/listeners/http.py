@@ -267,7 +267,7 @@ def _task_label(request: web.Request, predict: PredictRequest | None) -> str:
 def _write_line(name: str, request: web.Request, predict: PredictRequest | None, status: int, took: float) -> None:
     # Probes, and an open admin page, ask again and again.
     asked_by_machines = request.path == "/ping" or (name == "admin" and request.method == "GET")
-    write = log.debug if asked_by_machines and status < 500 else log.info
+    write = log.debug if asked_by_machines else log.info
     fields: dict[str, object] = {}
     if predict is not None:
         trails = predict.trails

@@ -92,8 +92,8 @@ class MtPhotos:
         app.router.add_get("/ping", self.ping)
         app.router.add_get("/openapi.json", self.openapi)
         add_page(app, "/docs", "docs.html")
-        add_page(app, "/docs.js", "docs.js")
-        add_page(app, "/style.css", "style.css")
+        for name in ("docs.js", "views.js", "style.css"):
+            add_page(app, f"/{name}", name)
         for method, path, handler in (
             ("POST", "/check", self.check),
             ("GET", "/face/check", self.check),

@@ -1,0 +1,102 @@
+// Draws clusters, models and requests. Text always goes in as text, never as markup.
+
+/** An element with properties and children; strings become text. */
+export function el(tag, properties = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name === "class") node.className = value;
+    else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node[name] = value;
+  }
+  node.append(...children.filter((child) => child !== null));
+  return node;
+}
+
+export const seconds = (value) =>
+  value === null ? "–" : value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(value < 10 ? 1 : 0)} s`;
+
+export function bytes(value) {
+  if (!value) return "–";
+  const unit = value >= 1e9 ? ["GB", 1e9] : value >= 1e6 ? ["MB", 1e6] : ["kB", 1e3];
+  return `${(value / unit[1]).toFixed(value / unit[1] < 10 ? 1 : 0)} ${unit[0]}`;
+}
+
+const clock = (text) => new Date(text).toLocaleTimeString();
+const TONES = { healthy: "good", ejected: "bad", unhealthy: "bad", draining: "warn", unknown: "warn" };
+const STATES = { loaded: "good", loading: "warn", downloading: "warn", failed: "bad" };
+
+/** A line through the values, newest at the right. */
+export function spark(svg, values) {
+  const top = Math.max(1, ...values);
+  const step = 120 / Math.max(1, values.length - 1);
+  const points = values.map((value, at) => `${(at * step).toFixed(1)} ${(38 - (value / top) * 36).toFixed(1)}`);
+  svg.querySelector("path").setAttribute("d", points.length > 1 ? `M${points.join("L")}` : "");
+}
+
+export function clusterCard(cluster) {
+  const { text, image } = cluster.held;
+  const held = text + image;
+  const rows = cluster.endpoints.map((endpoint) =>
+    el("tr", {},
+      el("td", {}, el("span", { class: `pill ${TONES[endpoint.state] ?? ""}`, title: endpoint.detail }, endpoint.state)),
+      el("td", { class: "mono" }, endpoint.address, endpoint.state === "healthy" ? null : el("div", { class: "soft" }, endpoint.detail)),
+      el("td", { class: "number" }, String(endpoint.active)),
+      el("td", { class: "number" }, String(endpoint.requests)),
+      el("td", { class: `number ${endpoint.failures ? "text-warn" : ""}` }, String(endpoint.failures))));
+  return el("div", { class: "card" },
+    el("div", { class: "row" },
+      el("h3", {}, cluster.name),
+      el("span", { class: `pill ${cluster.can_serve ? "good" : "bad"}` }, cluster.can_serve ? "can serve" : "cannot serve")),
+    el("p", { class: "soft" }, held ? `${held} held (${text} text, ${image} photos, ${bytes(cluster.held_bytes)})` : "nothing held"),
+    el("div", { class: "scroll" }, el("table", {},
+      el("thead", {}, el("tr", {}, el("th", {}, "State"), el("th", {}, "Endpoint"), el("th", { class: "number" }, "Active"),
+        el("th", { class: "number" }, "Tries"), el("th", { class: "number" }, "Failed"))),
+      el("tbody", {}, ...(rows.length ? rows : [el("tr", {}, el("td", { colSpan: 5, class: "soft" }, "no endpoint known"))])))));
+}
+
+function modelState(model) {
+  const pill = el("span", { class: `pill ${STATES[model.state] ?? ""}` }, model.state);
+  if (model.state === "downloading") return [pill, el("div", {}, el("progress", { value: model.download_progress, max: 1 }))];
+  return model.error ? [pill, el("div", { class: "text-bad" }, model.error)] : [pill];
+}
+
+function modelRow(cluster, model, act) {
+  const inMemory = model.state === "loaded";
+  const busy = model.state === "loading" || model.state === "downloading";
+  const button = el("button", {
+    type: "button", disabled: busy,
+    onclick: () => act(inMemory ? "unload" : "load", cluster, model.name),
+  }, inMemory ? "Unload" : "Load");
+  return el("tr", {},
+    el("td", {}, model.name, el("div", { class: "soft" }, `${cluster} · ${model.part}${model.dimension ? ` · ${model.dimension} dimensions` : ""}`)),
+    el("td", { class: "mono wide" }, model.endpoint),
+    el("td", {}, ...modelState(model)),
+    el("td", { class: "number" }, bytes(model.memory_bytes)),
+    el("td", { class: "number wide" }, bytes(model.size_bytes)),
+    el("td", { class: "wide" }, model.provider.replace("ExecutionProvider", "") || "–"),
+    el("td", { class: "wide" }, model.in_use ? `in use by ${model.in_use}` : model.last_used_at ? clock(model.last_used_at) : "–"),
+    el("td", { class: "actions" }, button));
+}
+
+/** All models of all clusters; `act(what, cluster, name)` is called by the buttons. */
+export function modelRows(clusters, act) {
+  return Object.entries(clusters).flatMap(([cluster, { models, error }]) =>
+    error
+      ? [el("tr", {}, el("td", {}, cluster), el("td", { colSpan: 7, class: "soft" }, `does not answer: ${error}`))]
+      : models.map((model) => modelRow(cluster, model, act)));
+}
+
+export function requestRow(request) {
+  const tone = request.code >= 500 ? "text-bad" : request.code >= 400 ? "text-warn" : "";
+  return el("tr", {},
+    el("td", {}, clock(request.at)),
+    el("td", {}, request.task, el("div", { class: "soft" }, request.listener)),
+    el("td", { class: "wide" }, request.model),
+    el("td", { class: "mono wide" }, request.endpoint),
+    el("td", { class: `number ${tone}` }, String(request.code)),
+    el("td", { class: "number" }, seconds(request.ms / 1000)),
+    el("td", { class: "number wide" }, request.held_ms ? seconds(request.held_ms / 1000) : "–"),
+    el("td", { class: "number wide" }, String(request.tries)),
+    el("td", { class: "number wide" }, bytes(request.bytes)),
+    el("td", { class: "mono wide" }, request.request_id));
+}
