@@ -1,0 +1,252 @@
+"""Queries of each class with judged relevance, from what stands in the photos (not from what OCR read).
+
+A photo is relevant when every word of the query stands in it; how much, the size of the letters says: 3 large, 2 middle, 1
+small (of several words the smallest counts). A phrase that stands nowhere whole, but in two parts in one photo, makes that
+photo relevant by 1. Nothing here knows how any engine searches.
+"""
+
+import random
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from bench.search import lexicon as words
+from bench.search.library import LARGE, MEDIUM, Photo
+
+PER_CLASS = 40
+CJK = re.compile(r"[\u4e00-\u9fff]+")
+SEPARATORS = re.compile(r"[^0-9a-z\u3400-\u9fff]+")
+
+
+@dataclass(slots=True)
+class Query:
+    """A query, its class, and the photos that are relevant (index to grade 1..3)."""
+
+    text: str
+    kind: str
+    truth: tuple[str, ...]
+    relevant: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Truth:
+    """What stands in one photo: lines in lower case with their grade, squeezed, and their words and numbers."""
+
+    lines: list[tuple[str, int]]
+    tokens: list[frozenset[str]]
+    whole: str
+
+
+def truths(photos: Sequence[Photo]) -> dict[int, Truth]:
+    """The truth of every photo with text, by index."""
+    found = {}
+    for index, photo in enumerate(photos):
+        if not photo.lines or not photo.searchable or photo.owner == 2:
+            continue
+        lines, tokens = [], []
+        for line in photo.lines:
+            plain = unicodedata.normalize("NFKC", line.text).lower()
+            grade = 3 if line.size >= LARGE else 2 if line.size >= MEDIUM else 1
+            lines.append((SEPARATORS.sub("", plain), grade))
+            tokens.append(frozenset(re.findall(r"[0-9a-z]+", plain)))
+        found[index] = Truth(lines, tokens, "\n".join(text for text, _ in lines))
+    return found
+
+
+def judge(query: Query, library: dict[int, Truth]) -> None:
+    """Fill in the relevant photos."""
+    needles = [SEPARATORS.sub("", term) for term in query.truth]
+    for index, truth in library.items():
+        if all(needle in truth.whole for needle in needles):
+            grades = [_grade(needle, truth) for needle in needles]
+            if all(grades):
+                query.relevant[index] = min(grades)
+    if not query.relevant and len(needles) == 1 and CJK.fullmatch(needles[0]) and len(needles[0]) >= 4:
+        needle = needles[0]
+        halves = [(needle[:cut], needle[cut:]) for cut in range(2, len(needle) - 1)]
+        for index, truth in library.items():
+            if any(left in truth.whole and right in truth.whole for left, right in halves):
+                query.relevant[index] = 1
+
+
+def _grade(needle: str, truth: Truth) -> int:
+    """The largest letters in which the needle stands; a short number or a word must begin or end where one does."""
+    best = 0
+    whole_words = needle.isascii() and (needle.isalpha() or len(needle) < 6)
+    for (text, grade), tokens in zip(truth.lines, truth.tokens, strict=True):
+        if grade > best and needle in text and (not whole_words or any(_touches(needle, token) for token in tokens)):
+            best = grade
+    return best
+
+
+def _touches(needle: str, token: str) -> bool:
+    return token.startswith(needle) or (token.endswith(needle) and needle.isdigit())
+
+
+class QueryMaker:
+    """Draws queries of each class from the photos."""
+
+    def __init__(self, photos: Sequence[Photo], library: dict[int, Truth], traditional: dict[str, str]) -> None:
+        self._rng = random.Random(66)
+        self._photos = photos
+        self._library = library
+        self._traditional = traditional
+        self._indices = list(library)
+        self._by_length: dict[int, list[str]] = defaultdict(list)
+        vocabulary = {*words.CITIES, *words.COMMON, *words.ITEMS, *words.DISHES, *words.SUBJECTS, *words.NOTICES}
+        vocabulary |= {
+            *words.PLACES,
+            *words.STREETS,
+            *words.TRADES,
+            *words.MEDICINES,
+            "发票",
+            "合计",
+            "教授",
+            "电话",
+            "菜单",
+            "典礼",
+        }
+        for word in sorted(vocabulary):
+            if CJK.fullmatch(word):
+                self._by_length[len(word)].append(word)
+
+    def all(self) -> list[Query]:
+        """All classes, judged."""
+        made = self.unjudged()
+        for query in made:
+            judge(query, self._library)
+        return [query for query in made if bool(query.relevant) != (query.kind == "nothing")]
+
+    def unjudged(self) -> list[Query]:
+        """All classes, without judgement."""
+        return [query for kind, make in CLASSES.items() for query in self._class(kind, make)]
+
+    def _class(self, kind: str, make: str) -> Iterable[Query]:
+        seen: set[str] = set()
+        for _ in range(PER_CLASS * 20):
+            drawn = getattr(self, make)()
+            if drawn and drawn[0] not in seen:
+                seen.add(drawn[0])
+                yield Query(drawn[0], kind, drawn[1])
+            if len(seen) == PER_CLASS:
+                return
+
+    def _line(self) -> str:
+        photo = self._photos[self._rng.choice(self._indices)]
+        return self._rng.choice(photo.lines).text
+
+    def _cut(self, low: int, high: int) -> str | None:
+        runs = [run for run in CJK.findall(self._line()) if len(run) >= low]
+        if not runs:
+            return None
+        run = self._rng.choice(runs)
+        length = self._rng.randint(low, min(high, len(run)))
+        start = self._rng.randint(0, len(run) - length)
+        return run[start : start + length]
+
+    def two_characters(self) -> tuple[str, tuple[str, ...]] | None:
+        word = self._rng.choice(self._by_length[2])
+        return word, (word,)
+
+    def phrase(self) -> tuple[str, tuple[str, ...]] | None:
+        long = [word for length, listed in self._by_length.items() if length >= 3 for word in listed]
+        text = self._rng.choice(long) if self._rng.random() < 0.5 else self._cut(4, 10)
+        return (text, (text,)) if text else None
+
+    def one_character(self) -> tuple[str, tuple[str, ...]] | None:
+        character = self._rng.choice(self._rng.choice(self._by_length[self._rng.choice((2, 3, 4))]))
+        return character, (character,)
+
+    def english(self) -> tuple[str, tuple[str, ...]] | None:
+        word = self._rng.choice([*words.ENGLISH, *(title.split()[0] for title in words.ENGLISH_TITLES)])
+        if self._rng.random() < 0.3 and len(word) > 5:
+            word = word[: self._rng.randint(4, len(word) - 1)]
+        word = self._rng.choice((word, word.upper(), word.capitalize()))
+        return word, (word.lower(),)
+
+    def digits(self) -> tuple[str, tuple[str, ...]] | None:
+        numbers = re.findall(r"\d[\d-]{5,}\d", self._line())
+        if not numbers:
+            return None
+        number = self._rng.choice(numbers)
+        if self._rng.random() < 0.4 and "-" not in number:
+            number = number[-self._rng.randint(4, 6) :]
+        elif self._rng.random() < 0.3:
+            number = number.replace("-", "")
+        return number, (number.replace("-", ""),)
+
+    def mixed(self) -> tuple[str, tuple[str, ...]] | None:
+        parts = re.findall(r"[\u4e00-\u9fff]+[0-9A-Za-z]+[\u4e00-\u9fff]*|[0-9A-Za-z]+[\u4e00-\u9fff]+", self._line())
+        if not parts:
+            return None
+        text = self._rng.choice(parts)
+        return (text, (text.lower(),)) if 3 <= len(text) <= 12 else None
+
+    def several_words(self) -> tuple[str, tuple[str, ...]] | None:
+        photo = self._photos[self._rng.choice(self._indices)]
+        if len(photo.lines) < 2:
+            return None
+        terms = []
+        for line in self._rng.sample(photo.lines, self._rng.choice((2, 2, min(3, len(photo.lines))))):
+            runs = [run for run in CJK.findall(line.text) if len(run) >= 2] or re.findall(
+                r"[A-Za-z]{4,}|\d{4,}", line.text
+            )
+            if runs:
+                run = self._rng.choice(runs)
+                terms.append(run[:4] if CJK.match(run) else run)
+        if len(set(terms)) < 2:
+            return None
+        return " ".join(terms), tuple(term.lower() for term in terms)
+
+    def traditional(self) -> tuple[str, tuple[str, ...]] | None:
+        drawn = self.two_characters() if self._rng.random() < 0.5 else self.phrase()
+        if not drawn:
+            return None
+        text = "".join(self._traditional.get(character, character) for character in drawn[0])
+        return (text, drawn[1]) if text != drawn[0] else None
+
+    def full_width(self) -> tuple[str, tuple[str, ...]] | None:
+        drawn = self.english() if self._rng.random() < 0.5 else self.mixed()
+        if not drawn:
+            return None
+        wide = "".join(chr(ord(character) + 0xFEE0) if "!" <= character <= "~" else character for character in drawn[0])
+        return wide, drawn[1]
+
+    def one_ocr_error(self) -> tuple[str, tuple[str, ...]] | None:
+        photo = self._photos[self._rng.choice(self._indices)]
+        wrong = [line for line in photo.lines if line.misread >= 0 and photo.style == "plain"]
+        if not wrong:
+            return None
+        line = self._rng.choice(wrong)
+        for match in re.finditer(r"[\u4e00-\u9fff]{5,}|[A-Za-z]{7,}", line.text):
+            if match.start() <= line.misread < match.end():
+                text = match[0][:8] if CJK.match(match[0]) and line.misread < match.start() + 8 else match[0]
+                return (text, (text.lower(),)) if len(text) <= 16 else None
+        return None
+
+    def nothing(self) -> tuple[str, tuple[str, ...]] | None:
+        form = self._rng.random()
+        if form < 0.4:
+            text = self._rng.choice(self._by_length[2]) + self._rng.choice("鑫龘犇骉淼焱麤魍魉饕餮")
+        elif form < 0.7:
+            text = "".join(self._rng.choice("qwxzjkvy") for _ in range(7))
+        else:
+            text = "".join(self._rng.choice("0123456789") for _ in range(14))
+        return text, (text,)
+
+
+CLASSES = {
+    "two characters": "two_characters",
+    "phrase": "phrase",
+    "one character": "one_character",
+    "english": "english",
+    "digits": "digits",
+    "mixed": "mixed",
+    "several words": "several_words",
+    "traditional": "traditional",
+    "full width": "full_width",
+    "one OCR error": "one_ocr_error",
+    "nothing": "nothing",
+}
