@@ -41,7 +41,7 @@ pytest:
 	$(VENV)/bin/pytest
 
 PYTHON_312 := $(firstword $(shell command -v python3.12) $(wildcard $(HOME)/.pyenv/versions/3.12.*/bin/python3.12))
-UV := $(firstword $(shell command -v uv) .tools/uv)
+UV := $(firstword $(shell command -v uv) .tools/uv/bin/uv)
 
 .PHONY: test-python312
 test-python312: ## The tests under Python 3.12
