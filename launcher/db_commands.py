@@ -114,7 +114,7 @@ def uninstall(
 
     async def work(connection: Any) -> int:
         with _bar("migrations") as (bar, task):
-            return len(await remove(connection, lambda done, total: bar.update(task, completed=done, total=total)))
+            return await remove(connection, lambda done, total: bar.update(task, completed=done, total=total))
 
     count = _run(database_url, work)
     typer.echo(f"{count} migrations undone, schema mesh removed" if count else "there was no schema mesh")

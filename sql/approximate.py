@@ -1,84 +1,153 @@
 """Conditions for text that is there, but not as asked: broken by a line end, inside a longer number, misread by OCR.
 
-Two steps, each a condition per run of the query, all of which must hold: LOOSE allows what is certain all the same (the
-letters are all there, in order), FUZZY allows one unknown character in a run long enough to be recognised without it.
+LOOSE allows what is certain all the same: all letters are there, in order. FUZZY allows one unknown character in a part
+long enough to be recognised without it. APART takes a query's parts wherever they stand in the photo. Each is one
+condition over `document`; texts broken by punctuation compare by `body` without its spaces.
 """
 
 import re
+from collections.abc import Sequence
 
 from sql.conditions import Arguments
-from sql.query import FoldedTerm, Run, TextQuery, broken, phrase
+from sql.query import FoldedTerm, Run, TextQuery, any_of, broken, phrase
 from sql.results import Match
 
 LOOK_ALIKES = str.maketrans("oilsbz", "011582")
 """As `mesh.grams` folds letters and digits that OCR mixes up."""
 
+LONG_WORD = 6
+"""From this length on a word or number is looked for inside longer ones; shorter numbers only at the end of longer ones."""
 SHORTEST_FUZZY_RUN = 4
-SHORTEST_FUZZY_WORD = 6
+SHORTEST_OPEN_RUN = 5
+"""From this length on the unknown character may be the first or the last one: what is left says enough."""
 LONGEST_RUN = 40
 LONGEST_WORD = 32
 
+SQUEEZED = "replace(document.body, ' ', '')"
+
 
 def condition(query: TextQuery, step: Match, arguments: Arguments) -> str | None:
-    """SQL over `document` for LOOSE or FUZZY; None when the step has nothing to offer for this query."""
-    if not any(_alternatives(run, step) for term in query.wanted for run in term.runs):
+    """SQL over `document` for LOOSE, FUZZY or APART; None when the step has nothing to offer for this query."""
+    has_more = {Match.LOOSE: _is_loose, Match.FUZZY: _is_fuzzy, Match.APART: _is_divisible}[step]
+    if not any(has_more(term) for term in query.wanted):
         return None
     groups = []
     for group in query.groups:
-        parts = [_run_condition(run, step, arguments) for term in group if not term.excluded for run in term.runs]
-        parts += [f"NOT document.words @@ {_literal(term, arguments)}" for term in group if term.excluded]
+        parts = [_term(term, step, arguments) for term in group if not term.excluded]
+        parts += [f"NOT document.words @@ {_tsquery([term.anyhow()], arguments)}" for term in group if term.excluded]
         groups.append("(" + " AND ".join(parts) + ")")
     return "(" + " OR ".join(groups) + ")"
 
 
-def _literal(term: FoldedTerm, arguments: Arguments) -> str:
-    return arguments.add(term.anyhow(), "tsquery")
+def _is_loose(term: FoldedTerm) -> bool:
+    if len(term.runs) > 1:
+        return len(term.squeezed) >= LONG_WORD
+    return _is_breakable(term.runs[0]) or _is_inner(term.runs[0])
 
 
-def _alternatives(run: Run, step: Match) -> bool:
+def _is_fuzzy(term: FoldedTerm) -> bool:
+    return any(_is_misreadable(run) for run in term.runs)
+
+
+def _is_divisible(term: FoldedTerm) -> bool:
+    return not term.quoted and (len(term.runs) > 1 or (term.runs[0].unsegmented and term.runs[0].length >= 4))
+
+
+def _is_breakable(run: Run) -> bool:
+    return run.unsegmented and 2 <= run.length <= LONGEST_RUN
+
+
+def _is_inner(run: Run) -> bool:
+    long_enough = len(run.text) >= LONG_WORD or (len(run.text) >= 3 and run.text.isdigit())
+    return not run.unsegmented and long_enough and len(run.text) <= LONGEST_WORD
+
+
+def _is_misreadable(run: Run) -> bool:
     if run.unsegmented:
-        return 2 <= run.length <= LONGEST_RUN and (step is Match.LOOSE or run.length >= SHORTEST_FUZZY_RUN)
-    return len(run.text) <= LONGEST_WORD and len(run.text) >= (3 if step is Match.LOOSE else SHORTEST_FUZZY_WORD)
+        return SHORTEST_FUZZY_RUN <= run.length <= LONGEST_RUN
+    return LONG_WORD <= len(run.text) <= LONGEST_WORD
 
 
-def _run_condition(run: Run, step: Match, arguments: Arguments) -> str:
-    exact = FoldedTerm((run,)).phrase()
+def _term(term: FoldedTerm, step: Match, arguments: Arguments) -> str:
+    exact = f"document.words @@ {_tsquery([term.phrase()], arguments)}"
+    if step is Match.LOOSE:
+        return _either([exact, _loose(term, arguments)]) if _is_loose(term) else exact
+    ways = [exact]
+    if step is Match.FUZZY and _is_loose(term):
+        ways.append(_loose(term, arguments))
+    if step is Match.FUZZY and _is_fuzzy(term):
+        ways.append(_all([_fuzzy(run, arguments) for run in term.runs]))
+    if step is Match.APART and _is_divisible(term):
+        ways.append(_all([_apart(run, arguments) for run in term.runs]))
+    return _either(ways)
+
+
+def _loose(term: FoldedTerm, arguments: Arguments) -> str:
+    """The term's letters in order, whatever stands between or around them."""
+    if len(term.runs) == 1 and term.runs[0].unsegmented:
+        return f"document.words @@ {_tsquery(broken(term.runs[0].text), arguments)}"
+    if len(term.runs) == 1 and len(term.squeezed) < LONG_WORD:
+        ends = arguments.add(f"{re.escape(term.squeezed)}(?![0-9a-z])", "text")
+        return f"{_inside(term.runs[0], arguments)} AND document.body ~ {ends}"
+    parts = [_loose_run(run, arguments) for run in term.runs]
+    return _all([*parts, f"position({arguments.add(term.squeezed, 'text')} IN {SQUEEZED}) > 0"])
+
+
+def _loose_run(run: Run, arguments: Arguments) -> str:
+    ways = [phrase_of(run)]
+    if _is_breakable(run):
+        ways += broken(run.text)
+    in_words = f"document.words @@ {_tsquery(ways, arguments)}"
+    return _either([in_words, _inside(run, arguments)]) if _is_inner(run) else in_words
+
+
+def _inside(run: Run, arguments: Arguments) -> str:
+    return f"document.grams @@ {arguments.add(_all_grams(run.text.translate(LOOK_ALIKES)), 'tsquery')}"
+
+
+def _fuzzy(run: Run, arguments: Arguments) -> str:
     if run.unsegmented:
-        ways = [exact]
-        if _alternatives(run, Match.LOOSE):
-            ways += broken(run.text) + apart(run.text)
-        if step is Match.FUZZY and _alternatives(run, Match.FUZZY):
+        ways = [phrase_of(run)]
+        if _is_breakable(run):
+            ways += broken(run.text)
+        if _is_misreadable(run):
             ways += misread(run.text)
-        return f"document.words @@ {arguments.add(' | '.join(f'({way})' for way in ways), 'tsquery')}"
-    parts = [f"document.words @@ {arguments.add(exact, 'tsquery')}"]
-    if _alternatives(run, Match.LOOSE):
-        grams = arguments.add(_all_grams(run.text.translate(LOOK_ALIKES)), "tsquery")
-        parts.append(
-            f"(document.grams @@ {grams} AND position({arguments.add(run.text, 'text')} IN document.body) > 0)"
-        )
-    if step is Match.FUZZY and _alternatives(run, Match.FUZZY):
-        plain = run.text.translate(LOOK_ALIKES)
-        middle = len(plain) // 2
-        ends = f"'{plain[:3]}' & '{plain[-3:]}'"
-        halves = f"({_all_grams(plain[:middle])}) | ({_all_grams(plain[middle:])}) | ({ends})"
-        pattern = arguments.add(one_unknown(plain), "text")
-        parts.append(
-            f"(document.grams @@ {arguments.add(halves, 'tsquery')}"
-            f" AND translate(document.body, 'oilsbz', '011582') ~ {pattern})"
-        )
-    return "(" + " OR ".join(parts) + ")"
+        return f"document.words @@ {_tsquery(ways, arguments)}"
+    exact = f"document.words @@ {_tsquery([phrase_of(run)], arguments)}"
+    if not _is_misreadable(run):
+        return exact
+    plain = run.text.translate(LOOK_ALIKES)
+    if any(character.isdigit() for character in run.text):
+        # One digit makes another number: only what looks alike counts as the same.
+        same = f"position({arguments.add(plain, 'text')} IN translate({SQUEEZED}, 'oilsbz', '011582')) > 0"
+        return _either([exact, f"{_inside(run, arguments)} AND {same}"])
+    middle = len(plain) // 2
+    pieces = [_all_grams(plain[:middle]), _all_grams(plain[middle:]), f"'{plain[:3]}' & '{plain[-3:]}'"]
+    pattern = arguments.add(one_unknown(plain), "text")
+    checked = f"translate({SQUEEZED}, 'oilsbz', '011582') ~ {pattern}"
+    return _either([exact, f"(document.grams @@ {_tsquery(pieces, arguments)} AND {checked})"])
 
 
-def apart(text: str) -> list[str]:
-    """`tsquery` conjunctions of the text's two parts, wherever they stand, each of two characters or more."""
-    return [
-        f"({phrase(text[:cut], last=False)}) & ({phrase(text[cut:], last=False)})" for cut in range(2, len(text) - 1)
-    ]
+def _apart(run: Run, arguments: Arguments) -> str:
+    ways = [phrase_of(run)]
+    if run.unsegmented and run.length >= 4:
+        ways += [
+            f"({phrase(run.text[:cut], last=False)}) & ({phrase(run.text[cut:], last=False)})"
+            for cut in range(2, run.length - 1)
+        ]
+    return f"document.words @@ {_tsquery(ways, arguments)}"
+
+
+def phrase_of(run: Run) -> str:
+    """One run as a `tsquery` phrase, the last word going on."""
+    return FoldedTerm((run,)).phrase()
 
 
 def misread(text: str) -> list[str]:
     """`tsquery` phrases for the text with any one character unknown."""
-    ways = [phrase(text[1:], last=False), phrase(text[:-1], last=False)]
+    ways = []
+    if len(text) >= SHORTEST_OPEN_RUN:
+        ways += [phrase(text[1:], last=False), phrase(text[:-1], last=False)]
     for unknown in range(1, len(text) - 1):
         left, right = text[:unknown], text[unknown + 1 :]
         # The last whole token of the left side begins one before its end, unless it is a single character.
@@ -99,3 +168,15 @@ def one_unknown(word: str) -> str:
 
 def _all_grams(word: str) -> str:
     return " & ".join(f"'{word[start : start + 3]}'" for start in range(len(word) - 2))
+
+
+def _tsquery(ways: Sequence[str], arguments: Arguments) -> str:
+    return arguments.add(any_of(ways), "tsquery")
+
+
+def _either(conditions: Sequence[str]) -> str:
+    return conditions[0] if len(conditions) == 1 else "(" + " OR ".join(f"({part})" for part in conditions) + ")"
+
+
+def _all(conditions: Sequence[str]) -> str:
+    return conditions[0] if len(conditions) == 1 else "(" + " AND ".join(conditions) + ")"

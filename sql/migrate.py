@@ -25,11 +25,11 @@ BASE = """
 CREATE SCHEMA IF NOT EXISTS mesh;
 REVOKE ALL ON SCHEMA mesh FROM PUBLIC;
 CREATE TABLE IF NOT EXISTS mesh.migration (
-  version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,
+  version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, down text NOT NULL,
   applied_at timestamptz NOT NULL DEFAULT now()
 )
 """
-RECORD = "INSERT INTO mesh.migration (version, name, checksum) VALUES ($1, $2, $3)"
+RECORD = "INSERT INTO mesh.migration (version, name, checksum, down) VALUES ($1, $2, $3, $4)"
 
 Progress = Callable[[int, int], None]
 """Called with the number of migrations done and their total."""
@@ -81,27 +81,31 @@ async def migrate(
             for done, step in enumerate(missing):
                 progress(done, len(missing))
                 await connection.execute(step.up)
-                await connection.execute(RECORD, step.version, step.name, step.checksum)
+                await connection.execute(RECORD, step.version, step.name, step.checksum, step.down)
             await connection.execute("SELECT mesh.attach()")
         await indexes.ensure(connection)
         progress(len(missing), len(missing))
     return missing
 
 
-async def uninstall(connection: Any, progress: Progress = _silent) -> tuple[Migration, ...]:
-    """Undo every applied step, last first, and drop schema `mesh`; Immich's tables keep all their rows."""
+async def uninstall(connection: Any, progress: Progress = _silent) -> int:
+    """Undo every applied step, last first, and drop schema `mesh`; Immich's tables keep all their rows.
+
+    The way down is the one that was kept when the step was applied, whatever this program's files say by now.
+
+    Returns:
+        How many steps were undone.
+    """
     async with _locked(connection), connection.transaction():
         if not await connection.fetchval("SELECT to_regclass('mesh.migration') IS NOT NULL"):
-            return ()
-        applied = await _applied(connection)
-        undone = tuple(step for step in reversed(migrations()) if step.version in applied)
-        for done, step in enumerate(undone):
-            progress(done, len(undone))
-            await connection.execute(step.down)
-            await connection.execute("DELETE FROM mesh.migration WHERE version = $1", step.version)
+            return 0
+        ways = await connection.fetch("SELECT down FROM mesh.migration ORDER BY version DESC")
+        for done, step in enumerate(ways):
+            progress(done, len(ways))
+            await connection.execute(step["down"])
         await connection.execute("DROP TABLE mesh.migration; DROP SCHEMA mesh")
-        progress(len(undone), len(undone))
-    return undone
+        progress(len(ways), len(ways))
+    return len(ways)
 
 
 @asynccontextmanager

@@ -95,7 +95,7 @@ class FoldedTerm:
         """The term as one `tsquery`, also where a line end or punctuation breaks it: what an exclusion excludes."""
         whole = self.phrase(prefix=False)
         if len(self.runs) == 1 and self.runs[0].unsegmented and self.runs[0].length > 1:
-            return " | ".join(f"({way})" for way in (whole, *broken(self.runs[0].text)))
+            return any_of([whole, *broken(self.runs[0].text)])
         return whole
 
 
@@ -155,6 +155,11 @@ def _conjunction(group: Sequence[FoldedTerm], prefix: bool, exclude: bool) -> st
     wanted = [f"({term.phrase(prefix=prefix)})" for term in group if not term.excluded]
     unwanted = [f"!({term.anyhow()})" for term in group if term.excluded and exclude]
     return " & ".join(wanted + unwanted)
+
+
+def any_of(ways: Sequence[str]) -> str:
+    """The alternatives as one `tsquery`."""
+    return ways[0] if len(ways) == 1 else " | ".join(f"({way})" for way in ways)
 
 
 def broken(text: str) -> list[str]:

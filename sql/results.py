@@ -16,6 +16,8 @@ class Match(StrEnum):
     """Inside a longer number or word, across a line break, or with one unknown character."""
     FUZZY = "fuzzy"
     """With letters that OCR got wrong."""
+    APART = "apart"
+    """The parts of the query, wherever they stand; asked for only when all else finds nothing."""
     VECTOR = "vector"
     """By what the photo looks like alone (hybrid search)."""
 

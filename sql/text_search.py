@@ -23,8 +23,20 @@ WINDOW = 2000
 LITTLE = 5
 """Fewer photos than this and misread text is looked for too."""
 
-BANDS = {Match.HEADLINE: (0.75, 0.25), Match.TEXT: (0.5, 0.25), Match.LOOSE: (0.25, 0.25), Match.FUZZY: (0.0, 0.25)}
+BANDS = {
+    Match.HEADLINE: (0.75, 0.25),
+    Match.TEXT: (0.5, 0.25),
+    Match.LOOSE: (0.3, 0.2),
+    Match.FUZZY: (0.1, 0.2),
+    Match.APART: (0.0, 0.1),
+}
 """Where the scores of a step begin, and how far they reach."""
+
+WEIGHTS = "{0.1,0.25,0.55,1}"
+"""What a match counts in letters of unsure reading, small, middle and large (D to A): one large beats many small ones."""
+
+ONLY_BELOW = {Match.FUZZY: LITTLE, Match.APART: 1}
+"""Steps that are asked only when earlier ones found less than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +48,12 @@ class TextSearch:
     filters: AssetFilters
     schema: ImmichSchema
 
-    async def page(self, connection: Any, limit: int, offset: int, last: Match = Match.FUZZY) -> SearchPage:
+    async def page(self, connection: Any, limit: int, offset: int, last: Match = Match.APART) -> SearchPage:
         """The hits from `offset` on, at most `limit`; no step after `last` is asked."""
         hits: list[Hit] = []
         wanted, skip, before = limit + 1, offset, 0
         for match in BANDS:
-            if match is Match.FUZZY and before >= LITTLE:
+            if before >= ONLY_BELOW.get(match, before + 1):
                 break
             window = 0
             while True:
@@ -135,12 +147,13 @@ class TextSearch:
             return self._in_headline(arguments) + also
         if match is Match.TEXT:
             return f"{self._in_words(arguments)} AND NOT {self._in_headline(arguments)}"
-        if match is Match.LOOSE:
-            loose = approximate_condition(self.query, Match.LOOSE, arguments)
-            return loose and f"{loose} AND NOT {self._in_words(arguments)}"
-        fuzzy = approximate_condition(self.query, Match.FUZZY, arguments)
-        loose = fuzzy and approximate_condition(self.query, Match.LOOSE, arguments)
-        return fuzzy and f"{fuzzy} AND NOT {self._in_words(arguments)}" + (f" AND NOT {loose}" if loose else "")
+        found = approximate_condition(self.query, match, arguments)
+        if found is None:
+            return None
+        earlier = [self._in_words(arguments)]
+        if match is Match.FUZZY and (loose := approximate_condition(self.query, Match.LOOSE, arguments)):
+            earlier.append(loose)
+        return " AND ".join([*(f"NOT {condition}" for condition in earlier), found])
 
     def _in_words(self, arguments: Arguments) -> str:
         return f"document.words @@ {arguments.add(self.query.all_words(), 'tsquery')}"
@@ -152,10 +165,10 @@ class TextSearch:
         """The rank of a document within its step, real, 0 to about 1."""
         wanted = arguments.add(self.query.all_words(exclude=False), "tsquery")
         if match is Match.HEADLINE:
-            return f"ts_rank('{{0.3,0.5,0.8,1}}', document.headline, {wanted}, 1)"
+            return f"ts_rank('{WEIGHTS}', document.headline, {wanted}, 1)"
         if match is Match.TEXT:
-            return f"ts_rank('{{0.1,0.4,0.6,1}}', document.words, {wanted}, 1)"
-        return f"(ts_rank('{{0.1,0.4,0.6,1}}', document.words, {wanted}, 1) + 0.1 / (1 + ln(1 + length(document.body))))::real"
+            return f"ts_rank('{WEIGHTS}', document.words, {wanted}, 1)"
+        return f"(ts_rank('{WEIGHTS}', document.words, {wanted}, 1) + 0.1 / (1 + ln(1 + length(document.body))))::real"
 
 
 def _hit(match: Match, rank: float, asset_id: UUID) -> Hit:

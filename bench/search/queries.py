@@ -76,9 +76,17 @@ def _grade(needle: str, truth: Truth) -> int:
     best = 0
     whole_words = needle.isascii() and (needle.isalpha() or len(needle) < 6)
     for (text, grade), tokens in zip(truth.lines, truth.tokens, strict=True):
-        if grade > best and needle in text and (not whole_words or any(_touches(needle, token) for token in tokens)):
+        if grade <= best or needle not in text:
+            continue
+        if any(_touches(needle, token) for token in tokens) if whole_words else _begins(needle, text):
             best = grade
     return best
+
+
+def _begins(needle: str, text: str) -> bool:
+    """Whether the needle stands there other than from the middle of a number on ("6元" is not in "46元")."""
+    short_number = re.match(r"\d{1,5}(?!\d)", needle)
+    return bool(re.search(rf"(?<!\d){re.escape(needle)}", text)) if short_number else needle in text
 
 
 def _touches(needle: str, token: str) -> bool:

@@ -5,6 +5,15 @@
 -- are one token, and longer words are phrases of tokens. A word or number of any other script is one token. Positions
 -- count characters and words; punctuation and line ends take none, so that a phrase may reach over them.
 
+CREATE FUNCTION mesh.separators() RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT '['
+    '\u0001-\u002f\u003a-\u0040\u005b-\u0060\u007b-\u00bf\u00d7\u00f7\u2000-\u2bff\u2e00-\u2e7f\u3000-\u3004\u3008-\u3020'
+    '\u302a-\u3030\u3036-\u3040\u30fb\ufd3e\ufd3f\ufe10-\ufe6f\uff00-\uffff\U0001f000-\U0001faff'
+    ']+'
+$$;
+COMMENT ON FUNCTION mesh.separators() IS 'Regular expression of what stands between words: punctuation, symbols, spaces.';
+
 CREATE FUNCTION mesh.runs(folded text, OUT ordinal bigint, OUT unsegmented boolean, OUT run text) RETURNS SETOF record
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
   SELECT number, found[1] IS NOT NULL, coalesce(found[1], left(found[2], 128))
@@ -33,9 +42,9 @@ CREATE TABLE mesh.ocr_document (
 );
 COMMENT ON TABLE mesh.ocr_document IS 'The text in each photo, folded and cut into tokens; kept by triggers, rebuilt by backfill.';
 COMMENT ON COLUMN mesh.ocr_document.headline IS 'Tokens of the largest lines: small, asked first.';
-COMMENT ON COLUMN mesh.ocr_document.words IS 'All tokens with positions; weight A headline, B to D by confidence.';
+COMMENT ON COLUMN mesh.ocr_document.words IS 'All tokens with positions; weight A to C by letter size, D where OCR was unsure.';
 COMMENT ON COLUMN mesh.ocr_document.grams IS 'Three letters each of words and numbers, look-alikes (0 o, 1 l i) made one.';
-COMMENT ON COLUMN mesh.ocr_document.body IS 'All runs without what stands between them: what substrings are looked up in.';
+COMMENT ON COLUMN mesh.ocr_document.body IS 'The folded text, what separates words as one space each: where substrings are looked up.';
 COMMENT ON COLUMN mesh.ocr_document.fingerprint IS 'Hash of the source lines and of the version of this code.';
 ALTER TABLE mesh.ocr_document
   ALTER COLUMN headline SET STORAGE MAIN, ALTER COLUMN words SET STORAGE MAIN, ALTER COLUMN grams SET STORAGE EXTENDED;
@@ -61,25 +70,26 @@ BEGIN
       FROM line WHERE prominence >= 0.6
     ) AS by_size WHERE before < 48
   ), run AS (
-    SELECT line.reading, part.ordinal, part.unsegmented, part.run, line.confidence, line.prominence,
+    SELECT line.reading, part.ordinal, part.unsegmented, part.run, line.confidence, line.size,
            large.reading IS NOT NULL AS is_large,
            sum(CASE WHEN part.unsegmented THEN length(part.run) ELSE 1 END)
              OVER (ORDER BY line.reading, part.ordinal) - CASE WHEN part.unsegmented THEN length(part.run) ELSE 1 END AS before
     FROM line CROSS JOIN LATERAL mesh.runs(line.folded) AS part LEFT JOIN large ON large.reading = line.reading
   ), token AS (
     SELECT CASE WHEN unsegmented THEN substr(run, step, 2) ELSE left(run, 64) END AS token, before + step AS place, is_large,
-           CASE WHEN confidence < 0.8 THEN 'D' WHEN confidence < 0.9 THEN 'C' WHEN is_large THEN 'A' ELSE 'B' END AS weight,
-           CASE WHEN confidence < 0.8 THEN 'D' WHEN confidence < 0.9 OR prominence < 0.8 THEN 'B' ELSE 'A' END AS large_weight
+           CASE WHEN confidence < 0.85 THEN 'D' WHEN size >= 0.045 THEN 'A' WHEN size >= 0.025 THEN 'B' ELSE 'C' END AS weight
     FROM run CROSS JOIN LATERAL generate_series(1, CASE WHEN unsegmented THEN length(run) ELSE 1 END) AS step
     WHERE before + step < 16383
   )
-  SELECT coalesce((SELECT string_agg(format('''%s'':%s%s', token, place, large_weight), ' ') FROM token WHERE is_large), ''),
+  SELECT coalesce((SELECT string_agg(format('''%s'':%s%s', token, place, weight), ' ') FROM token WHERE is_large), ''),
          coalesce((SELECT string_agg(format('''%s'':%s%s', token, place, weight), ' ') FROM token), ''),
          coalesce((SELECT string_agg(DISTINCT quote_literal(gram), ' ') FROM (
            SELECT mesh.grams(word[1]) AS gram
            FROM regexp_matches((SELECT string_agg(CASE WHEN unsegmented THEN ' ' ELSE run END, '' ORDER BY before) FROM run),
              '[^ ]{3,}', 'g') AS word) AS triples), ''),
-         coalesce((SELECT string_agg(run, '' ORDER BY before) FROM run), '')
+         coalesce((SELECT string_agg(part, ' ' ORDER BY reading)
+                   FROM (SELECT reading, btrim(regexp_replace(folded, mesh.separators(), ' ', 'g')) AS part FROM line) AS parts
+                   WHERE part <> ''), '')
   INTO document.headline, document.words, document.grams, document.body;
   RETURN document;
 END

@@ -59,7 +59,10 @@ BEGIN
   CROSS JOIN LATERAL (
     SELECT reading, content, mesh.to_real(found -> 'scores' ->> (reading - 1)::integer) AS confidence,
            least(mesh.to_real(found #>> ARRAY['boxes', (reading - 1)::text, 'x2']),
-                 mesh.to_real(found #>> ARRAY['boxes', (reading - 1)::text, 'y2'])) AS size
+                 mesh.to_real(found #>> ARRAY['boxes', (reading - 1)::text, 'y2']))
+             -- Pixels: the lowest box stands for the height of the photo, which is not kept.
+             / nullif(max(mesh.to_real(found #>> ARRAY['boxes', (reading - 1)::text, 'y1'])
+                          + mesh.to_real(found #>> ARRAY['boxes', (reading - 1)::text, 'y2'])) OVER (), 0) AS size
     FROM jsonb_array_elements_text(CASE WHEN jsonb_typeof(found -> 'texts') = 'array' THEN found -> 'texts'
                                         ELSE to_jsonb(regexp_split_to_array(info.text, '\n')) END)
          WITH ORDINALITY AS listed(content, reading)) AS part;
