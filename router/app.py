@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from router.access import AccessLog
 from router.config import ListenerSettings, RouterSettings
 from router.config_file import ConfigError, config_dump, load
 from router.fanout import fan_out
@@ -51,6 +52,8 @@ class Router:
         self.config_file = config_file
         self.metrics = RouterMetrics()
         self.recent = RecentRequests()
+        self.access_log = AccessLog(settings.log_format)
+        self.access_log.enabled = settings.access_log
         self.mesh = Mesh(self.metrics)
         self.draining = False
         self.started_at = datetime.now(UTC)
@@ -107,6 +110,7 @@ class Router:
             await self.mesh.apply(settings)
             restart = tuple(_fixed_changes(self.settings, settings))
             self.settings = settings
+            self.access_log.enabled = settings.access_log
         except ConfigError as error:
             problems = error.problems
         except OSError as error:
@@ -151,7 +155,7 @@ class Router:
             metrics=self.metrics,
             drain_seconds=self.settings.drain_seconds,
             draining=lambda: self.draining,
-            access_log=lambda: self.settings.access_log,
+            access_log=self.access_log,
             recent=self.recent,
         )
 

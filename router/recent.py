@@ -24,7 +24,9 @@ class AnsweredRequest:
     tries: int
     ms: float
     held_ms: float
+    service_ms: float
     bytes: int
+    shared: bool = False
 
 
 class RecentRequests:

@@ -35,6 +35,13 @@ class PredictRequest:
     def __post_init__(self) -> None:
         self.trails = [Trail() for _ in self.tasks]
 
+    @property
+    def size(self) -> int:
+        """Bytes of the body, or of the payload where the body was not kept."""
+        if self.original is not None:
+            return len(self.original.body)
+        return sum(len(content.data) for content in (self.image, self.text) if content is not None)
+
     def content(self, task: Task) -> Content:
         """What the task works on. Raises InvalidInput, naming the part that is missing."""
         wanted, name = (self.text, "text") if needs_text(task) else (self.image, "image")

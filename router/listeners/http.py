@@ -16,6 +16,7 @@ from aiohttp.web_protocol import RequestHandler
 from common.context import REQUEST_ID_HEADER, request_id
 from common.errors import InvalidInput, MeshError
 from common.tracing import remote_span
+from router.access import AccessLog
 from router.config import ImmichMlListener, ListenerSettings
 from router.errors import BodyTooLarge, BodyTooSlow, NoSuchPath, WrongMethod, error_body, http_status, retry_after
 from router.listeners.guard import Guard
@@ -43,7 +44,7 @@ class ListenerContext:
     metrics: RouterMetrics
     drain_seconds: float
     draining: Callable[[], bool]
-    access_log: Callable[[], bool]
+    access_log: AccessLog
     recent: RecentRequests
 
 
@@ -200,9 +201,11 @@ def _observe(
             if request.content_length:
                 sizes.observe(request.content_length)
             if predict is not None:
-                context.recent.add(_answered_request(name, request, predict, status, took))
-            if context.access_log():
-                _write_line(name, request, predict, status, took)
+                answered = _answered_request(name, request, predict, status, took)
+                context.recent.add(answered)
+                context.access_log.write(answered)
+            elif context.access_log.enabled:
+                _write_line(name, request, status, took)
 
     return observe
 
@@ -251,7 +254,9 @@ def _answered_request(
         tries=sum(trail.tries for trail in trails),
         ms=round(1000 * took, 1),
         held_ms=round(1000 * max(trail.held_seconds for trail in trails), 1),
-        bytes=request.content_length or 0,
+        service_ms=round(1000 * max(trail.upstream_seconds for trail in trails), 1),
+        bytes=predict.size,
+        shared=any(trail.shared for trail in trails),
     )
 
 
@@ -264,23 +269,10 @@ def _task_label(request: web.Request, predict: PredictRequest | None) -> str:
     return f"{task.task}-textual" if task.type == "textual" else task.task
 
 
-def _write_line(name: str, request: web.Request, predict: PredictRequest | None, status: int, took: float) -> None:
+def _write_line(name: str, request: web.Request, status: int, took: float) -> None:
     # Probes, and an open admin page, ask again and again.
     asked_by_machines = request.path == "/ping" or (name == "admin" and request.method == "GET")
     write = log.debug if asked_by_machines else log.info
-    fields: dict[str, object] = {}
-    if predict is not None:
-        trails = predict.trails
-        fields = {
-            "task": ",".join(task.task for task in predict.tasks),
-            "model": ",".join(task.model_name for task in predict.tasks),
-            "endpoint": ",".join(trail.endpoint for trail in trails),
-            "tries": sum(trail.tries for trail in trails),
-            "queue_ms": round(1000 * max(trail.held_seconds for trail in trails), 1),
-            "service_ms": round(1000 * max(trail.upstream_seconds for trail in trails), 1),
-        }
-        if any(trail.shared for trail in trails):
-            fields["shared"] = True
     write(
         "request",
         listener=name,
@@ -289,5 +281,4 @@ def _write_line(name: str, request: web.Request, predict: PredictRequest | None,
         code=status,
         ms=round(1000 * took, 1),
         bytes=request.content_length or 0,
-        **fields,
     )

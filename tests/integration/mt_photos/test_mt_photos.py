@@ -10,6 +10,8 @@ from aiohttp import FormData
 from pydantic import SecretStr
 
 from common.errors import InvalidInput, MeshError, ModelNotFound, Overloaded, Unavailable
+from common.settings import LogFormat
+from router.access import AccessLog
 from router.config import ListenersSettings, MtPhotosListener, RouterSettings
 from router.listeners.http import HttpListener, ListenerContext
 from router.listeners.mt_photos import MtPhotos
@@ -108,7 +110,7 @@ async def stage() -> AsyncIterator[Stage]:
         metrics=RouterMetrics(),
         drain_seconds=1.0,
         draining=lambda: False,
-        access_log=lambda: True,
+        access_log=AccessLog(LogFormat.JSON),
         recent=RecentRequests(),
     )
     listener = HttpListener(context, MtPhotos(router, settings).application())
