@@ -37,6 +37,7 @@ COLUMNS = {
     "p99_ms": "p99 ms",
     "raw_alone_ms": "raw alone ms",
     "cpu_ms": "CPU ms/photo",
+    "raw_cpu_ms": "raw CPU ms",
     "router_cpu_ms": "router CPU ms",
     "peak_mb": "peak MB",
     "errors": "errors",
@@ -138,13 +139,15 @@ def _beside(row: dict[str, Any], limit: raw.Limit) -> dict[str, Any]:
         "raw_per_second": limit.per_second,
         "of_raw": row["per_second"] / limit.per_second,
         "raw_alone_ms": limit.alone_ms,
+        "raw_cpu_ms": limit.cpu_ms,
     }
 
 
 def _line(row: Mapping[str, Any]) -> str:
+    cost = f"CPU {row['cpu_ms']:.0f} against {row['raw_cpu_ms']:.0f} ms, " if "cpu_ms" in row else ""
     return (
         f"{row['server']} {row['family']} x{row['clients']}: {row['per_second']:.2f}/s = {row['of_raw']:.3f} of raw, "
-        f"p50 {row['p50_ms']:.0f} ms, p99 {row['p99_ms']:.0f} ms, {row['errors']} errors"
+        f"{cost}p50 {row['p50_ms']:.0f} ms, p99 {row['p99_ms']:.0f} ms, {row['errors']} errors"
     )
 
 

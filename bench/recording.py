@@ -22,7 +22,8 @@ import face_service.__main__
 import ocr_service.__main__
 from clip_service.config import ClipSettings
 from common.channels import open_channel
-from common.settings import ServiceSettings
+from common.logs import configure_logs
+from common.settings import LogFormat, ServiceSettings
 from face_service.config import FaceSettings
 from ocr_service.config import OcrSettings
 from serving.server import Foundation, running
@@ -67,6 +68,7 @@ FAMILIES = {
 
 def record(family: str, cache_folder: Path, photos: Sequence[bytes]) -> list[list[Run]]:
     """The runs that the service of a family makes for each photo, in their order."""
+    configure_logs("WARNING", LogFormat.PRETTY, "bench")
     with _watched() as log:
         return asyncio.run(_record(FAMILIES[family], cache_folder, photos, log))
 
