@@ -64,7 +64,7 @@ async function now() {
 
 async function soon() {
   const [{ clusters }, { requests }, { level }] = await Promise.all([ask("models"), ask("requests"), ask("logging")]);
-  for (const family of ["ocr", "face"]) names[family] = clusters[family]?.models[0]?.name ?? names[family];
+  for (const family of ["ocr", "face"]) names[family] = served(clusters[family]?.models ?? []) ?? names[family];
   if (!$("models").contains(document.activeElement)) {
     $("models").replaceChildren(...modelRows(clusters, orderModel));
   }
@@ -72,6 +72,11 @@ async function soon() {
   $("requests").replaceChildren(...wanted.map(requestRow));
   $("no-requests").hidden = wanted.length > 0;
   if (document.activeElement !== $("level")) $("level").value = level;
+}
+
+/** The model to ask for: the one in memory, else the first. */
+function served(models) {
+  return (models.find((model) => model.state === "loaded") ?? models[0])?.name;
 }
 
 function orderModel(what, cluster, name) {

@@ -54,28 +54,43 @@ export function clusterCard(cluster) {
       el("tbody", {}, ...(rows.length ? rows : [el("tr", {}, el("td", { colSpan: 5, class: "soft" }, "no endpoint known"))])))));
 }
 
-function modelState(model) {
-  const pill = el("span", { class: `pill ${STATES[model.state] ?? ""}` }, model.state);
-  if (model.state === "downloading") return [pill, el("div", {}, el("progress", { value: model.download_progress, max: 1 }))];
-  return model.error ? [pill, el("div", { class: "text-bad" }, model.error)] : [pill];
+function partState(part) {
+  const pill = el("span", { class: `pill ${STATES[part.state] ?? ""}`, title: part.part }, `${part.part} ${part.state}`);
+  if (part.state === "downloading") return el("div", {}, pill, el("div", {}, el("progress", { value: part.download_progress, max: 1 })));
+  return el("div", {}, pill, part.error ? el("div", { class: "text-bad" }, part.error) : null);
 }
 
-function modelRow(cluster, model, act) {
-  const inMemory = model.state === "loaded";
-  const busy = model.state === "loading" || model.state === "downloading";
+/** One model at one endpoint: its parts are loaded and unloaded together. */
+function modelRow(cluster, parts, act) {
+  const [first] = parts;
+  const sum = (field) => parts.reduce((total, part) => total + part[field], 0);
+  const some = (...states) => parts.some((part) => states.includes(part.state));
+  const what = some("loaded") ? "unload" : "load";
+  const used = parts.map((part) => part.last_used_at).filter(Boolean).sort().at(-1);
+  const dimension = Math.max(...parts.map((part) => part.dimension));
+  const providers = [...new Set(parts.map((part) => part.provider.replace("ExecutionProvider", "")).filter(Boolean))];
   const button = el("button", {
-    type: "button", disabled: busy,
-    onclick: () => act(inMemory ? "unload" : "load", cluster, model.name),
-  }, inMemory ? "Unload" : "Load");
+    type: "button", disabled: some("loading", "downloading"), onclick: () => act(what, cluster, first.name),
+  }, what === "load" ? "Load" : "Unload");
   return el("tr", {},
-    el("td", {}, model.name, el("div", { class: "soft" }, `${cluster} · ${model.part}${model.dimension ? ` · ${model.dimension} dimensions` : ""}`)),
-    el("td", { class: "mono wide" }, model.endpoint),
-    el("td", {}, ...modelState(model)),
-    el("td", { class: "number" }, bytes(model.memory_bytes)),
-    el("td", { class: "number wide" }, bytes(model.size_bytes)),
-    el("td", { class: "wide" }, model.provider.replace("ExecutionProvider", "") || "–"),
-    el("td", { class: "wide" }, model.in_use ? `in use by ${model.in_use}` : model.last_used_at ? clock(model.last_used_at) : "–"),
+    el("td", {}, first.name, el("div", { class: "soft" }, dimension ? `${cluster}, ${dimension} dimensions` : cluster)),
+    el("td", { class: "mono wide" }, first.endpoint),
+    el("td", {}, ...parts.map(partState)),
+    el("td", { class: "number" }, bytes(sum("memory_bytes"))),
+    el("td", { class: "number wide" }, bytes(sum("size_bytes"))),
+    el("td", { class: "wide" }, providers.join(", ") || "–"),
+    el("td", { class: "wide" }, sum("in_use") ? `in use by ${sum("in_use")}` : used ? clock(used) : "–"),
     el("td", { class: "actions" }, button));
+}
+
+/** The parts of each model at each endpoint, together. */
+function byModel(models) {
+  const groups = new Map();
+  for (const model of models) {
+    const key = `${model.name} ${model.endpoint}`;
+    groups.set(key, [...(groups.get(key) ?? []), model]);
+  }
+  return [...groups.values()];
 }
 
 /** All models of all clusters; `act(what, cluster, name)` is called by the buttons. */
@@ -83,7 +98,7 @@ export function modelRows(clusters, act) {
   return Object.entries(clusters).flatMap(([cluster, { models, error }]) =>
     error
       ? [el("tr", {}, el("td", {}, cluster), el("td", { colSpan: 7, class: "soft" }, `does not answer: ${error}`))]
-      : models.map((model) => modelRow(cluster, model, act)));
+      : byModel(models).map((parts) => modelRow(cluster, parts, act)));
 }
 
 export function requestRow(request) {

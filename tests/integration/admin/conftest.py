@@ -1,0 +1,69 @@
+"""A whole router on free ports, before one double of all services."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+from pydantic import SecretStr
+
+from router.app import Router
+from router.config import AdminListener, ImmichMlListener, ListenersSettings, MtPhotosListener, RouterSettings
+from tests.doubles.mesh_service import MeshService, serving
+
+
+@dataclass
+class Stage:
+    """The running router, its service, and a client of its admin API."""
+
+    router: Router
+    service: MeshService
+    admin: aiohttp.ClientSession
+    url: str
+
+
+async def until_ready(router: Router) -> None:
+    """Waits for the first health check of every endpoint."""
+    import asyncio
+
+    async with asyncio.timeout(10):
+        while not all(cluster.can_serve for cluster in router.mesh.clusters.values()):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def configure(tmp_path: Path) -> Callable[[str], RouterSettings]:
+    """The settings of a router whose three clusters are at one address."""
+
+    def make(address: str) -> RouterSettings:
+        listeners = ListenersSettings(
+            immich_ml=ImmichMlListener(host="127.0.0.1", port=0),
+            mt_photos=MtPhotosListener(host="127.0.0.1", port=0, api_key=SecretStr("mt-secret")),
+            admin=AdminListener(port=0, names=("mesh.example",)),
+        )
+        return RouterSettings(
+            listeners=listeners,
+            ocr_endpoints=(address,),
+            clip_endpoints=(address,),
+            face_endpoints=(address,),
+            auth_token=SecretStr("token-secret"),
+            immich_api="",
+        )
+
+    return make
+
+
+@pytest.fixture
+async def stage(configure: Callable[[str], RouterSettings]) -> AsyncIterator[Stage]:
+    service = MeshService()
+    async with serving(service) as address:
+        router = Router(configure(address))
+        await router.start()
+        try:
+            await until_ready(router)
+            url = f"http://{router.listener('admin').address}"
+            async with aiohttp.ClientSession(url) as client:
+                yield Stage(router, service, client, url)
+        finally:
+            await router.stop()

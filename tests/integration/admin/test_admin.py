@@ -1,0 +1,229 @@
+"""The admin API of a running router."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import grpc
+import pytest
+from aiohttp import FormData
+
+from tests.integration.admin.conftest import Stage
+
+
+async def get(stage: Stage, path: str) -> Any:
+    async with stage.admin.get(path) as response:
+        assert response.status == 200, await response.text()
+        assert response.headers["Cache-Control"] == "no-store"
+        return await response.json()
+
+
+async def post(stage: Stage, path: str, status: int = 200, **arguments: Any) -> Any:
+    async with stage.admin.post(path, **arguments) as response:
+        assert response.status == status, await response.text()
+        return await response.json()
+
+
+async def predict(stage: Stage, entries: dict[str, object] | None = None, status: int = 200) -> Any:
+    form = FormData()
+    form.add_field("entries", json.dumps(entries or {"ocr": {"recognition": {"modelName": "m"}}}))
+    form.add_field("image", b"photo", filename="blob", content_type="application/octet-stream")
+    return await post(stage, "/predict", status, data=form)
+
+
+async def test_ready_follows_services_and_draining(stage: Stage) -> None:
+    async with stage.admin.get("/ready") as response:
+        assert (response.status, await response.text()) == (200, "LIVE\n")
+    assert (await get(stage, "/info"))["ready"] is True
+    assert await post(stage, "/drain") == {"draining": True}
+    async with stage.admin.get("/ready") as response:
+        assert (response.status, await response.text()) == (503, "DRAINING\n")
+    address = stage.router.listener("immich_ml").address
+    async with aiohttp.ClientSession() as client, client.get(f"http://{address}/ping") as response:
+        assert response.status == 503
+
+
+async def test_clusters_show_endpoints_and_counts(stage: Stage) -> None:
+    await predict(stage)
+    ocr, _, _ = (await get(stage, "/clusters"))["clusters"]
+    assert ocr["name"] == "ocr"
+    assert ocr["held"] == {"text": 0, "image": 0}
+    (endpoint,) = ocr["endpoints"]
+    assert endpoint["state"] == "healthy"
+    assert (endpoint["requests"], endpoint["failures"], endpoint["limit"]) == (1, 0, None)
+
+
+async def test_listeners_show_addresses_and_connections(stage: Stage) -> None:
+    listeners = {entry["name"]: entry for entry in (await get(stage, "/listeners"))["listeners"]}
+    assert set(listeners) == {"immich_ml", "mt_photos", "admin"}
+    assert listeners["admin"]["connections"] == 1
+    assert not listeners["admin"]["address"].endswith(":0")
+
+
+async def test_routes_are_the_configurations(stage: Stage) -> None:
+    assert [route["task"] for route in (await get(stage, "/routes"))["routes"]] == ["clip", "facial-recognition", "ocr"]
+
+
+async def test_no_secret_is_shown_anywhere(stage: Stage) -> None:
+    await predict(stage)
+    paths = (
+        "/info",
+        "/clusters",
+        "/listeners",
+        "/routes",
+        "/config_dump",
+        "/stats",
+        "/requests",
+        "/models",
+        "/logging",
+    )
+    for path in paths:
+        shown = json.dumps(await get(stage, path))
+        assert "token-secret" not in shown
+        assert "mt-secret" not in shown
+
+
+async def test_stats_count_and_can_be_filtered(stage: Stage) -> None:
+    await predict(stage)
+    found = await get(stage, "/stats?filter=router_requests_total")
+    assert found == {'immich_mesh_router_requests_total{listener="admin",task="ocr",code="200"}': 1.0}
+    async with stage.admin.get("/stats/prometheus") as response:
+        assert response.headers["Content-Type"].startswith("text/plain")
+        assert "# TYPE immich_mesh_router_requests_total counter" in await response.text()
+
+
+async def test_recent_requests_are_newest_first_and_without_payload(stage: Stage) -> None:
+    await predict(stage)
+    await predict(stage, {"clip": {"visual": {"modelName": "ViT-B-32__openai"}}})
+    await predict(stage, {"nobody": {"knows": {"modelName": "x"}}}, 422)
+    shown = (await get(stage, "/requests"))["requests"]
+    assert [request["task"] for request in shown] == ["nobody", "clip visual", "ocr"]
+    assert [request["code"] for request in shown] == [422, 200, 200]
+    assert shown[2]["tries"] == 1
+    assert shown[2]["bytes"] > 0
+
+
+async def test_models_of_all_clusters_and_of_one_that_fails(stage: Stage) -> None:
+    clusters = (await get(stage, "/models"))["clusters"]
+    assert set(clusters) == {"ocr", "clip", "face"}
+    textual = clusters["clip"]["models"][0]
+    assert (textual["name"], textual["state"], textual["memory_bytes"]) == ("double", "loaded", 2_000_000)
+    stage.service.refusal = grpc.StatusCode.UNAUTHENTICATED
+    clusters = (await get(stage, "/models"))["clusters"]
+    assert clusters["clip"]["models"] == []
+    assert "refused by the double" in clusters["clip"]["error"]
+
+
+async def test_models_are_loaded_and_unloaded(stage: Stage) -> None:
+    answered = await post(stage, "/models/unload", json={"cluster": "clip", "name": "double"})
+    assert {model["state"] for model in answered["models"]} == {"cached"}
+    answered = await post(stage, "/models/load?cluster=clip&name=double")
+    assert {model["state"] for model in answered["models"]} == {"loaded"}
+    assert stage.service.orders == [("unload", "double"), ("load", "double")]
+
+
+async def test_an_order_need_not_be_waited_for(stage: Stage) -> None:
+    assert await post(stage, "/models/unload", 202, json={"cluster": "ocr", "wait": False}) == {"begun": True}
+    async with asyncio.timeout(10):
+        while not stage.service.orders:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    assert stage.service.orders == [("unload", "")]
+    stage.service.refusal = grpc.StatusCode.NOT_FOUND
+    assert await post(stage, "/models/load", 202, json={"cluster": "ocr", "wait": False}) == {"begun": True}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/models/load", {"cluster": "nobody"}, 404),
+        ("/models/load", {}, 400),
+        ("/models/load", {"cluster": "ocr", "nonsense": 1}, 400),
+        ("/logging", {"level": "LOUD"}, 400),
+    ],
+)
+async def test_a_wrong_order_says_what_is_wrong(stage: Stage, path: str, body: dict[str, object], status: int) -> None:
+    answered = await post(stage, path, status, json=body)
+    assert answered["error"]["message"]
+    assert stage.service.orders == []
+
+
+async def test_a_service_that_refuses_an_order_is_an_error(stage: Stage) -> None:
+    stage.service.refusal = grpc.StatusCode.NOT_FOUND
+    answered = await post(stage, "/models/load", 404, json={"cluster": "ocr", "name": "x"})
+    assert "refused by the double" in answered["error"]["message"]
+
+
+@pytest.fixture
+def level() -> Iterator[None]:
+    before = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(before)
+
+
+@pytest.mark.usefixtures("level")
+async def test_the_log_level_changes_at_once(stage: Stage) -> None:
+    assert await post(stage, "/logging?level=warning") == {"level": "WARNING"}
+    assert logging.getLogger().level == logging.WARNING
+    assert await get(stage, "/logging") == {"level": "WARNING"}
+
+
+async def test_a_reload_reports_what_it_found(stage: Stage) -> None:
+    report = await post(stage, "/reload")
+    assert report["problems"] == []
+    assert (await get(stage, "/info"))["last_reload"]["at"] == report["at"]
+
+
+POSTS = ["/drain", "/reload", "/logging?level=INFO", "/models/unload?cluster=ocr", "/predict"]
+
+
+@pytest.mark.parametrize("path", POSTS)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Host": "evil.example"},
+        {"Host": "evil.example", "Origin": "http://evil.example"},
+    ],
+)
+async def test_other_sites_cannot_change_anything(stage: Stage, path: str, headers: dict[str, str]) -> None:
+    answered = await post(stage, path, 403, headers=headers)
+    assert answered["error"]["code"] == "forbidden"
+    assert stage.service.orders == []
+    assert not stage.router.draining
+
+
+async def test_a_rebound_name_may_not_read_but_known_names_and_probes_may(stage: Stage) -> None:
+    rebound = {"Host": "evil.example:9901"}
+    for path, headers, status in (
+        ("/config_dump", rebound, 403),
+        ("/", rebound, 403),
+        ("/ready", rebound, 200),
+        ("/stats/prometheus", rebound, 200),
+        ("/config_dump", {"Host": "mesh.example"}, 200),
+        ("/config_dump", {"Host": "localhost:9901"}, 200),
+        ("/config_dump", {"Host": "[::1]:9901"}, 200),
+    ):
+        async with stage.admin.get(path, headers=headers) as response:
+            assert response.status == status, path
+
+
+async def test_its_own_page_may_change_things(stage: Stage) -> None:
+    own = {"Origin": stage.url, "Sec-Fetch-Site": "same-origin"}
+    assert await post(stage, "/models/unload", json={"cluster": "ocr", "name": "double"}, headers=own)
+    assert stage.service.orders == [("unload", "double")]
+
+
+async def test_the_page_needs_nothing_from_elsewhere(stage: Stage) -> None:
+    for path in ("/", "/style.css", "/console.js", "/data.js", "/views.js", "/photo.js"):
+        async with stage.admin.get(path) as response:
+            assert response.status == 200
+            assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+            text = await response.text()
+            assert "https://" not in text
+            assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
