@@ -4,7 +4,7 @@ cn-clip uses BERT's original Python tokenizer with Python's own Unicode tables. 
 library comes close but has older tables: it drops private-use characters, keeps newer combining marks, splits at
 fewer punctuation marks, ends one block of CJK characters elsewhere and gives up on words of 100 characters instead of
 200. So the character classes are spelled out here from the tables that cn-clip reads, and the steps are composed from
-primitives in cn-clip's order. `tests/export` compares the two for every code point and for thousands of strings.
+primitives. `tests/export` compares the two for every code point and for thousands of strings.
 
 The result is data of the project, `models/clip_import/tokenizer.json`, and `python -m models.clip_export.tokenizer`
 writes it anew.
@@ -53,17 +53,14 @@ def build(vocabulary: Mapping[str, int]) -> Tokenizer:
             max_input_chars_per_word=_MAX_CHARACTERS_PER_WORD,
         )
     )
-    cased = r"[\p{Lu}\p{Ll}\p{Lt}]"
-    between = r"['’.:·]*"
     tokenizer.normalizer = normalizers.Sequence(
         [
             normalizers.Replace(Regex(_class(_is_dropped)), ""),
             normalizers.Replace(Regex(_class(_is_space)), " "),
-            # Python lowers a final sigma to its final form, which the library's character-wise lowering cannot know.
-            normalizers.Replace(Regex(rf"(?<={cased})Σ(?!{between}{cased})"), "ς"),
-            normalizers.Lowercase(),
             normalizers.NFD(),
             normalizers.Replace(Regex(_class(lambda code: unicodedata.category(chr(code)) == "Mn")), ""),
+            normalizers.Replace(Regex(_final_sigma()), "ς"),
+            normalizers.Lowercase(),
         ]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -78,6 +75,23 @@ def build(vocabulary: Mapping[str, int]) -> Tokenizer:
         special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
     )
     return tokenizer
+
+
+def _final_sigma() -> str:
+    """A capital sigma at the end of a word, which Python lowers to ς and the library, letter by letter, to σ.
+
+    Between the sigma and the letters around it there may be signs that Python overlooks, such as an apostrophe.
+    """
+    cased = _class(lambda code: f"{chr(code)}Σ".lower().endswith("ς"))
+    overlooked = _class(
+        lambda code: (
+            f"A{chr(code)}Σ".lower().endswith("ς")
+            and not f"{chr(code)}Σ".lower().endswith("ς")
+            and unicodedata.category(chr(code)) not in ("Mn", "Cf")
+        )
+    )
+    before = "|".join(cased + overlooked * count for count in range(5))
+    return f"(?<={before})Σ(?!{overlooked}*{cased})"
 
 
 def to_json(tokenizer: Tokenizer) -> str:

@@ -15,7 +15,7 @@ IMAGE = "image"
 TEXT = "text"
 BATCH = "batch"
 
-_PROTOBUF_LIMIT_BYTES = 2_000_000_000 - 64_000_000
+PROTOBUF_LIMIT_BYTES = 2_000_000_000 - 64_000_000
 """A protobuf message ends at 2 GiB; beyond this the weights go into a file of their own."""
 
 
@@ -119,7 +119,7 @@ def save(model: onnx.ModelProto, folder: Path, name: str = MODEL_FILE) -> Path:
     """Writes `<folder>/<name>`, and beyond protobuf's limit its weights into `<name>.data` beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
-    large = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > _PROTOBUF_LIMIT_BYTES
+    large = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > PROTOBUF_LIMIT_BYTES
     onnx.save(model, str(path), save_as_external_data=large, location=f"{name}.data")
     return path
 
