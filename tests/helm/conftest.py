@@ -1,5 +1,6 @@
 """Fixtures of the chart's tests. They need an environment of their own (requirements.txt; `make test-helm`)."""
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -26,12 +27,16 @@ else:
 
     @pytest.fixture(scope="session")
     def renderer() -> Iterator[Render]:
-        """Renders by installing into an empty cluster of the newest version, which admits all that is rendered."""
+        """Renders by installing into an empty cluster of the newest version, which admits all; equal values once."""
         with api.running(VERSIONS[-1]) as server:
+            rendered: dict[str, Release] = {}
 
             def render(values: object = None, name: str = "mesh") -> Release:
-                server.clear()
-                return Helm(server).install(values, name)
+                key = json.dumps([values, name], sort_keys=True)
+                if key not in rendered:
+                    server.clear()
+                    rendered[key] = Helm(server).install(values, name)
+                return rendered[key]
 
             yield render
 

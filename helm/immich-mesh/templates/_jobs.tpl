@@ -3,8 +3,14 @@
 {{- default (printf "%s-models" (include "immich-mesh.fullname" .)) .Values.models.persistence.existingClaim -}}
 {{- end -}}
 
-{{/* Every model that the installed services are configured to use, as a YAML list `items`. */}}
+{{/* Models inside the image of the OCR service: there is nothing to fetch. */}}
+{{- define "immich-mesh.bundledModels" -}}
+items: [PP-OCRv6_small, PP-OCRv4_mobile, PP-OCRv4]
+{{- end -}}
+
+{{/* Every model that the installed services are configured to use and that must be fetched, as a YAML list `items`. */}}
 {{- define "immich-mesh.modelNames" -}}
+{{- $bundled := (include "immich-mesh.bundledModels" . | fromYaml).items -}}
 {{- $names := list -}}
 {{- range $one := (include "immich-mesh.installed" . | fromYaml).items -}}
 {{- if $one.grpc -}}
@@ -12,7 +18,11 @@
 {{- with $one.config.preload -}}{{- $names = concat $names . -}}{{- end -}}
 {{- end -}}
 {{- end -}}
-{{- dict "items" (concat $names .Values.models.job.extraModels | uniq) | toYaml -}}
+{{- $wanted := list -}}
+{{- range concat $names .Values.models.job.extraModels | uniq -}}
+{{- if not (has . $bundled) -}}{{- $wanted = append $wanted . -}}{{- end -}}
+{{- end -}}
+{{- dict "items" $wanted | toYaml -}}
 {{- end -}}
 
 {{/* What the containers of the models' Job have in common. */}}

@@ -70,11 +70,8 @@ spec:
 name: {{ $one.slug }}
 image: {{ include "immich-mesh.image" (dict "root" .root "image" $one.image "cuda" $one.gpu.enabled) }}
 imagePullPolicy: {{ include "immich-mesh.pullPolicy" (dict "root" .root "image" $one.image) }}
-command: [python, -m, {{ $one.module }}]
-{{- with $one.extraArgs }}
-args:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+{{- /* The image's entrypoint is tini. */}}
+args: {{ concat (list "python" "-m" $one.module) $one.extraArgs | toJson }}
 env:
   {{- include "immich-mesh.env" . | nindent 2 }}
 {{- with $one.extraEnvFrom }}
@@ -90,10 +87,7 @@ ports:
   {{- end }}
   {{- end }}
 {{- include "immich-mesh.probes" . }}
-lifecycle:
-  preStop:
-    exec:
-      command: [sleep, {{ $one.termination.preStopSeconds | quote }}]
+{{- include "immich-mesh.preStop" $one }}
 resources:
   {{- include "immich-mesh.resources" $one | nindent 2 }}
 securityContext:
@@ -191,12 +185,37 @@ is ready when it listens and does not drain, whatever its services do: it holds 
     path: {{ ternary "/mesh/live" "/mesh/ready" (eq $kind "liveness") }}
     port: photos
     {{- else }}
-    path: {{ ternary "/" "/ready" (eq $kind "liveness") }}
+    path: /
     port: immich-ml
     {{- end }}
   {{- end }}
   periodSeconds: {{ $times.periodSeconds }}
   timeoutSeconds: {{ $times.timeoutSeconds }}
   failureThreshold: {{ $times.failureThreshold }}
+{{- end }}
+{{- end -}}
+
+{{/*
+What happens between leaving the Service and SIGTERM. A service only waits until the routers have heard of it. A router
+waits for the proxies, then closes its connections one by one after an answer (Immich keeps idle ones for 4 s), so that
+none is cut while a request is on its way. Takes a component.
+*/}}
+{{- define "immich-mesh.preStop" -}}
+{{- $seconds := int .termination.preStopSeconds -}}
+{{- if gt $seconds 0 }}
+lifecycle:
+  preStop:
+    exec:
+      {{- if .grpc }}
+      command: [sleep, {{ $seconds | quote }}]
+      {{- else }}
+      command:
+        - sh
+        - -c
+        - sleep "$1"; python -c "$0"; sleep "$2"
+        - import urllib.request as r; r.urlopen(r.Request("http://127.0.0.1:{{ .ports.admin }}/drain", method="POST"), timeout=5)
+        - {{ div $seconds 2 | quote }}
+        - {{ sub $seconds (div $seconds 2) | quote }}
+      {{- end }}
 {{- end }}
 {{- end -}}

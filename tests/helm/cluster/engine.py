@@ -3,6 +3,7 @@
 import asyncio
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,15 @@ class Release:
 
     reply: dict[str, Any]
 
-    @property
+    @cached_property
     def manifests(self) -> list[Object]:
         """The rendered objects, hooks aside, in the order of installation."""
-        return [found for found in yaml.safe_load_all(self.reply["manifest"]) if found]
+        return [found for found in yaml.load_all(self.reply["manifest"], Loader=yaml.CSafeLoader) if found]
 
-    @property
+    @cached_property
     def hooks(self) -> list[Object]:
         """The rendered hooks."""
-        return [yaml.safe_load(hook["manifest"]) for hook in self.reply.get("hooks") or []]
+        return [yaml.load(hook["manifest"], Loader=yaml.CSafeLoader) for hook in self.reply.get("hooks") or []]
 
     @property
     def notes(self) -> str:

@@ -1,0 +1,356 @@
+"""templates/deployments.yaml with _pod.tpl and _environment.tpl: every key of a component does what it says."""
+
+from typing import Any
+
+import pytest
+
+from tests.helm.cluster.engine import Release
+from tests.helm.cluster.store import Object
+from tests.helm.conftest import Render
+
+COMPONENTS = ("router", "frontDoor", "ocr", "clip", "face")
+SLUGS = {"frontDoor": "front-door"}
+MODULES = {
+    "router": "router",
+    "frontDoor": "router",
+    "ocr": "ocr_service",
+    "clip": "clip_service",
+    "face": "face_service",
+}
+DOOR = {"immich": {"url": "http://immich-server:2283"}}
+
+
+def deployment(release: Release, component: str) -> Object:
+    return release.find("Deployment", f"mesh-immich-mesh-{SLUGS.get(component, component)}")
+
+
+def pod(release: Release, component: str) -> Object:
+    return deployment(release, component)["spec"]["template"]["spec"]
+
+
+def container(release: Release, component: str) -> Object:
+    return pod(release, component)["containers"][0]
+
+
+def environment(release: Release, component: str) -> dict[str, Any]:
+    return {one["name"]: one.get("value", one.get("valueFrom")) for one in container(release, component)["env"]}
+
+
+def test_there_is_no_front_door_without_an_immich(render: Render) -> None:
+    names = {one["metadata"]["name"] for one in render().all("Deployment")}
+    assert names == {f"mesh-immich-mesh-{name}" for name in ("router", "ocr", "clip", "face")}
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_a_component_runs_its_module_as_the_image_does(component: str, render: Render) -> None:
+    release = render({**DOOR, component: {"extraArgs": ["--more"]}})
+    found = container(release, component)
+    assert "command" not in found
+    assert found["args"] == ["python", "-m", MODULES[component], "--more"]
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_a_component_that_is_off_leaves_nothing_behind(component: str, render: Render) -> None:
+    values = {**DOOR, component: {"enabled": False}, "monitoring": {"serviceMonitor": {"enabled": True}}}
+    left = [
+        one["kind"]
+        for one in render(values).manifests
+        if one["metadata"]["name"].endswith(f"-{SLUGS.get(component, component)}")
+    ]
+    assert left == []
+
+
+POD_KEYS = {
+    "nodeSelector": {"a": "b"},
+    "tolerations": [{"key": "a", "operator": "Exists"}],
+    "affinity": {"podAntiAffinity": {}},
+    "priorityClassName": "high",
+    "podSecurityContext": {"supplementalGroups": [7]},
+}
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_what_a_pod_takes_is_passed_on(component: str, render: Render) -> None:
+    more = {
+        "extraVolumes": [{"name": "more", "emptyDir": {}}],
+        "extraContainers": [{"name": "beside", "image": "a:1"}],
+        "extraInitContainers": [{"name": "before", "image": "b:1"}],
+        "podAnnotations": {"c": "d"},
+        "podLabels": {"e": "f"},
+    }
+    release = render({**DOOR, component: POD_KEYS | more})
+    found = pod(release, component)
+    for key in ("nodeSelector", "tolerations", "affinity", "priorityClassName"):
+        assert found[key] == POD_KEYS[key]
+    assert found["securityContext"]["supplementalGroups"] == [7]
+    assert found["securityContext"]["runAsNonRoot"] is True
+    assert more["extraVolumes"][0] in found["volumes"]
+    assert found["containers"][1:] == more["extraContainers"]
+    assert found["initContainers"] == more["extraInitContainers"]
+    template = deployment(release, component)["spec"]["template"]["metadata"]
+    assert template["annotations"] == {"c": "d"}
+    assert template["labels"]["e"] == "f"
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_what_a_container_takes_is_passed_on(component: str, render: Render) -> None:
+    given = {
+        "resources": {"requests": {"cpu": "7"}},
+        "extraEnvFrom": [{"secretRef": {"name": "more"}}],
+        "extraVolumes": [{"name": "more", "emptyDir": {}}],
+        "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
+        "env": [{"name": "MORE", "value": "x"}],
+        "securityContext": {"privileged": False},
+    }
+    found = container(render({**DOOR, component: given}), component)
+    assert found["resources"]["requests"]["cpu"] == "7"
+    assert found["envFrom"] == given["extraEnvFrom"]
+    assert given["extraVolumeMounts"][0] in found["volumeMounts"]
+    assert given["env"][0] in found["env"]
+    assert found["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+        "privileged": False,
+    }
+
+
+def test_defaults_reach_every_component_and_lose_to_its_own(render: Render) -> None:
+    release = render({**DOOR, "defaults": {"priorityClassName": "low"}, "clip": {"priorityClassName": "high"}})
+    found = {component: pod(release, component)["priorityClassName"] for component in COMPONENTS}
+    assert found == {"router": "low", "frontDoor": "low", "ocr": "low", "clip": "high", "face": "low"}
+
+
+def test_false_and_zero_win_over_the_defaults(render: Render) -> None:
+    release = render({
+        "defaults": {"podDisruptionBudget": {"enabled": True}},
+        "ocr": {"podDisruptionBudget": {"enabled": False}, "replicaCount": 0, "termination": {"preStopSeconds": 0}},
+    })  # fmt: skip
+    assert deployment(release, "ocr")["spec"]["replicas"] == 0
+    assert "lifecycle" not in container(release, "ocr")
+    budgets = {one["metadata"]["name"] for one in release.all("PodDisruptionBudget")}
+    assert budgets == {f"mesh-immich-mesh-{name}" for name in ("router", "clip", "face")}
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_a_pod_has_no_rights_and_no_service_links(component: str, render: Render) -> None:
+    found = pod(render(DOOR), component)
+    assert found["automountServiceAccountToken"] is False
+    assert found["enableServiceLinks"] is False
+    assert found["securityContext"]["runAsUser"] == 65532
+    assert container(render(DOOR), component)["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_the_grace_period_covers_pre_stop_and_drain(component: str, render: Render) -> None:
+    release = render({**DOOR, component: {"termination": {"preStopSeconds": 7, "drainSeconds": 100}}})
+    assert pod(release, component)["terminationGracePeriodSeconds"] == 117
+    stop = container(release, component)["lifecycle"]["preStop"]["exec"]["command"]
+    if component in ("router", "frontDoor"):
+        assert stop[0] == "sh"
+        assert "http://127.0.0.1:9901/drain" in stop[3]
+        assert [int(word) for word in stop[4:]] == [3, 4]
+    else:
+        assert stop == ["sleep", "7"]
+        assert environment(release, component)[f"{component.upper()}_DRAIN_SECONDS"] == "100"
+
+
+@pytest.mark.parametrize("component", ["ocr", "clip", "face"])
+def test_services_have_native_grpc_probes(component: str, render: Render) -> None:
+    found = container(render(), component)
+    own = f"immich_mesh.{component}.v1.{component.capitalize()}Service"
+    port = {"ocr": 50051, "clip": 50052, "face": 50053}[component]
+    assert found["readinessProbe"]["grpc"] == {"port": port, "service": own}
+    assert found["startupProbe"]["grpc"] == {"port": port, "service": own}
+    assert found["livenessProbe"]["grpc"] == {"port": port, "service": "immich_mesh.model.v1.ModelService"}
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_readiness_is_not_liveness(component: str, render: Render) -> None:
+    found = container(render(DOOR), component)
+    assert found["readinessProbe"] != found["livenessProbe"]
+    for probe in ("readinessProbe", "livenessProbe"):
+        assert found[probe]["periodSeconds"] >= 5
+
+
+def test_the_startup_probe_leaves_time_for_a_download_and_the_rollout_does_too(render: Render) -> None:
+    release = render(
+        {"clip": {"probes": {"startup": {"periodSeconds": 10, "failureThreshold": 300, "timeoutSeconds": 3}}}}
+    )
+    probe = container(release, "clip")["startupProbe"]
+    assert (probe["periodSeconds"], probe["failureThreshold"], probe["timeoutSeconds"]) == (10, 300, 3)
+    assert deployment(release, "clip")["spec"]["progressDeadlineSeconds"] > 3000
+
+
+def test_settings_become_variables(render: Render) -> None:
+    config = {"batching": {"max_batch_size": 16, "max_queue_delay_ms": 1.5}, "preload": ["a", "b"], "lazy": True}
+    found = environment(render({"ocr": {"config": config}}), "ocr")
+    assert found["OCR_BATCHING__MAX_BATCH_SIZE"] == "16"
+    assert found["OCR_BATCHING__MAX_QUEUE_DELAY_MS"] == "1.5"
+    assert found["OCR_PRELOAD"] == "a,b"
+    assert found["OCR_LAZY"] == "true"
+    assert found["OCR_MODEL_NAME"] == "PP-OCRv6_small"
+
+
+def test_large_numbers_stay_whole(render: Render) -> None:
+    found = environment(render({"ocr": {"config": {"memory_budget_bytes": 8_589_934_592}}}), "ocr")
+    assert found["OCR_MEMORY_BUDGET_BYTES"] == "8589934592"
+
+
+def test_their_variable_wins_over_ours(render: Render) -> None:
+    release = render({"ocr": {"env": [{"name": "OCR_LOG_LEVEL", "value": "DEBUG"}]}})
+    assert [one for one in container(release, "ocr")["env"] if one["name"] == "OCR_LOG_LEVEL"] == [
+        {"name": "OCR_LOG_LEVEL", "value": "DEBUG"}
+    ]
+
+
+def test_what_the_chart_gives_reaches_the_process(render: Render) -> None:
+    found = environment(render({
+        "listenAddress": "::",
+        "logs": {"level": "DEBUG", "format": "pretty"},
+        "tracing": {"otlpEndpoint": "http://otel:4317"},
+        "auth": {"existingSecret": "mesh", "key": "bearer"},
+        "models": {"offline": True, "hubEndpoint": "https://hf-mirror.com", "mountPath": "/cache"},
+    }), "face")  # fmt: skip
+    assert found["FACE_HOST"] == "::"
+    assert found["FACE_METRICS_HOST"] == "::"
+    assert (found["FACE_LOG_LEVEL"], found["FACE_LOG_FORMAT"]) == ("DEBUG", "pretty")
+    assert found["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://otel:4317"
+    assert found["MESH_AUTH_TOKEN"] == {"secretKeyRef": {"name": "mesh", "key": "bearer"}}
+    assert (found["FACE_OFFLINE"], found["FACE_HF_ENDPOINT"], found["FACE_CACHE_FOLDER"]) == (
+        "true",
+        "https://hf-mirror.com",
+        "/cache",
+    )
+
+
+def test_models_are_where_the_values_say(render: Render) -> None:
+    def volume(values: Object) -> Object:
+        return next((one for one in pod(render(values), "clip")["volumes"] if one["name"] == "models"), {})
+
+    assert volume({})["persistentVolumeClaim"] == {"claimName": "mesh-immich-mesh-models"}
+    claim = {"models": {"persistence": {"existingClaim": "immich-ml-cache"}}}
+    assert volume(claim)["persistentVolumeClaim"] == {"claimName": "immich-ml-cache"}
+    assert volume({"models": {"source": "emptyDir"}})["emptyDir"] == {"sizeLimit": "8Gi"}
+    assert volume({"models": {"source": "image"}}) == {}
+    assert environment(render({"models": {"source": "image"}}), "clip")["CLIP_OFFLINE"] == "true"
+
+
+def test_images_are_named_by_registry_tag_variant_and_digest(render: Render) -> None:
+    release = render({
+        "image": {"registry": "registry.example.com/photos/", "tag": "7", "pullPolicy": "Always", "pullSecrets": [{"name": "s"}]},
+        "clip": {"gpu": {"enabled": True}},
+        "face": {"image": {"repository": "mine", "tag": "8", "pullPolicy": "Never"}},
+        "ocr": {"image": {"digest": f"sha256:{'0' * 64}"}},
+    })  # fmt: skip
+    assert container(release, "router")["image"] == "registry.example.com/photos/immich-mesh-router:7"
+    assert container(release, "clip")["image"] == "registry.example.com/photos/immich-mesh-clip:7-cuda"
+    assert container(release, "face")["image"] == "registry.example.com/photos/mine:8"
+    assert container(release, "ocr")["image"] == f"registry.example.com/photos/immich-mesh-ocr@sha256:{'0' * 64}"
+    assert container(release, "router")["imagePullPolicy"] == "Always"
+    assert container(release, "face")["imagePullPolicy"] == "Never"
+    assert pod(release, "ocr")["imagePullSecrets"] == [{"name": "s"}]
+    assert container(render(), "ocr")["image"] == "immich-mesh-ocr:0.1.0"
+
+
+def test_a_gpu_is_asked_for_handed_on_and_limited(render: Render) -> None:
+    gpu = {
+        "enabled": True,
+        "resourceName": "nvidia.com/gpu.shared",
+        "sharing": "time-slicing",
+        "runtimeClassName": "nvidia",
+    }
+    release = render({"clip": {"gpu": {**gpu, "memoryLimit": "3Gi"}}})
+    found = container(release, "clip")
+    assert found["resources"]["limits"]["nvidia.com/gpu.shared"] == "1"
+    assert found["resources"]["requests"]["nvidia.com/gpu.shared"] == "1"
+    assert found["resources"]["limits"]["memory"] == "6Gi"
+    assert pod(release, "clip")["runtimeClassName"] == "nvidia"
+    assert environment(release, "clip")["CLIP_DEVICE"] == "cuda"
+    assert environment(release, "clip")["CLIP_GPU_MEMORY_LIMIT_BYTES"] == str(3 * 2**30)
+    assert environment(release, "ocr")["OCR_DEVICE"] == "cpu"
+    assert "OCR_GPU_MEMORY_LIMIT_BYTES" not in environment(release, "ocr")
+
+
+@pytest.mark.parametrize(
+    ("size", "amount"), [("512Mi", 512 * 2**20), ("2G", 2 * 10**9), ("1073741824", 2**30), ("1Ti", 2**40)]
+)
+def test_memory_is_handed_on_in_bytes(size: str, amount: int, render: Render) -> None:
+    found = environment(render({"clip": {"gpu": {"enabled": True, "memoryLimit": size}}}), "clip")
+    assert found["CLIP_GPU_MEMORY_LIMIT_BYTES"] == str(amount)
+
+
+def test_every_card_of_the_node_needs_no_device_plugin(render: Render) -> None:
+    gpu = {"enabled": True, "count": 0, "sharing": "time-slicing", "memoryLimit": "2Gi"}
+    release = render({"clip": {"gpu": gpu}})
+    assert not [name for name in container(release, "clip")["resources"]["limits"] if "/" in name]
+    assert environment(release, "clip")["NVIDIA_VISIBLE_DEVICES"] == "all"
+
+
+def test_a_pod_with_a_card_of_its_own_is_replaced_old_one_first(render: Render) -> None:
+    gpu = {"enabled": True}
+    rolling = {
+        "exclusive": deployment(render({"clip": {"gpu": gpu}}), "clip"),
+        "mps": deployment(render({"clip": {"gpu": {**gpu, "sharing": "mps", "memoryLimit": "1Gi"}}}), "clip"),
+        "none": deployment(render(), "clip"),
+        "theirs": deployment(render({"clip": {"gpu": gpu, "strategy": {"type": "Recreate"}}}), "clip"),
+    }
+    old_first, new_first = {"maxSurge": 0, "maxUnavailable": 1}, {"maxSurge": 1, "maxUnavailable": 0}
+    assert rolling["exclusive"]["spec"]["strategy"]["rollingUpdate"] == old_first
+    assert rolling["mps"]["spec"]["strategy"]["rollingUpdate"] == new_first
+    assert rolling["none"]["spec"]["strategy"]["rollingUpdate"] == new_first
+    assert rolling["theirs"]["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_tls_mounts_the_secret_and_configures_servers(render: Render) -> None:
+    release = render({"tls": {"enabled": True, "existingSecret": "mesh-tls"}})
+    secret = next(one for one in pod(release, "ocr")["volumes"] if one["name"] == "tls")["secret"]
+    assert secret == {"secretName": "mesh-tls", "defaultMode": 0o440}
+    assert {"name": "tls", "mountPath": "/etc/immich-mesh/tls", "readOnly": True} in container(release, "ocr")[
+        "volumeMounts"
+    ]
+    found = environment(release, "ocr")
+    assert found["OCR_TLS__CERT_FILE"] == "/etc/immich-mesh/tls/tls.crt"
+    assert found["OCR_TLS__CA_FILE"] == "/etc/immich-mesh/tls/ca.crt"
+    one_sided = render({"tls": {"enabled": True, "existingSecret": "mesh-tls", "mutual": False}})
+    assert "OCR_TLS__CA_FILE" not in environment(one_sided, "ocr")
+
+
+def test_with_tls_the_image_asks_instead_of_the_kubelet(render: Render) -> None:
+    found = container(render({"tls": {"enabled": True, "existingSecret": "mesh-tls"}}), "face")
+    ask = ["python", "-m", "common.healthcheck", "50053"]
+    assert found["readinessProbe"]["exec"]["command"] == [*ask, "immich_mesh.face.v1.FaceService"]
+    assert found["livenessProbe"]["exec"]["command"] == [*ask, "immich_mesh.model.v1.ModelService"]
+
+
+def test_the_front_door_gets_the_database_by_secret(render: Render) -> None:
+    release = render({**DOOR, "database": {"existingSecret": "immich-db", "key": "uri"}})
+    name = "ROUTER_LISTENERS__PHOTOS__DATABASE__URL"
+    assert environment(release, "frontDoor")[name] == {"secretKeyRef": {"name": "immich-db", "key": "uri"}}
+    assert name not in environment(release, "router")
+
+
+def test_replicas_are_left_to_the_autoscaler(render: Render) -> None:
+    assert "replicas" not in deployment(render({"ocr": {"autoscaling": {"enabled": True}}}), "ocr")["spec"]
+    assert deployment(render({"ocr": {"replicaCount": 4}}), "ocr")["spec"]["replicas"] == 4
+
+
+def test_spread_finds_the_components_own_pods(render: Render) -> None:
+    spread = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+    release = render({"clip": {"topologySpreadConstraints": [spread]}})
+    (found,) = pod(release, "clip")["topologySpreadConstraints"]
+    labels = deployment(release, "clip")["spec"]["template"]["metadata"]["labels"]
+    assert found == {
+        **spread,
+        "labelSelector": {"matchLabels": deployment(release, "clip")["spec"]["selector"]["matchLabels"]},
+    }
+    assert found["labelSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_a_new_chart_version_alone_restarts_nothing(render: Render) -> None:
+    labels = deployment(render(), "ocr")["spec"]["template"]["metadata"]["labels"]
+    assert not {"helm.sh/chart", "app.kubernetes.io/version"} & labels.keys()
+
+
+def test_old_replica_sets_are_kept_as_asked(render: Render) -> None:
+    assert deployment(render({"ocr": {"revisionHistoryLimit": 9}}), "ocr")["spec"]["revisionHistoryLimit"] == 9

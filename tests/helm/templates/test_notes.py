@@ -1,0 +1,28 @@
+"""templates/NOTES.txt: what a person reads after `helm install`."""
+
+from tests.helm.conftest import Render
+
+
+def test_they_say_the_url_for_immich_and_how_to_check(render: Render) -> None:
+    notes = render().notes
+    assert "http://mesh-immich-mesh-router.immich.svc.cluster.local:3003" in notes
+    assert "helm test mesh -n immich" in notes
+    assert "port-forward deploy/mesh-immich-mesh-router 9901" in notes
+
+
+def test_they_warn_of_what_is_missing(render: Render) -> None:
+    notes = render({"face": {"enabled": False}, "immich": {"url": "http://immich:2283"}}).notes
+    assert "face is not installed" in notes
+    assert "router.config.immich_api" in notes
+    assert "Without database.existingSecret" in notes
+    assert "Nothing sends browsers there yet" in notes
+    assert "all model pods must fit on one node" in notes
+
+
+def test_a_release_that_needs_no_warning_has_none(render: Render) -> None:
+    notes = render({"models": {"persistence": {"accessModes": ["ReadWriteMany"]}}}).notes
+    assert "NOTE" not in notes
+
+
+def test_the_port_on_the_nodes_is_told(render: Render) -> None:
+    assert "http://<any node>:30303" in render({"router": {"service": {"type": "NodePort", "nodePort": 30303}}}).notes

@@ -1,0 +1,86 @@
+"""templates/router-config.yaml"""
+
+from typing import Any
+
+import yaml
+
+from tests.helm.conftest import Render
+
+DOOR = {"immich": {"url": "http://immich-server:2283"}}
+
+
+def config(release: Any, slug: str = "router") -> dict[str, Any]:
+    data = release.find("ConfigMap", f"mesh-immich-mesh-{slug}")["data"]
+    return yaml.safe_load(data["router.yaml"])
+
+
+def test_the_router_finds_the_services_by_dns(render: Render) -> None:
+    found = config(render({"clusterDomain": "example.local"}))
+    assert found["ocr_endpoints"] == ["mesh-immich-mesh-ocr.immich.svc.example.local:50051"]
+    assert found["clip_endpoints"] == ["mesh-immich-mesh-clip.immich.svc.example.local:50052"]
+    assert found["face_endpoints"] == ["mesh-immich-mesh-face.immich.svc.example.local:50053"]
+    assert {name: cluster["discovery"] for name, cluster in found["clusters"].items()} == dict.fromkeys(
+        ("ocr", "clip", "face"), "dns"
+    )
+
+
+def test_each_process_opens_its_own_listeners(render: Render) -> None:
+    release = render(DOOR)
+
+    def opened(slug: str) -> set[str]:
+        return {name for name, listener in config(release, slug)["listeners"].items() if listener["enabled"]}
+
+    assert opened("router") == {"immich_ml", "mt_photos", "admin"}
+    assert opened("front-door") == {"photos", "admin"}
+    assert config(release, "front-door")["listeners"]["photos"]["immich_url"] == "http://immich-server:2283"
+    for slug in ("router", "front-door"):
+        assert config(release, slug)["listeners"]["admin"]["host"] == "127.0.0.1"
+
+
+def test_settings_are_merged_over_the_charts(render: Render) -> None:
+    routes = [{"task": "clip", "type": "textual", "cluster": "clip", "hedge_ms": 200}]
+    given = {"clusters": {"clip": {"balancer": "round_robin"}}, "routes": routes, "ocr_endpoints": ["gpu-box:50051"]}
+    found = config(render({"router": {"config": given}}))
+    assert found["clusters"]["clip"] == {"discovery": "dns", "balancer": "round_robin"}
+    assert found["clusters"]["ocr"] == {"discovery": "dns"}
+    assert found["routes"] == routes
+    assert found["ocr_endpoints"] == ["gpu-box:50051"]
+
+
+def test_the_clip_model_is_the_services(render: Render) -> None:
+    assert (
+        config(render({"clip": {"config": {"model_name": "ViT-L-14__cn-clip"}}}))["clip_model"] == "ViT-L-14__cn-clip"
+    )
+
+
+def test_a_service_that_is_off_has_no_address(render: Render) -> None:
+    found = config(render({"face": {"enabled": False}}))
+    assert "face_endpoints" not in found
+    assert "face" not in found["clusters"]
+
+
+def test_tls_is_configured_for_the_calls(render: Render) -> None:
+    tls = {"enabled": True, "existingSecret": "mesh-tls"}
+    assert config(render({"tls": tls}))["upstream_tls"] == {
+        "ca_file": "/etc/immich-mesh/tls/ca.crt",
+        "cert_file": "/etc/immich-mesh/tls/tls.crt",
+        "key_file": "/etc/immich-mesh/tls/tls.key",
+    }
+    one_sided = config(render({"tls": {**tls, "mutual": False}}))
+    assert one_sided["upstream_tls"] == {"ca_file": "/etc/immich-mesh/tls/ca.crt"}
+
+
+def test_metrics_and_logs_are_set(render: Render) -> None:
+    found = config(
+        render({"logs": {"level": "DEBUG", "format": "pretty"}, "router": {"termination": {"drainSeconds": 44}}})
+    )
+    assert (found["metrics_host"], found["metrics_port"]) == ("0.0.0.0", 9464)
+    assert (found["log_level"], found["log_format"], found["drain_seconds"]) == ("DEBUG", "pretty", 44)
+
+
+def test_the_file_is_mounted_as_a_folder_so_that_changes_arrive(render: Render) -> None:
+    pod = render().find("Deployment", "mesh-immich-mesh-router")["spec"]["template"]["spec"]
+    mount = next(one for one in pod["containers"][0]["volumeMounts"] if one["name"] == "config")
+    assert "subPath" not in mount
+    path = next(one["value"] for one in pod["containers"][0]["env"] if one["name"] == "ROUTER_CONFIG")
+    assert path == f"{mount['mountPath']}/router.yaml"

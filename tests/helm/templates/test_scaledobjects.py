@@ -1,0 +1,45 @@
+"""templates/scaledobjects.yaml"""
+
+from tests.helm.conftest import Render
+
+
+def test_keda_takes_the_place_of_the_autoscaler(render: Render) -> None:
+    cron = {
+        "type": "cron",
+        "metadata": {"timezone": "UTC", "start": "0 1 * * *", "end": "0 5 * * *", "desiredReplicas": "3"},
+    }
+    keda = {
+        "enabled": True,
+        "prometheusAddress": "http://prometheus:9090",
+        "pollingInterval": 5,
+        "cooldownPeriod": 60,
+        "triggers": [cron],
+    }
+    scaling = {
+        "enabled": True,
+        "minReplicas": 2,
+        "maxReplicas": 5,
+        "targetQueueLength": 8,
+        "keda": keda,
+        "behavior": {"scaleUp": {}},
+    }
+    release = render({"clip": {"autoscaling": scaling}})
+    assert release.all("HorizontalPodAutoscaler") == []
+    spec = release.find("ScaledObject", "mesh-immich-mesh-clip")["spec"]
+    assert spec["scaleTargetRef"] == {"name": "mesh-immich-mesh-clip"}
+    assert (spec["minReplicaCount"], spec["maxReplicaCount"], spec["pollingInterval"], spec["cooldownPeriod"]) == (
+        2,
+        5,
+        5,
+        60,
+    )
+    assert spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"] == {"scaleUp": {}}
+    cpu, queue, theirs = spec["triggers"]
+    assert cpu == {"type": "cpu", "metricType": "Utilization", "metadata": {"value": "80"}}
+    assert queue["metadata"]["serverAddress"] == "http://prometheus:9090"
+    assert (
+        queue["metadata"]["query"]
+        == 'sum(immich_mesh_queue_length{namespace="immich",service="mesh-immich-mesh-clip"})'
+    )
+    assert queue["metadata"]["threshold"] == "8"
+    assert theirs == cron
