@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from wsgiref.simple_server import WSGIServer
 
 import structlog
 from aiohttp import web
+from prometheus_client import start_http_server
 
+from common.logs import set_level
 from router.access import AccessLog
 from router.config import ListenerSettings, RouterSettings
 from router.config_file import ConfigError, config_dump, load
@@ -59,6 +62,7 @@ class Router:
         self.started_at = datetime.now(UTC)
         self.last_reload: ReloadReport | None = None
         self.listeners: list[HttpListener] = []
+        self._metrics_server: WSGIServer | None = None
 
     @property
     def can_serve(self) -> bool:
@@ -74,6 +78,7 @@ class Router:
         """Connects to the clusters and opens the listeners. Raises OSError: a port is taken, a file is missing."""
         await self.mesh.apply(self.settings)
         try:
+            self._open_metrics()
             for name, settings, app in self._applications():
                 listener = HttpListener(self._context(name, settings), app)
                 await listener.start()
@@ -91,6 +96,9 @@ class Router:
         await asyncio.gather(*(listener.stop() for listener in self.listeners))
         self.listeners.clear()
         await self.mesh.close()
+        if self._metrics_server is not None:
+            self._metrics_server.shutdown()
+            self._metrics_server.server_close()
 
     def drain(self) -> None:
         """From now on `/ping` says 503 and connections are closed after their answer; requests are still answered."""
@@ -111,6 +119,7 @@ class Router:
             restart = tuple(_fixed_changes(self.settings, settings))
             self.settings = settings
             self.access_log.enabled = settings.access_log
+            set_level(settings.log_level)
         except ConfigError as error:
             problems = error.problems
         except OSError as error:
@@ -130,6 +139,12 @@ class Router:
     def listener(self, name: str) -> HttpListener:
         """The open listener of that name. Raises KeyError."""
         return next((found for found in self.listeners if found.name == name), None) or _missing(name)
+
+    def _open_metrics(self) -> None:
+        """Prometheus' own port, for clusters where the admin listener stays private. Raises OSError."""
+        if self.settings.metrics_port is not None:
+            address = self.settings.metrics_host
+            self._metrics_server, _ = start_http_server(self.settings.metrics_port, address, self.metrics.registry)
 
     def _applications(self) -> list[tuple[str, ListenerSettings, web.Application]]:
         listeners = self.settings.listeners

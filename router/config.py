@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from common.logs import level_number
 from common.settings import MAX_MESSAGE_BYTES, Frozen, LogFormat, MeshSettings, TlsSettings
 from models.catalogue import clip_dimension
 from router.photos.settings import PhotosSettings
@@ -384,6 +385,12 @@ class RouterSettings(MeshSettings):
     @classmethod
     def _addresses(cls, value: Any) -> Any:
         return _split(value)
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        level_number(value)
+        return value
 
     @field_validator("clip_model")
     @classmethod

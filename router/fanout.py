@@ -3,6 +3,7 @@
 import asyncio
 
 from common.context import deadline as deadline_variable
+from common.tracing import span
 from router.mesh import Mesh
 from router.requests import PredictRequest
 from router.results import Result
@@ -17,9 +18,10 @@ async def fan_out(mesh: Mesh, request: PredictRequest) -> list[Result]:
     Raises:
         MeshError: the first task's failure.
     """
-    for task in request.tasks:
-        request.content(task)
-    timeout = min(mesh.routes.find(task).route.timeout_seconds for task in request.tasks)
+    with span("route", tasks=len(request.tasks)):
+        for task in request.tasks:
+            request.content(task)
+        timeout = min(mesh.routes.find(task).route.timeout_seconds for task in request.tasks)
     deadline = request.started + timeout
     deadline_variable.set(deadline)
     if len(request.tasks) == 1:

@@ -15,7 +15,7 @@ import structlog
 
 from common.context import REQUEST_ID_HEADER
 from common.errors import DimensionMismatch, InvalidInput, Unavailable
-from common.tracing import span, trace_headers
+from common.tracing import span
 from router.config import Protocol, RouterSettings
 from router.entries import write_entries
 from router.metrics import RouterMetrics
@@ -132,7 +132,7 @@ class Mesh:
         trail: Trail,
     ) -> Result:
         route = destination.route
-        context = CallContext(deadline, _headers(request), route.retry, trail=trail)
+        context = CallContext(deadline, ((REQUEST_ID_HEADER, request.request_id),), route.retry, trail=trail)
         if destination.fallback:
             context = replace(context, hold_until=self._timing.now() + route.fallback_after_seconds)
         try:
@@ -206,8 +206,7 @@ class Mesh:
 
     async def _start(self, clusters: list[Cluster]) -> None:
         try:
-            for cluster in clusters:
-                await cluster.start()
+            await asyncio.gather(*(cluster.start() for cluster in clusters))
         except BaseException:
             await asyncio.gather(*(cluster.close() for cluster in clusters))
             raise
@@ -221,15 +220,6 @@ def _services(routes: RouteTable) -> dict[str, str]:
         for cluster in targets:
             services.setdefault(cluster, SERVICE_OF_TASK.get(route.task, ""))
     return services
-
-
-def _headers(request: PredictRequest) -> tuple[tuple[str, str], ...]:
-    traced = trace_headers()
-    return (
-        ((REQUEST_ID_HEADER, request.request_id), *traced.items())
-        if traced
-        else ((REQUEST_ID_HEADER, request.request_id),)
-    )
 
 
 def _as_promised(result: Result, task: Task, destination: Destination) -> Result:

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from common.context import request_id
 from common.errors import InvalidInput, Unavailable
+from common.tracing import span
 from router.assemble import assemble
 from router.config import ImmichMlListener
 from router.entries import parse_entries
@@ -62,7 +63,8 @@ class ImmichMl:
         """The tasks of `entries` on `image` or `text`. Raises MeshError."""
         body = await read_body(http, self._settings)
         content_type = http.headers.get("content-type", "")
-        request = parse_predict(body, content_type)
+        with span("parse", bytes=len(body)):
+            request = parse_predict(body, content_type)
         request.passed_on = HOP_HEADER in http.headers
         http[PREDICT] = request
         results = await self._router.predict(request)

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from common.errors import MeshError, Overloaded, Unavailable
+from common.tracing import span
 from router.config import ClusterSettings, RetrySettings
 from router.errors import PoisonousPayload
 from router.metrics import RouterMetrics
@@ -167,7 +168,8 @@ class Cluster:
         call.trail.tries += 1
         outcome = "cancelled"
         try:
-            result = await endpoint.attempt(call, min(remaining, limit) if limit else remaining)
+            with span("try", cluster=self.name, endpoint=endpoint.address, number=call.trail.tries):
+                result = await endpoint.attempt(call, min(remaining, limit) if limit else remaining)
             outcome = "ok"
         except TryFailed as failed:
             outcome = failed.kind
@@ -242,7 +244,7 @@ class Cluster:
         if hold_until is not None and hold_until < call.deadline:
             timers.append(self._timing.call_later(hold_until - since, lambda: self._stays_down(ticket, plan)))
         try:
-            with self._hold.account(call):
+            with self._hold.account(call), span("queue", cluster=self.name, lane=lane):
                 self._hold.put(ticket)
                 endpoint = await ticket.future
         except Overloaded:

@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2
 from common.channels import open_channel
 from common.errors import DeadlineExceeded, MeshError, Unavailable
 from common.settings import TlsSettings
+from common.tracing import trace_headers
 from router.errors import from_grpc
 from router.upstream.calls import Call, FailureKind, TryFailed
 from router.upstream.discovery import Address
@@ -74,7 +75,8 @@ class GrpcTransport:
     async def send(self, call: Call, seconds: float) -> bytes:
         """One try: the serialised reply. Raises TryFailed."""
         try:
-            return await self.invoke(call.method, call.message, seconds, (*call.headers, *self._authorization))
+            headers = (*call.headers, *trace_headers().items(), *self._authorization)
+            return await self.invoke(call.method, call.message, seconds, headers)
         except grpc.aio.AioRpcError as error:
             raise self._failure(error) from error
 

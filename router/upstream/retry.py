@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterable
 
-from common.errors import DeadlineExceeded
+from common.errors import DeadlineExceeded, MeshError, Overloaded, Unavailable
 from router.config import RetrySettings
 from router.upstream.calls import FailureKind, TryFailed
 
@@ -52,7 +52,7 @@ class RetryPlan:
         if failed.kind is FailureKind.CLIENT:
             raise failed.error
         if remaining_seconds <= 0:
-            raise failed.error if isinstance(failed.error, DeadlineExceeded) else self.too_late() from failed
+            raise self.too_late() from failed
         if failed.kind in _COUNTED:
             self._counted += 1
             if self._counted > self.policy.max_retries:
@@ -60,10 +60,14 @@ class RetryPlan:
         self.is_retry = self.is_retry or failed.kind not in NEVER_STARTED
         return self._pause() if failed.kind in _PAUSED else 0.0
 
-    def too_late(self) -> DeadlineExceeded:
-        """The deadline passed between tries."""
-        last = f"; the last try failed: {self.last_error.error}" if self.last_error else ""
-        return DeadlineExceeded(f"no answer before the deadline{last}")
+    def too_late(self) -> MeshError:
+        """The error of a deadline that passed between tries: what stood in the way, where that is known."""
+        if self.last_error is None:
+            return DeadlineExceeded("no answer before the deadline")
+        error = self.last_error.error
+        if isinstance(error, DeadlineExceeded | Overloaded | Unavailable):
+            return error
+        return DeadlineExceeded(f"no answer before the deadline; the last try failed: {error}")
 
     def _pause(self) -> float:
         # Full jitter: spreads those who failed together.

@@ -1,0 +1,142 @@
+"""Discovery and health: who is a member, and who is fit."""
+
+import pytest
+
+from router.config import ClusterSettings, HealthCheckSettings
+from router.upstream.discovery import Address, EndpointDiscovery, system_resolver
+from router.upstream.endpoint import HealthState, Probe
+from router.upstream.membership import Membership
+from tests.doubles.upstream import FakeEndpoints, FakeTiming, Stand, settle
+
+
+class FakeDns:
+    """Answers what it is told, or fails."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.addresses = list(addresses)
+        self.fails = False
+
+    async def __call__(self, host: str, port: int) -> list[str]:
+        if self.fails:
+            raise OSError("no such name")
+        return [f"{address}:{port}" for address in self.addresses]
+
+
+class Members:
+    """A membership on fake DNS."""
+
+    def __init__(self, dns: FakeDns, endpoint: str = "dns:///ocr:50051") -> None:
+        self.timing = FakeTiming()
+        self.endpoints = FakeEndpoints()
+        settings = ClusterSettings(endpoints=(endpoint,), dns_refresh_seconds=5)
+        self.members = Membership("c", settings, self.endpoints.open, self.timing, lambda: None, dns)
+
+    def addresses(self) -> list[str]:
+        return [endpoint.address for endpoint in self.members.endpoints]
+
+
+async def test_every_address_behind_a_name_is_an_endpoint_and_new_ones_join_within_seconds() -> None:
+    dns = FakeDns("10.0.0.1", "10.0.0.2")
+    stand = Members(dns)
+    await stand.members.start()
+    assert stand.addresses() == ["10.0.0.1:50051", "10.0.0.2:50051"]
+    dns.addresses.append("10.0.0.3")
+    await stand.timing.advance(6)
+    assert stand.addresses() == ["10.0.0.1:50051", "10.0.0.2:50051", "10.0.0.3:50051"]
+    assert stand.members.endpoints[2].health is HealthState.HEALTHY
+    await stand.members.close()
+    assert all(transport.closed for transport in stand.endpoints.by_address.values())
+
+
+async def test_an_address_that_is_gone_gets_nothing_new_and_closes_after_its_last_call() -> None:
+    dns = FakeDns("10.0.0.1", "10.0.0.2")
+    stand = Members(dns)
+    await stand.members.start()
+    leaving = stand.members.endpoints[0]
+    leaving.active = 1
+    dns.addresses.remove("10.0.0.1")
+    await stand.timing.advance(6)
+    assert leaving.state == "draining"
+    assert not leaving.available
+    leaving.active = 0
+    stand.members.settled(leaving)
+    await settle()
+    assert stand.addresses() == ["10.0.0.2:50051"]
+    assert stand.endpoints["10.0.0.1:50051"].closed
+    await stand.members.close()
+
+
+async def test_an_address_that_comes_back_while_draining_stays() -> None:
+    dns = FakeDns("10.0.0.1")
+    stand = Members(dns)
+    await stand.members.start()
+    stand.members.endpoints[0].active = 1
+    dns.addresses.clear()
+    await stand.timing.advance(6)
+    dns.addresses.append("10.0.0.1")
+    await stand.timing.advance(6)
+    assert not stand.members.endpoints[0].draining
+    await stand.members.close()
+
+
+async def test_a_name_that_cannot_be_resolved_keeps_the_addresses_it_had() -> None:
+    dns = FakeDns("10.0.0.1")
+    stand = Members(dns)
+    await stand.members.start()
+    dns.fails = True
+    await stand.timing.advance(30)
+    assert stand.addresses() == ["10.0.0.1:50051"]
+    await stand.members.close()
+
+
+async def test_a_name_unknown_at_the_start_is_found_later() -> None:
+    dns = FakeDns("10.0.0.1")
+    dns.fails = True
+    stand = Members(dns)
+    await stand.members.start()
+    assert stand.addresses() == []
+    dns.fails = False
+    await stand.timing.advance(6)
+    assert stand.addresses() == ["10.0.0.1:50051"]
+    await stand.members.close()
+
+
+async def test_the_certificates_name_is_the_one_that_was_resolved() -> None:
+    found = await EndpointDiscovery(["dns:///ocr:1", "plain:2"], FakeDns("10.0.0.1")).resolve()
+    assert found == [Address("10.0.0.1:1", "ocr"), Address("plain:2", "")]
+
+
+async def test_the_system_resolves_localhost() -> None:
+    assert "127.0.0.1:50051" in await system_resolver("localhost", 50051)
+
+
+@pytest.mark.parametrize("probe", [Probe.NOT_SERVING, Probe.UNREACHABLE])
+async def test_what_an_endpoint_says_of_itself_counts_at_once(probe: Probe) -> None:
+    async with Stand() as stand:
+        stand.endpoints["a:1"].health = probe
+        await stand.timing.advance(2.1)
+        assert stand.endpoint("a:1").health is HealthState.UNHEALTHY
+        stand.endpoints["a:1"].health = Probe.SERVING
+        await stand.timing.advance(0.6)
+        assert stand.endpoint("a:1").health is HealthState.HEALTHY
+
+
+async def test_silence_counts_after_the_threshold() -> None:
+    health = HealthCheckSettings(unhealthy_threshold=3, interval_seconds=2, unhealthy_interval_seconds=0.5)
+    async with Stand(health_check=health) as stand:
+        stand.endpoints["a:1"].health = Probe.TIMEOUT
+        await stand.timing.advance(2.6)
+        assert stand.endpoint("a:1").health is HealthState.HEALTHY
+        assert not stand.endpoint("a:1").hung
+        await stand.timing.advance(0.6)
+        assert stand.endpoint("a:1").health is HealthState.UNHEALTHY
+        assert stand.endpoint("a:1").hung
+
+
+async def test_recovery_takes_as_many_good_checks_as_configured() -> None:
+    async with Stand(health_check=HealthCheckSettings(healthy_threshold=3)) as stand:
+        assert stand.endpoint("a:1").health is HealthState.UNKNOWN
+        await stand.timing.advance(0.6)
+        assert stand.endpoint("a:1").health is HealthState.UNKNOWN
+        await stand.timing.advance(0.5)
+        assert stand.endpoint("a:1").health is HealthState.HEALTHY
