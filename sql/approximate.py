@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from sql.conditions import Arguments
-from sql.query import FoldedTerm, Run, TextQuery, any_of, broken, phrase
+from sql.query import LONGEST_RUN, FoldedTerm, Run, TextQuery, any_of, broken, phrase
 from sql.results import Match
 
 LOOK_ALIKES = str.maketrans("oilsbz", "011582")
@@ -20,7 +20,6 @@ LONG_WORD = 6
 SHORTEST_FUZZY_RUN = 4
 SHORTEST_OPEN_RUN = 5
 """From this length on the unknown character may be the first or the last one: what is left says enough."""
-LONGEST_RUN = 40
 LONGEST_WORD = 32
 
 SQUEEZED = "replace(document.body, ' ', '')"
@@ -46,11 +45,15 @@ def _is_loose(term: FoldedTerm) -> bool:
 
 
 def _is_fuzzy(term: FoldedTerm) -> bool:
-    return any(_is_misreadable(run) for run in term.runs)
+    return len(term.squeezed) <= LONGEST_RUN and any(_is_misreadable(run) for run in term.runs)
 
 
 def _is_divisible(term: FoldedTerm) -> bool:
-    return not term.quoted and (len(term.runs) > 1 or (term.runs[0].unsegmented and term.runs[0].length >= 4))
+    return not term.quoted and (len(term.runs) > 1 or _is_long(term.runs[0]))
+
+
+def _is_long(run: Run) -> bool:
+    return run.unsegmented and 4 <= run.length <= LONGEST_RUN
 
 
 def _is_breakable(run: Run) -> bool:
@@ -76,7 +79,7 @@ def _term(term: FoldedTerm, step: Match, arguments: Arguments) -> str:
     if step is Match.FUZZY and _is_loose(term):
         ways.append(_loose(term, arguments))
     if step is Match.FUZZY and _is_fuzzy(term):
-        ways.append(_all([_fuzzy(run, arguments) for run in term.runs]))
+        ways.append(_all([*(_fuzzy(run, arguments) for run in term.runs), *_in_order(term, arguments)]))
     if step is Match.APART and _is_divisible(term):
         ways.append(_all([_apart(run, arguments) for run in term.runs]))
     return _either(ways)
@@ -128,9 +131,23 @@ def _fuzzy(run: Run, arguments: Arguments) -> str:
     return _either([exact, f"(document.grams @@ {_tsquery(pieces, arguments)} AND {checked})"])
 
 
+def _in_order(term: FoldedTerm, arguments: Arguments) -> list[str]:
+    """That the runs of a term follow each other, the unknown character inside one that is long enough; a single run
+    knows by itself."""
+    if len(term.runs) == 1:
+        return []
+    ways = []
+    for at, run in enumerate(term.runs):
+        before = re.escape("".join(other.text for other in term.runs[:at]))
+        after = re.escape("".join(other.text for other in term.runs[at + 1 :]))
+        if _is_misreadable(run):
+            ways.append(f"{before}(?:{one_unknown(run.text)}){after}")
+    return [f"{SQUEEZED} ~ {arguments.add('|'.join(ways), 'text')}"]
+
+
 def _apart(run: Run, arguments: Arguments) -> str:
     ways = [phrase_of(run)]
-    if run.unsegmented and run.length >= 4:
+    if _is_long(run):
         ways += [
             f"({phrase(run.text[:cut], last=False)}) & ({phrase(run.text[cut:], last=False)})"
             for cut in range(2, run.length - 1)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 MAX_CHARACTERS = 512
 MAX_TERMS = 32
+LONGEST_RUN = 40
+"""Characters up to which a run is also looked for in other forms than its own: their number grows with its square."""
 
 _TERM = re.compile(
     r"""(?P<minus>(?<!\S)[-\uff0d\u2212])?
@@ -93,8 +95,8 @@ class FoldedTerm:
 
     def anyhow(self) -> str:
         """The term as one `tsquery`, also where a line end or punctuation breaks it: what an exclusion excludes."""
-        whole = self.phrase(prefix=False)
-        if len(self.runs) == 1 and self.runs[0].unsegmented and self.runs[0].length > 1:
+        whole = self.phrase()
+        if len(self.runs) == 1 and self.runs[0].unsegmented and 1 < self.runs[0].length <= LONGEST_RUN:
             return any_of([whole, *broken(self.runs[0].text)])
         return whole
 

@@ -61,11 +61,9 @@ class TextSearch:
                 hits += found
                 if len(hits) == wanted:
                     return SearchPage(tuple(hits[:limit]), has_more=True)
-                passed = (
-                    skip + len(found)
-                    if found or not skip or not matches
-                    else await self._count(connection, match, window)
-                )
+                passed = skip + len(found) if found else 0
+                if skip and matches and not found:
+                    passed = await self._count(connection, match, window)
                 skip -= min(skip, passed)
                 before += passed
                 if matches < WINDOW:

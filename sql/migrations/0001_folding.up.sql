@@ -447,14 +447,16 @@ DECLARE
   forms jsonb;
 BEGIN
   IF original ~ '^[\x20-\x7e]*$' THEN
-    RETURN btrim(regexp_replace(lower(original COLLATE "C"), ' +', ' ', 'g'));
+    plain := btrim(regexp_replace(lower(original COLLATE "C"), ' +', ' ', 'g'));
+    RETURN regexp_replace(plain, '(?<=[0-9]),(?=[0-9]{3}(?![0-9]))', '', 'g');
   END IF;
   plain := regexp_replace(normalize(original, NFKD), '[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff\u0001-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f]+', '', 'g');
   plain := btrim(regexp_replace(plain, '[\u0009-\u000d\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+', ' ', 'g'));
   forms := mesh.folding_table();
   plain := array_to_string(
     ARRAY(SELECT coalesce(forms ->> character, character) FROM unnest(string_to_array(plain, NULL)) AS character), '');
-  RETURN normalize(plain, NFKC);
+  -- 7,999.00 and 7999.00 are one number.
+  RETURN regexp_replace(normalize(plain, NFKC), '(?<=[0-9]),(?=[0-9]{3}(?![0-9]))', '', 'g');
 END
 $function$;
-COMMENT ON FUNCTION mesh.fold(text) IS 'NFKC, case, width, accents, invisible and control characters, traditional to simplified.';
+COMMENT ON FUNCTION mesh.fold(text) IS 'NFKC, case, width, accents, invisible and control characters, traditional to simplified, 1,000 to 1000.';

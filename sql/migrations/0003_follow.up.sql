@@ -28,16 +28,16 @@ BEGIN
   IF mesh.has_column('public.asset_ocr', 'isVisible') THEN
     RETURN QUERY
     SELECT "assetId", row_number() OVER (PARTITION BY "assetId" ORDER BY round(middle / step), x1, y1, id)::integer,
-           text, "textScore", size
+           text, "textScore"::real, size
     FROM (SELECT *, (y1 + y3) / 2 AS middle, greatest(avg(size) OVER (PARTITION BY "assetId"), 0.002) AS step
-          FROM (SELECT *, mesh.letter_size(x1, y1, x2, y2, x4, y4) AS size FROM public.asset_ocr
+          FROM (SELECT *, mesh.letter_size(x1::real, y1::real, x2::real, y2::real, x4::real, y4::real) AS size FROM public.asset_ocr
                 WHERE "assetId" = ANY (ids) AND "isVisible") AS sized) AS placed;
   ELSE
     RETURN QUERY
     SELECT "assetId", row_number() OVER (PARTITION BY "assetId" ORDER BY round(middle / step), x1, y1, id)::integer,
-           text, "textScore", size
+           text, "textScore"::real, size
     FROM (SELECT *, (y1 + y3) / 2 AS middle, greatest(avg(size) OVER (PARTITION BY "assetId"), 0.002) AS step
-          FROM (SELECT *, mesh.letter_size(x1, y1, x2, y2, x4, y4) AS size FROM public.asset_ocr
+          FROM (SELECT *, mesh.letter_size(x1::real, y1::real, x2::real, y2::real, x4::real, y4::real) AS size FROM public.asset_ocr
                 WHERE "assetId" = ANY (ids)) AS sized) AS placed;
   END IF;
 END
@@ -54,16 +54,16 @@ BEGIN
   END IF;
   RETURN QUERY
   SELECT info."assetId", part.reading::integer, part.content, part.confidence, part.size
-  FROM (SELECT "assetId", text, coalesce(nullif("ocrJson" -> 'result', 'null'), "ocrJson") AS found FROM public.ocr_info
+  FROM (SELECT "assetId", text, coalesce(nullif("ocrJson" -> 'result', 'null'), "ocrJson") AS recognised FROM public.ocr_info
         WHERE "assetId" = ANY (ids)) AS info
   CROSS JOIN LATERAL (
-    SELECT reading, content, mesh.to_real(found -> 'scores' ->> (reading - 1)::integer) AS confidence,
-           least(mesh.to_real(found #>> ARRAY['boxes', (reading - 1)::text, 'x2']),
-                 mesh.to_real(found #>> ARRAY['boxes', (reading - 1)::text, 'y2']))
+    SELECT reading, content, mesh.to_real(recognised -> 'scores' ->> (reading - 1)::integer) AS confidence,
+           least(mesh.to_real(recognised #>> ARRAY['boxes', (reading - 1)::text, 'x2']),
+                 mesh.to_real(recognised #>> ARRAY['boxes', (reading - 1)::text, 'y2']))
              -- Pixels: the lowest box stands for the height of the photo, which is not kept.
-             / nullif(max(mesh.to_real(found #>> ARRAY['boxes', (reading - 1)::text, 'y1'])
-                          + mesh.to_real(found #>> ARRAY['boxes', (reading - 1)::text, 'y2'])) OVER (), 0) AS size
-    FROM jsonb_array_elements_text(CASE WHEN jsonb_typeof(found -> 'texts') = 'array' THEN found -> 'texts'
+             / nullif(max(mesh.to_real(recognised #>> ARRAY['boxes', (reading - 1)::text, 'y1'])
+                          + mesh.to_real(recognised #>> ARRAY['boxes', (reading - 1)::text, 'y2'])) OVER (), 0) AS size
+    FROM jsonb_array_elements_text(CASE WHEN jsonb_typeof(recognised -> 'texts') = 'array' THEN recognised -> 'texts'
                                         ELSE to_jsonb(regexp_split_to_array(info.text, '\n')) END)
          WITH ORDINALITY AS listed(content, reading)) AS part;
 END
