@@ -70,6 +70,8 @@ function operationView(document, path, method, operation) {
     ...trial(upper, path, operation), ...responses(document, operation));
 }
 
+document.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
+
 async function start() {
   const document = await (await fetch("openapi.json")).json();
   $("title").textContent = document.info.title;

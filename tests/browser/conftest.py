@@ -1,0 +1,70 @@
+"""These tests drive chromium by chromedriver (`make test-browser`; Debian: apt install chromium chromium-driver)."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.admin.conftest import Stage, configure, stage
+
+__all__ = ["Stage", "configure", "stage"]
+
+Driver = Any
+"""selenium's driver of chromium; type checks run without selenium."""
+Work = Callable[[Driver], Any]
+
+LACKING = [
+    *([] if find_spec("selenium") else ["selenium"]),
+    *(name for name in ("chromedriver", "chromium") if shutil.which(name) is None),
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            if LACKING:
+                item.add_marker(pytest.mark.skip(reason=f"not installed: {', '.join(LACKING)} (make test-browser)"))
+
+
+class Browser:
+    """Chromium, driven from a thread of its own so that the router goes on in the test's loop."""
+
+    def __init__(self, driver: Driver, thread: ThreadPoolExecutor) -> None:
+        self.driver = driver
+        self._thread = thread
+
+    async def do(self, work: Work) -> Any:
+        """What `work` makes of the browser."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, self.driver)
+
+    async def until(self, true: Work, seconds: float = 15.0) -> Any:
+        """Waits for the page: the first result that is true. Elements that come and go are looked for again."""
+        common, wait = import_module("selenium.common"), import_module("selenium.webdriver.support.wait")
+        ignored = (common.NoSuchElementException, common.StaleElementReferenceException)
+        return await self.do(lambda driver: wait.WebDriverWait(driver, seconds, 0.05, ignored).until(true))
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """A headless chromium, 1280 pixels wide."""
+    webdriver, service = import_module("selenium.webdriver"), import_module("selenium.webdriver.chrome.service")
+
+    def start() -> Driver:
+        options = webdriver.ChromeOptions()
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,1000"):
+            options.add_argument(argument)
+        return webdriver.Chrome(options=options, service=service.Service(shutil.which("chromedriver")))
+
+    with ThreadPoolExecutor(1) as thread:
+        driver = await asyncio.get_running_loop().run_in_executor(thread, start)
+        yield Browser(driver, thread)
+        await asyncio.get_running_loop().run_in_executor(thread, driver.quit)
