@@ -160,7 +160,7 @@ class FrontDoorClient:
             return await self._client.request(method, path, **more)
         except httpx.TransportError as error:
             raise CommandError(
-                f"the photo front door at {self.url} cannot be reached: {error or type(error).__name__}",
+                f"the photo front door at {self.url} cannot be reached: {type(error).__name__} {error}",
                 ExitCode.UNREACHABLE,
             ) from error
 
