@@ -86,6 +86,7 @@ class ModelEntry:
         dimension: length of its embeddings; None for OCR.
         size_bytes: what a download costs, about.
         languages: BCP 47 tags, or words.
+        checkpoint: the official file that the exporter converts; None where there is none.
     """
 
     family: Family
@@ -96,6 +97,12 @@ class ModelEntry:
     licence: str
     languages: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    checkpoint: ModelSource | None = None
+
+    @property
+    def short_name(self) -> str:
+        """What a person calls it."""
+        return self.aliases[0] if self.aliases else self.name
 
     @property
     def files(self) -> tuple[ModelFile, ...]:
@@ -154,6 +161,7 @@ def _entry(raw: Mapping[str, Any]) -> ModelEntry:
         licence=raw["licence"],
         languages=tuple(raw.get("languages", ())),
         aliases=tuple(raw.get("aliases", ())),
+        checkpoint=_source(raw["checkpoint"]) if "checkpoint" in raw else None,
     )
 
 

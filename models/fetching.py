@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from common.errors import ModelNotFound, Unavailable
 from common.version import mesh_version
 from models import layout
-from models.catalogue import Adapter, ModelEntry, SourceKind
+from models.catalogue import Adapter, Family, ModelEntry, ModelSource, SourceKind
 from models.download import Downloader, Patience, RemoteFile, disk_trouble
 from models.hub import Hub
 from models.progress import DownloadProgress, ProgressListener, Stage
@@ -62,25 +62,49 @@ class Fetcher:
             Unavailable: the network, the disk or the conversion failed; what was downloaded is kept.
         """
         staging = self.cache_folder / STAGING_FOLDER / entry.family.value / entry.name
-        report = _Report(entry, progress)
-        with self._turn(entry, report):
+        report = _Report(entry.name, entry.size_bytes, progress)
+        with self._turn(report):
             if folder := cached():
                 return folder
             target = layout.model_folder(self.cache_folder, entry.family, entry.name)
-            files = self._download(entry, staging / "files", target, report)
+            files = self._download(entry, entry.source, staging / "files", target, report)
             ready = self._adapt(entry.source.adapter, files, staging / "model", report)
-            try:
-                _move_into_place(ready, target)
-                shutil.rmtree(staging)
-            except OSError as error:
-                raise disk_trouble(target, error) from error
+            _finish(ready, target, staging)
             if lacking := layout.missing_files(entry.family, target):
                 raise ModelNotFound(f"{entry.source.location} lacks {', '.join(lacking)}: see {target}")
         log.info("model downloaded", model=entry.name, folder=str(target))
         return target
 
+    def fetch_checkpoint(self, entry: ModelEntry, folder: Path, progress: ProgressListener) -> Path:
+        """Downloads the model's official checkpoint into `folder`; raises as `fetch` does."""
+        assert entry.checkpoint is not None
+        report = _Report(entry.name, entry.size_bytes, progress)
+        with self._turn(report):
+            self._download(entry, entry.checkpoint, folder, folder, report)
+        return folder / entry.checkpoint.files[0].target
+
+    def adopt(
+        self, family: Family, target: Path, source: Path, adapter: Adapter | None, progress: ProgressListener
+    ) -> Path:
+        """Copies or converts the files in `source` into the model's folder `target`, which is not there yet."""
+        staging = self.cache_folder / STAGING_FOLDER / "import" / family.value / target.name
+        report = _Report(target.name, layout.size_bytes(source), progress)
+        with self._turn(report):
+            report.stage(Stage.ADAPTING)
+            try:
+                shutil.rmtree(staging, ignore_errors=True)
+                if adapter is None:
+                    shutil.copytree(source, staging / "model")
+                    ready = staging / "model"
+                else:
+                    ready = self._adapt(adapter, source, staging / "model", report)
+            except OSError as error:
+                raise disk_trouble(staging, error) from error
+            _finish(ready, target, staging)
+        return target
+
     @contextmanager
-    def _turn(self, entry: ModelEntry, report: "_Report") -> Iterator[None]:
+    def _turn(self, report: "_Report") -> Iterator[None]:
         """Waits until no other thread or process downloads."""
         root = self.cache_folder / STAGING_FOLDER
         try:
@@ -93,7 +117,7 @@ class Fetcher:
                 except Timeout:
                     report.stage(Stage.WAITING)
                     if self.stop.wait(_LOCK_POLL_SECONDS):
-                        raise Unavailable(f"the download of {entry.name} was stopped") from None
+                        raise Unavailable(f"the download of {report.model} was stopped") from None
         except OSError as error:
             raise disk_trouble(root / "lock", error) from error
         try:
@@ -101,9 +125,8 @@ class Fetcher:
         finally:
             lock.release()
 
-    def _download(self, entry: ModelEntry, folder: Path, target: Path, report: "_Report") -> Path:
-        """Fetches the source's files, but for those that the model's own folder has."""
-        source = entry.source
+    def _download(self, entry: ModelEntry, source: ModelSource, folder: Path, target: Path, report: "_Report") -> Path:
+        """Fetches the source's files into `folder`, but for those that the model's own folder `target` has."""
         headers = {"User-Agent": f"immich-mesh/{mesh_version()}"}
         with httpx.Client(follow_redirects=True, timeout=self.patience.timeout(), headers=headers) as client:
             if source.kind is SourceKind.HUB:
@@ -112,7 +135,7 @@ class Fetcher:
                 listed = [RemoteFile(f"{source.location}/{f.path}", f.target, sha256=f.sha256) for f in source.files]
             wanted = [file for file in listed if source.adapter or not (target / file.target).is_file()]
             report.expect(wanted)
-            _check_space(folder, entry, report.total_bytes * (2 if source.adapter else 1))
+            _check_space(folder, entry.name, report.total_bytes * (2 if source.adapter else 1))
             downloader = Downloader(client, self.patience, self.stop)
             for file in wanted:
                 downloader.fetch(file, folder, report.receiver(file))
@@ -142,13 +165,13 @@ class Fetcher:
 class _Report:
     """Adds up what has come of all files and tells the listener, ten times a second at most."""
 
-    def __init__(self, entry: ModelEntry, listener: ProgressListener) -> None:
-        self._entry = entry
+    def __init__(self, model: str, estimate_bytes: int, listener: ProgressListener) -> None:
+        self.model = model
         self._listener = listener
         self._received: dict[str, int] = {}
         self._announced: dict[str, int] = {}
         self._told = 0.0
-        self.total_bytes = entry.size_bytes
+        self.total_bytes = estimate_bytes
 
     def expect(self, files: list[RemoteFile]) -> None:
         """Now the files are known; the catalogue's estimate stands for those of unknown size."""
@@ -174,10 +197,10 @@ class _Report:
 
     def _tell(self, stage: Stage, file: str) -> None:
         done = sum(self._received.values())
-        self._listener(DownloadProgress(self._entry.name, stage, done, max(done, self.total_bytes), file))
+        self._listener(DownloadProgress(self.model, stage, done, max(done, self.total_bytes), file))
 
 
-def _check_space(folder: Path, entry: ModelEntry, needed_bytes: int) -> None:
+def _check_space(folder: Path, name: str, needed_bytes: int) -> None:
     """Refuses early what cannot fit."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -187,7 +210,16 @@ def _check_space(folder: Path, entry: ModelEntry, needed_bytes: int) -> None:
         raise disk_trouble(folder, error) from error
     if free < needed_bytes - there:
         needed = f"{(needed_bytes - there) / 1e6:.0f} MB"
-        raise Unavailable(f"{entry.name} needs {needed} and the disk of {folder} has {free / 1e6:.0f} MB left")
+        raise Unavailable(f"{name} needs {needed} and the disk of {folder} has {free / 1e6:.0f} MB left")
+
+
+def _finish(ready: Path, target: Path, staging: Path) -> None:
+    """Moves what is ready into place and clears up."""
+    try:
+        _move_into_place(ready, target)
+        shutil.rmtree(staging)
+    except OSError as error:
+        raise disk_trouble(target, error) from error
 
 
 def _move_into_place(ready: Path, target: Path) -> None:

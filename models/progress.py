@@ -11,7 +11,6 @@ class Stage(StrEnum):
     WAITING = "waiting"
     """Another download has its turn."""
     DOWNLOADING = "downloading"
-    VERIFYING = "verifying"
     ADAPTING = "adapting"
     """Converting what was downloaded into Immich's layout."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
-from common.errors import ModelNotFound
+from common.errors import InvalidInput, ModelNotFound
 from models import catalogue, layout
 from models.catalogue import Family, ModelEntry, SourceKind
 from models.download import Patience
@@ -83,6 +83,40 @@ class ModelStore:
             raise ModelNotFound(obstacle)
         return self._fetcher.fetch(entry, lambda: self.find(family, name), progress or ignore)
 
+    def fetch_checkpoint(self, entry: ModelEntry, progress: ProgressListener | None = None) -> Path:
+        """The official checkpoint of a model, for the exporter; downloaded into the cache's `checkpoints` folder.
+
+        Raises ModelNotFound (there is none, or offline) and Unavailable, as `fetch` does.
+        """
+        if entry.checkpoint is None:
+            raise ModelNotFound(f"{entry.name} has no official checkpoint to export")
+        path = self.cache_folder / "checkpoints" / entry.checkpoint.files[0].target
+        if path.is_file():
+            return path
+        if self.offline:
+            raise ModelNotFound(f"{path} is not there and this is offline mode: copy it there, or pass --checkpoint")
+        return self._fetcher.fetch_checkpoint(entry, path.parent, progress or ignore)
+
+    def adopt(self, family: Family, name: str, source: Path, progress: ProgressListener | None = None) -> Path:
+        """Takes files that were downloaded by hand into the cache, converting them where that is needed.
+
+        Args:
+            source: a folder with the files of the catalogue's source, or with the model in Immich's layout; copied.
+
+        Raises:
+            InvalidInput: the model is cached already, or the folder is not the model.
+            Unavailable: the files cannot be converted, or the disk is full.
+        """
+        entry = catalogue.find(family, name)
+        target = layout.model_folder(self.cache_folder, family, entry.name if entry else name)
+        if target.exists():
+            raise InvalidInput(f"{target} is already there: move it away to import anew")
+        whole = layout.is_complete(family, source)
+        adapter = entry.source.adapter if entry and not whole else None
+        if not whole and adapter is None:
+            raise InvalidInput(f"{source} lacks {', '.join(layout.missing_files(family, source))}")
+        return self._fetcher.adopt(family, target, source, adapter, progress or ignore)
+
     def close(self) -> None:
         """Ends downloads under way, from another thread; they raise Unavailable and go on from there next time."""
         self._stop.set()
@@ -109,13 +143,13 @@ class ModelStore:
         """Why the model cannot be downloaded, and what helps; None when it can."""
         folder = layout.model_folder(self.cache_folder, entry.family, entry.name)
         source = entry.source
-        short = entry.aliases[0] if entry.aliases else entry.name
+        short = entry.short_name
         if source.kind is SourceKind.PACKAGE:
             return f"{entry.name} comes with Python package {source.location}, which is not installed here"
         if source.kind is SourceKind.EXPORT:
             return (
                 f"{entry.name} is not in {folder} and nobody publishes it ready-made: make it with "
-                f"`immich-mesh models export {short} --checkpoint {source.location}`"
+                f"`immich-mesh models export {short}` (extra `export`)"
             )
         if self.offline:
             return (

@@ -2,6 +2,7 @@
 
 import hashlib
 import multiprocessing
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -191,7 +192,7 @@ def test_an_unknown_name_gets_its_likely_meaning(hub: FakeHub, tmp_path: Path) -
 
 
 def test_an_exported_model_says_how_it_is_made(hub: FakeHub, tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound, match=r"models export cn-clip/ViT-H-14 --checkpoint clip_cn_vit-h-14\.pt"):
+    with pytest.raises(ModelNotFound, match="models export cn-clip/ViT-H-14"):
         store(hub, tmp_path).fetch(Family.CLIP, "cn-clip/ViT-H-14")
 
 
@@ -278,3 +279,27 @@ def test_a_cache_that_cannot_be_written_is_named(hub: FakeHub, tmp_path: Path) -
     (tmp_path / "cache").write_text("a file where the folder should be")
     with pytest.raises(Unavailable, match="cache"):
         store(hub, tmp_path).fetch(Family.FACE, "buffalo_l")
+
+
+def test_the_official_checkpoint_is_downloaded_for_the_exporter(tmp_path: Path) -> None:
+    entry = catalogue.find(Family.CLIP, "cn-clip/ViT-H-14")
+    assert entry is not None
+    assert entry.checkpoint is not None
+    content = {"clip_cn_vit-h-14.pt": b"weights" * 1000, "pytorch_model.bin": b"not wanted"}
+    with fake_hub({entry.checkpoint.location: content}) as hub:
+        hub.behave("clip_cn_vit-h-14.pt").cuts = [500]
+        path = store(hub, tmp_path).fetch_checkpoint(entry)
+        assert path == tmp_path / "cache/checkpoints/clip_cn_vit-h-14.pt"
+        assert path.read_bytes() == content["clip_cn_vit-h-14.pt"]
+        asked = len(hub.requests)
+        assert store(hub, tmp_path, offline=True).fetch_checkpoint(entry) == path
+        assert len(hub.requests) == asked
+    with pytest.raises(ModelNotFound, match="offline"):
+        store(hub, tmp_path / "other", offline=True).fetch_checkpoint(entry)
+
+
+def test_a_full_disk_is_said_before_the_download(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.fetching.shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6, 1000))
+    with pytest.raises(Unavailable, match=r"buffalo_l needs 0 MB and the disk of .* has 0 MB left"):
+        store(hub, tmp_path).fetch(Family.FACE, "buffalo_l")
+    assert hub.downloads(GRAPH) == []
