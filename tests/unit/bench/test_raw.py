@@ -1,0 +1,44 @@
+"""The limit is measured on exactly what the service asks of onnxruntime."""
+
+from pathlib import Path
+
+import numpy as np
+
+from bench import raw
+from bench.photos import preview
+from bench.recording import record
+from common.settings import Device
+from tests.builders.faces import write_faces
+
+
+def test_recorded_runs_are_the_detector_and_two_faces(tmp_path: Path) -> None:
+    folder = write_faces(tmp_path)
+    first, second = record("face", tmp_path, [preview(0), preview(1)])
+    for job in (first, second):
+        assert [run.graph.relative_to(folder).parts[0] for run in job] == ["detection", "recognition", "recognition"]
+        assert [next(iter(run.feeds.values())).shape for run in job] == [
+            (1, 3, 640, 640),
+            (1, 3, 112, 112),
+            (1, 3, 112, 112),
+        ]
+    one, other = (next(iter(job[0].feeds.values())) for job in (first, second))
+    assert not np.array_equal(one, other)
+
+
+def test_limit(tmp_path: Path) -> None:
+    write_faces(tmp_path)
+    limit = raw.measure("face", tmp_path, 0.1)
+    assert limit.per_second == max(limit.settings.values())
+    assert limit.settings[limit.setting] == limit.per_second
+    assert 0 < limit.alone_ms < 5_000
+    assert limit.cpu_ms > 0
+
+
+def test_settings() -> None:
+    assert [str(setting) for setting in raw.settings_for(Device.CUDA, [1, 8])] == [
+        "1 x 1 threads",
+        "2 x 1 threads",
+        "1 x 1 threads, batches of 8",
+        "2 x 1 threads, batches of 8",
+    ]
+    assert all(setting.batch == 1 for setting in raw.settings_for(Device.CPU, [8]))
