@@ -125,6 +125,11 @@ class TextQuery:
         """The `tsquery` that documents must match."""
         return " | ".join(f"({_conjunction(group, prefix, exclude)})" for group in self.groups)
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether some word also matches longer words that begin with it."""
+        return any(not term.quoted and not term.runs[-1].unsegmented for term in self.wanted)
+
     def as_one_phrase(self) -> str:
         """The terms of each alternative as they stand, one right after the other: what an exact quotation matches."""
         together = (
@@ -147,7 +152,7 @@ def _tokens(run: Run, *, goes_on: bool) -> list[tuple[str, int]]:
     """Tokens of a run, each with the distance to the one before it."""
     if not run.unsegmented:
         word = run.text[:64]
-        return [(f"'{word}':*" if goes_on and len(word) > 1 else f"'{word}'", 1)]
+        return [(f"'{word}':*" if goes_on else f"'{word}'", 1)]
     if run.length == 1:
         return [(f"'{run.text}':*", 1)]
     return [(f"'{run.text[start : start + 2]}'", 1) for start in range(run.length - 1)]

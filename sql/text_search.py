@@ -161,12 +161,23 @@ class TextSearch:
 
     def rank(self, match: Match, arguments: Arguments) -> str:
         """The rank of a document within its step, real, 0 to about 1."""
-        wanted = arguments.add(self.query.all_words(exclude=False), "tsquery")
-        if match is Match.HEADLINE:
-            return f"ts_rank('{WEIGHTS}', document.headline, {wanted}, 1)"
-        if match is Match.TEXT:
-            return f"ts_rank('{WEIGHTS}', document.words, {wanted}, 1)"
-        return f"(ts_rank('{WEIGHTS}', document.words, {wanted}, 1) + 0.1 / (1 + ln(1 + length(document.body))))::real"
+        column = "headline" if match is Match.HEADLINE else "words"
+        rank = self._ts_rank(column, self.query.all_words(exclude=False), arguments)
+        if match not in (Match.HEADLINE, Match.TEXT):
+            return f"({rank} + 0.1 / (1 + ln(1 + length(document.body))))::real"
+        if self.query.goes_on:
+            # The word itself before words that only begin with it.
+            rank = f"(0.6 * {rank} + 0.4 * {self._ts_rank(column, self.query.all_words(prefix=False, exclude=False), arguments)})"
+        if any(len(group) > 1 for group in self.query.groups):
+            # All words close together, best of all as they were typed.
+            near = arguments.add(self.query.all_words(exclude=False), "tsquery")
+            phrase = arguments.add(self.query.as_one_phrase(), "tsquery")
+            closeness = f"ts_rank_cd('{WEIGHTS}', document.{column}, {near}, 32)"
+            rank = f"(0.5 * {rank} + 0.3 * {closeness} + 0.2 * (document.{column} @@ {phrase})::integer)"
+        return f"{rank}::real"
+
+    def _ts_rank(self, column: str, query: str, arguments: Arguments) -> str:
+        return f"ts_rank('{WEIGHTS}', document.{column}, {arguments.add(query, 'tsquery')}, 1)"
 
 
 def _hit(match: Match, rank: float, asset_id: UUID) -> Hit:
