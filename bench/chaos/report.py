@@ -1,0 +1,83 @@
+"""The scenarios' results as a table and a plot."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+
+from bench.chaos.experiment import Result
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+_HEAD = (
+    "scenario",
+    "answered",
+    "failed",
+    "seconds",
+    "p50 ms",
+    "p99 ms",
+    "longest s",
+    "text p99 ms",
+    "held",
+    "mean held s",
+    "retries",
+    "memory MB",
+    "files",
+)
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Of sorted values, nearest rank; 0 when there are none."""
+    return values[min(len(values) - 1, int(len(values) * percent / 100))] if values else 0.0
+
+
+def table(results: Sequence[Result]) -> str:
+    """Markdown: one line for each scenario, then what each of them does."""
+    lines = [" | ".join(_HEAD), " | ".join("---" for _ in _HEAD), *(" | ".join(_cells(result)) for result in results)]
+    meaning = [f"- **{result.scenario}**: {result.description}" for result in results]
+    return "\n".join([*(f"| {line} |" for line in lines), "", *meaning, ""])
+
+
+def _cells(result: Result) -> list[str]:
+    latencies = result.outcome.latencies()
+    text = sorted(result.outcome.seconds.get("clip-text", []))
+    mean_held = result.held_seconds / result.held_requests if result.held_requests else 0.0
+    before, after = result.before, result.after
+    return [
+        result.scenario,
+        str(result.outcome.answered),
+        str(len(result.outcome.failures)),
+        f"{result.seconds:.1f}",
+        f"{percentile(latencies, 50) * 1000:.0f}",
+        f"{percentile(latencies, 99) * 1000:.0f}",
+        f"{latencies[-1] if latencies else 0:.1f}",
+        f"{percentile(text, 99) * 1000:.0f}",
+        f"{result.held_requests:.0f}",
+        f"{mean_held:.2f}",
+        f"{result.retries:.0f}",
+        f"{before.memory_bytes / 1e6:.0f} → {after.memory_bytes / 1e6:.0f}",
+        f"{before.files} → {after.files}",
+    ]
+
+
+def plot(results: Sequence[Result], path: Path) -> None:
+    """Latency over time, one panel for each scenario; a failure would be a red line."""
+    rows = (len(results) + 1) // 2
+    figure, axes = plt.subplots(rows, 2, figsize=(12, 2.6 * rows), squeeze=False, layout="constrained")
+    for axis, result in zip(axes.flat, results, strict=False):
+        outcome = result.outcome
+        ends = [moment - result.started for moment in outcome.finished_at]
+        axis.scatter(ends, outcome.in_order, s=3, alpha=0.5, color="tab:blue")
+        axis.set_yscale("log")
+        failed = len(outcome.failures)
+        axis.set_title(
+            f"{result.scenario}: {outcome.answered} answered, {failed} failed", color="red" if failed else "black"
+        )
+        axis.set_xlabel("s since the start")
+        axis.set_ylabel("latency, s")
+        axis.grid(alpha=0.3)
+    for axis in axes.flat[len(results) :]:
+        axis.set_visible(False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
