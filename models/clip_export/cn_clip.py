@@ -104,8 +104,8 @@ def load_checkpoint(path: Path, config: Mapping[str, Any]) -> Any:
 
 @cache
 def package() -> Any:
-    """The package `cn_clip.clip`. Raises ModelNotFound when it, or torch, is not installed."""
-    for needed in ("torch", "cn_clip"):
+    """The package `cn_clip.clip`. Raises ModelNotFound when it, or what exporting needs beside it, is not there."""
+    for needed in ("torch", "onnxscript", "cn_clip"):
         if find_spec(needed) is None:
             raise ModelNotFound(f"Python package {needed} is not installed here: {REMEDY}")
     if find_spec("torchvision") is not None:

@@ -24,6 +24,11 @@ GRAPH = "recognition/model.onnx"
 REPOSITORY = "immich-app/buffalo_l"
 
 
+@pytest.fixture(autouse=True)
+def every_piece_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.fetching._TELL_EVERY_SECONDS", 0.0)
+
+
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[FakeHub]:
     folder = write_faces(tmp_path / "origin")
