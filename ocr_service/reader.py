@@ -63,10 +63,9 @@ async def read_photo(
 
 async def find_boxes(pixels: Pixels, detector: TextDetector, options: Options) -> Boxes:
     """Where text stands: a first look at the whole photo, a second at the region of small text."""
-    size = (pixels.shape[0], pixels.shape[1])
-    ratio = scale_to(size, options.max_resolution)
+    ratio = scale_to(pixels.shape, options.max_resolution)
     boxes = await detector.detect(pixels, ratio=ratio, min_score=options.min_detection_score)
-    look = closer_look(boxes, size, ratio)
+    look = await detector.engine.in_thread(lambda: closer_look(boxes, pixels, ratio))
     if look is None:
         return boxes
     region = pixels[look.top : look.bottom, look.left : look.right]

@@ -57,8 +57,8 @@ def bricks(size: tuple[int, int], rng: np.random.Generator) -> Pixels:
             tone = rng.uniform(0.8, 1.15)
             colour = tuple(int(value * tone) for value in (150, 78, 60))
             cv2.rectangle(picture, (left + 4, top + 4), (left + width - 4, top + height - 4), colour, -1)
-    grainy: Pixels = np.clip(picture + rng.normal(0, 6, (size[1], size[0], 1)), 0, 255).astype(np.uint8)
-    return grainy
+    grainy = np.clip(picture + rng.normal(0, 6, (size[1], size[0], 1)), 0, 255)
+    return grainy.astype(np.uint8)
 
 
 def wood(size: tuple[int, int], rng: np.random.Generator) -> Pixels:

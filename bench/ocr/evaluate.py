@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.ocr.geometry import area, shared_area
+from bench.ocr.geometry import area, rectangle, shared_area
 from bench.ocr.scene import LabelledLine
 
 BELONGS = 0.5
@@ -72,7 +72,12 @@ def evaluate(labelled: Sequence[LabelledLine], read: Sequence[ReadLine]) -> Scor
         reading = "".join(read[column].text + " " for column in columns)
         errors += edit_distance(_folded(truth), _folded(reading))
         right_words += (Counter(_words(truth)) & Counter(_words(reading))).total()
-    iou = shared / np.maximum(label_areas[:, None] + read_areas[None, :] - shared, 1)
+    # A reader answers with four corners, so what counts is the smallest rectangle around a line that may be curved.
+    frames = [rectangle(label.outline) for label in labelled]
+    within = np.array([[shared_area(frame, line.quad) for line in read] for frame in frames], np.float64)
+    within = within.reshape(len(labelled), len(read))
+    frame_areas = np.array([area(frame) for frame in frames])
+    iou = within / np.maximum(frame_areas[:, None] + read_areas[None, :] - within, 1)
     pairs = _pairs(iou)
     order = _pairs(np.where(belongs, shared, 0), 0.0)
     return Score(

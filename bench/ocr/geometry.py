@@ -12,6 +12,11 @@ def area(polygon: Polygon) -> float:
     return float(cv2.contourArea(polygon.astype(np.float32)))
 
 
+def rectangle(polygon: Polygon) -> Polygon:
+    """Corners, shape (4, 2), of the smallest rectangle, of any angle, around a polygon."""
+    return cv2.boxPoints(cv2.minAreaRect(polygon.astype(np.float32))).astype(np.float32)
+
+
 def shared_area(one: Polygon, other: Polygon) -> float:
     """Area, in square pixels, that two polygons (N, 2) share; exact also for outlines that curve."""
     low = np.minimum(one.min(axis=0), other.min(axis=0))
