@@ -71,5 +71,11 @@ def _json_line(at: datetime, fields: dict[str, object]) -> str:
 
 
 def _pretty_line(at: datetime, fields: dict[str, object]) -> str:
-    words = " ".join(f"{key}={value}" for key, value in fields.items() if value != "")
+    # Names come from clients: quoted when they could be taken for more than one word.
+    words = " ".join(f"{key}={_word(value)}" for key, value in fields.items() if value != "")
     return f"{at:%Y-%m-%dT%H:%M:%S.%fZ} [info     ] request                        {words}\n"
+
+
+def _word(value: object) -> str:
+    text = str(value)
+    return text if text.isprintable() and " " not in text else repr(text)

@@ -1,0 +1,83 @@
+"""The HTTP column of the table of errors."""
+
+import grpc
+import orjson
+import pytest
+
+from common.errors import (
+    DeadlineExceeded,
+    DimensionMismatch,
+    InvalidInput,
+    MeshError,
+    ModelNotFound,
+    Overloaded,
+    Unauthenticated,
+    Unavailable,
+)
+from router.errors import (
+    BodyTooLarge,
+    InvalidEntries,
+    PoisonousPayload,
+    UpstreamRefused,
+    error_body,
+    from_grpc,
+    http_status,
+    retry_after,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (InvalidInput("x"), 400, "invalid_input"),
+        (InvalidEntries("x"), 422, "invalid_entries"),
+        (BodyTooLarge("x"), 413, "body_too_large"),
+        (PoisonousPayload("x"), 422, "poisonous_payload"),
+        (ModelNotFound("x"), 404, "model_not_found"),
+        (DimensionMismatch("x"), 422, "dimension_mismatch"),
+        (Overloaded("x"), 503, "overloaded"),
+        (Unavailable("x"), 503, "unavailable"),
+        (DeadlineExceeded("x"), 504, "deadline_exceeded"),
+        (Unauthenticated("x"), 401, "unauthenticated"),
+        (UpstreamRefused("x", 418), 418, "upstream_refused"),
+        (MeshError("x"), 500, "internal"),
+        (ValueError("x"), 500, "internal"),
+    ],
+)
+def test_status_and_code(error: Exception, status: int, code: str) -> None:
+    assert http_status(error) == (status, code)
+    assert orjson.loads(error_body(error, "id"))["error"]["code"] == code
+
+
+def test_the_body_says_what_to_do_and_where_to_look() -> None:
+    assert orjson.loads(error_body(Overloaded("try later"), "abc")) == {
+        "error": {"code": "overloaded", "message": "try later", "request_id": "abc"}
+    }
+
+
+def test_what_is_no_domain_error_shows_nothing_of_itself() -> None:
+    body = error_body(KeyError("secret"), "abc")
+    assert b"secret" not in body
+    assert b"abc" in body
+
+
+def test_only_passing_trouble_is_worth_another_try() -> None:
+    assert retry_after(Overloaded("x", 2.2)) == "3"
+    assert retry_after(Overloaded("x", 0.1)) == "1"
+    assert retry_after(Unavailable("x")) == "5"
+    assert retry_after(InvalidInput("x")) is None
+    assert retry_after(DeadlineExceeded("x")) is None
+
+
+def test_grpc_codes_become_the_domain_errors_they_came_from() -> None:
+    for kind in (
+        InvalidInput,
+        ModelNotFound,
+        DimensionMismatch,
+        Overloaded,
+        Unavailable,
+        DeadlineExceeded,
+        Unauthenticated,
+    ):
+        assert type(from_grpc(kind.code, "x")) is kind
+    assert type(from_grpc(grpc.StatusCode.DATA_LOSS, "x")) is MeshError
