@@ -156,6 +156,11 @@ class ServiceSettings(MeshSettings):
     gpu_memory_limit_bytes: int = Field(0, ge=0, description="Limit of the CUDA arena per session; 0 for none.")
     fp16: bool = Field(False, description="Prefer half-precision model files where the cache has them (GPU).")
     threads: int = Field(0, ge=0, description="Cores to use for inference; 0 for all that this process may use.")
+    lone_request_sessions: bool = Field(
+        True,
+        description="On a CPU, keep a second copy of each model in memory where it answers a request that comes alone "
+        "sooner, on all cores.",
+    )
     batching: BatchingSettings = BatchingSettings()
 
     max_image_pixels: int = Field(178_956_970, ge=1, description="Larger photos are refused before they are decoded.")

@@ -2,8 +2,8 @@
 
 How a batch is run is decided here, so that pipelines do not know the device. On a GPU: one session, large batches. On a
 CPU: parallel runs of a single-threaded session give the most photos per second, but a request that comes alone is
-answered sooner by a multi-threaded one; so there are two sessions where that pays (`calibration`), and each run takes
-the one that fits the moment.
+answered sooner by a multi-threaded one; so photos have two sessions where that pays (`calibration`), and each run takes
+the one that fits the moment. Queries have the multi-threaded one alone.
 """
 
 import asyncio
@@ -94,10 +94,11 @@ class Engine:
         self._seconds = metrics.INFERENCE_SECONDS.labels(model, part)
         self._batch_size = metrics.BATCH_SIZE.labels(model, part)
         on_cpu = runtime.device is Device.CPU
-        self._narrow = compute.call(lambda: open_session(path, runtime, 1), lane)
-        self._wide = self._narrow
-        self._always_wide = False
-        if on_cpu and compute.cores > 1:
+        # A person's queries come one by one: all cores for each, and one copy in memory.
+        self._always_wide = on_cpu and lane is Lane.INTERACTIVE
+        threads = compute.cores if self._always_wide else 1
+        self._narrow = self._wide = compute.call(lambda: open_session(path, runtime, threads), lane)
+        if on_cpu and lane is Lane.BULK and compute.cores > 1 and runtime.lone_request_sessions:
             wide = compute.call(lambda: open_session(path, runtime, compute.cores), lane)
             self._keep_best(wide, typical_axes, measure)
         self.inputs: tuple[TensorInfo, ...] = self._narrow.inputs

@@ -43,6 +43,7 @@ class RuntimeSettings:
     gpu_memory_limit_bytes: int = 0
     fp16: bool = False
     cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    lone_request_sessions: bool = True
     batching: BatchingSettings = field(default_factory=BatchingSettings)
 
     @classmethod
@@ -54,6 +55,7 @@ class RuntimeSettings:
             gpu_memory_limit_bytes=settings.gpu_memory_limit_bytes,
             fp16=settings.fp16,
             cores=settings.threads or len(os.sched_getaffinity(0)),
+            lone_request_sessions=settings.lone_request_sessions,
             batching=settings.batching,
         )
 
@@ -184,12 +186,17 @@ def provider_options(runtime: RuntimeSettings) -> list[tuple[str, dict[str, str]
     return [tensorrt, cuda, cpu]
 
 
-def require_device(runtime: RuntimeSettings) -> None:
-    """Refuses a device that this onnxruntime does not offer. Raises Unavailable, saying how to get it."""
+def offered_providers() -> list[str]:
+    """The execution providers of the installed onnxruntime, the preferred first."""
     import onnxruntime
 
+    return list(onnxruntime.get_available_providers())
+
+
+def require_device(runtime: RuntimeSettings) -> None:
+    """Refuses a device that this onnxruntime does not offer. Raises Unavailable, saying how to get it."""
     wanted = provider_options(runtime)[0][0]
-    offered = onnxruntime.get_available_providers()
+    offered = offered_providers()
     if wanted not in offered:
         raise Unavailable(
             f"device {runtime.device.value} needs onnxruntime's {wanted}, but this installation offers only "

@@ -127,6 +127,33 @@ async def test_on_a_cpu_a_lone_request_takes_all_cores_and_parallel_ones_a_core_
     assert wide.closed
 
 
+async def test_queries_have_one_session_on_all_cores(compute: ComputePool) -> None:
+    made: list[FakeSession] = []
+
+    def open_session(path: Path, runtime: RuntimeSettings, threads: int) -> FakeSession:
+        made.append(FakeSession(threads))
+        return made[-1]
+
+    runtime = RuntimeSettings(cores=2)
+    engine = Engine(Path("m"), runtime, compute, model="m", part="p", lane=Lane.INTERACTIVE, open_session=open_session)
+    await asyncio.gather(*(engine.infer(ITEM) for _ in range(3)))
+    (session,) = made
+    assert session.threads == 2
+    assert session.batches == [1, 1, 1]
+
+
+async def test_the_second_session_can_be_done_without(compute: ComputePool) -> None:
+    made: list[FakeSession] = []
+
+    def open_session(path: Path, runtime: RuntimeSettings, threads: int) -> FakeSession:
+        made.append(FakeSession(threads))
+        return made[-1]
+
+    runtime = RuntimeSettings(cores=2, lone_request_sessions=False)
+    Engine(Path("m"), runtime, compute, model="m", part="p", open_session=open_session)
+    assert [session.threads for session in made] == [1]
+
+
 async def test_a_busy_machine_keeps_both_ways(compute: ComputePool) -> None:
     engine, (narrow, wide) = fake_engine(compute, measured=None)
     await engine.infer(ITEM)
