@@ -35,6 +35,9 @@ types:
 .PHONY: check-generated
 check-generated:
 	$(PY) scripts/generate_protos.py --check
+	$(PY) scripts/settings_table.py --check
+	$(PY) scripts/chart_schema.py --check
+	$(PY) scripts/chart_readme.py --check
 
 .PHONY: pytest
 pytest:
@@ -58,6 +61,9 @@ test-helm: setup ## The chart in the Helm engine and as processes (Python 3.12)
 format: ## Format the code and mend what ruff can mend
 	$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 
-.PHONY: protos
-protos: ## Generate the Python code of protos/
+.PHONY: generate
+generate: ## Generate what comes from the code: protos/, settings table, the chart's schema and README
 	$(PY) scripts/generate_protos.py
+	$(PY) scripts/settings_table.py
+	$(PY) scripts/chart_schema.py
+	$(PY) scripts/chart_readme.py

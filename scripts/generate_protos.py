@@ -55,7 +55,7 @@ def main() -> None:
         fresh = Path(name)
         generate(fresh)
         if stale := stale_files(fresh):
-            raise SystemExit("stale generated code, run `make protos`: " + ", ".join(map(str, stale)))
+            raise SystemExit("stale generated code, run `make generate`: " + ", ".join(map(str, stale)))
 
 
 if __name__ == "__main__":
