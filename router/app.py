@@ -72,7 +72,14 @@ class Router:
     @property
     def ready(self) -> bool:
         """Whether this router should be sent requests."""
-        return not self.draining and self.can_serve
+        return not self.draining and (self.can_serve or self._is_front_door_alone)
+
+    @property
+    def _is_front_door_alone(self) -> bool:
+        """Whether only the photo front door is open, which passes Immich's traffic on whatever the clusters do."""
+        listeners = self.settings.listeners
+        recognises = listeners.immich_ml.enabled or (listeners.mt_photos.enabled and listeners.mt_photos.api_key)
+        return bool(listeners.photos.enabled and listeners.photos.immich_url and not recognises)
 
     async def start(self) -> None:
         """Connects to the clusters and opens the listeners. Raises OSError: a port is taken, a file is missing."""

@@ -29,6 +29,9 @@ HEADER_BYTES = 64 * 1024
 UPSTREAM_KEEPALIVE_SECONDS = 3.0
 """Node closes an idle connection after 5 s; one that is let go earlier is never written to while it closes."""
 
+PIECE_BYTES = 256 * 1024
+"""What a connection may hold in each direction: enough for a fast disk, little even with a thousand connections."""
+
 DOOR = web.AppKey("door", FrontDoor)
 
 
@@ -74,6 +77,7 @@ def application_of(opened: Callable[[], AbstractAsyncContextManager[FrontDoor]])
     # The server as the proxy needs it: bodies stay packed as they came, and headers may be as large as Immich allows.
     app[SERVER_OPTIONS] = {
         "auto_decompress": False,
+        "read_bufsize": PIECE_BYTES,
         "max_line_size": HEADER_BYTES,
         "max_field_size": HEADER_BYTES,
     }
@@ -95,6 +99,7 @@ async def photos_door(
                 connector=TCPConnector(limit=0, keepalive_timeout=UPSTREAM_KEEPALIVE_SECONDS),
                 cookie_jar=DummyCookieJar(),
                 auto_decompress=False,
+                read_bufsize=PIECE_BYTES,
                 timeout=ClientTimeout(total=None),
                 max_line_size=HEADER_BYTES,
                 max_field_size=HEADER_BYTES,

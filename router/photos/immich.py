@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import structlog
-from aiohttp import ClientConnectionError, ClientSession, ClientTimeout
+from aiohttp import ClientError, ClientSession, ClientTimeout
 from multidict import CIMultiDictProxy
 
 from common.errors import Unavailable
@@ -92,7 +92,7 @@ class ImmichApi:
                 allow_redirects=False,
             ) as response:
                 return Reply(response.status, await response.read(), response.headers)
-        except (TimeoutError, ClientConnectionError) as error:
+        except (TimeoutError, ClientError) as error:
             raise ImmichAway("Immich cannot be reached: check that it runs and that IMMICH_URL is right") from error
 
     async def me(self, credentials: Credentials) -> Reply:

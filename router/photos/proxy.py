@@ -7,7 +7,15 @@ and redirects are never interpreted. When either side leaves, the other's connec
 from collections.abc import AsyncIterator
 
 import structlog
-from aiohttp import ClientConnectionError, ClientResponse, ClientSession, ClientTimeout, ServerTimeoutError, hdrs, web
+from aiohttp import (
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    ServerTimeoutError,
+    hdrs,
+    web,
+)
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -15,6 +23,9 @@ from router.photos.headers import Forwarding, end_to_end
 from router.photos.replies import failure
 
 log = structlog.get_logger()
+
+CLIENT_LEFT = 499
+"""What nginx calls a request whose client did not wait; nobody reads it but the logs."""
 
 SKIPPED = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE, hdrs.USER_AGENT)
 """Headers that aiohttp would add by itself; a caller that sent none has sent none."""
@@ -102,9 +113,9 @@ class ImmichProxy:
             )
         except ServerTimeoutError:
             return failure(504, "Immich did not answer in time: see whether it is overloaded")
-        except ClientConnectionError as error:
+        except ClientError as error:
             if _client_left(request):
-                raise
+                return web.Response(status=CLIENT_LEFT)
             log.warning("immich_unreachable", url=self._base, error=str(error))
             return failure(502, "Immich cannot be reached: check that it runs and that IMMICH_URL is right")
         async with upstream:
@@ -113,7 +124,9 @@ class ImmichProxy:
             try:
                 async for piece in upstream.content.iter_any():
                     await response.write(piece)
-            except (TimeoutError, ClientConnectionError) as error:
+            except (TimeoutError, ClientError) as error:
+                if _client_left(request):
+                    return response
                 # The status line is out: the only honest way to say "this is not all" is to break the connection.
                 log.warning("immich_reply_broken", path=request.path, error=str(error))
                 if request.transport is not None:

@@ -54,7 +54,7 @@ async def relay_websocket(request: web.Request, session: ClientSession, proxy: I
         )
     except aiohttp.WSServerHandshakeError as refusal:
         return failure(refusal.status or 502, f"Immich refused the WebSocket: {refusal.message}")
-    except (TimeoutError, aiohttp.ClientConnectionError):
+    except (TimeoutError, aiohttp.ClientError):
         return failure(502, "Immich cannot be reached: check that it runs and that IMMICH_URL is right")
     async with upstream:
         downstream = web.WebSocketResponse(

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
@@ -227,3 +228,53 @@ async def test_websocket_refused_by_immich(door: OpenDoor, http: aiohttp.ClientS
     with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
         await http.ws_connect(f"{door.url}/api/socket.io/?refuse=1")
     assert refusal.value.status == 401
+
+
+BROKEN = {
+    "no HTTP": b"garbage\r\n\r\n",
+    "closed at once": b"",
+}
+CUT = {
+    "length": b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\nok",
+    "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+}
+
+
+@asynccontextmanager
+async def before_bytes(reply: bytes) -> AsyncIterator[OpenDoor]:
+    """A door before a server that answers anything with these bytes and closes."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(reply)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    double = ImmichDouble()
+    double.url = "http://{}:{}".format(*server.sockets[0].getsockname()[:2])
+    async with server, open_door(double) as door:
+        yield door
+
+
+@pytest.mark.parametrize("reply", BROKEN.values(), ids=BROKEN.keys())
+async def test_a_broken_immich_is_502(http: aiohttp.ClientSession, reply: bytes) -> None:
+    async with before_bytes(reply) as door:
+        async with http.get(f"{door.url}/web") as answer:
+            assert answer.status == 502
+        body, key = {"query": "ocr:发票"}, {"x-api-key": "k"}
+        async with http.post(f"{door.url}/api/search/smart", json=body, headers=key) as answer:
+            assert answer.status == 502
+
+
+@pytest.mark.parametrize("reply", CUT.values(), ids=CUT.keys())
+async def test_a_reply_that_was_cut_short_is_not_completed(http: aiohttp.ClientSession, reply: bytes) -> None:
+    async with before_bytes(reply) as door, http.get(f"{door.url}/web") as answer:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.read()
+
+
+async def test_early_hints_and_replies_without_a_length(http: aiohttp.ClientSession) -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end"
+    async with before_bytes(hints) as door, http.get(f"{door.url}/web") as answer:
+        assert (answer.status, await answer.read()) == (200, b"until the end")
