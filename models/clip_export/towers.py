@@ -1,5 +1,6 @@
 """cn-clip's two encoders as modules that answer with normalised vectors, and their conversion to ONNX."""
 
+import logging
 import os
 import warnings
 from pathlib import Path
@@ -64,6 +65,7 @@ def write_onnx(module: ImageTower | TextTower, path: Path) -> None:
         raise ValueError("a module in training mode drops values at random: call eval() first")
     path.parent.mkdir(parents=True, exist_ok=True)
     given = module.input_name
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of torchvision, which is not needed
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch's own deprecations, of no use to whoever exports
         torch.onnx.export(
