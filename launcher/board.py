@@ -13,6 +13,7 @@ from common.version import mesh_version
 from launcher.plans import MachinePlan, reachable
 from launcher.ports import lan_address
 from launcher.probes import STARTING, Condition, Level
+from router.config import ListenerSettings
 
 COLOURS = {"ocr": "cyan", "clip": "magenta", "face": "yellow", "router": "green", "mesh": "bold"}
 MARKS = {Level.READY: ("ready", "green"), Level.COMING: ("on its way", "yellow"), Level.FAILED: ("not ready", "red")}
@@ -85,11 +86,13 @@ class Board:
 
     def _listeners(self) -> Iterator[str]:
         listeners = self._machine.router_settings.listeners
-        titled = {
+        titled: dict[str, ListenerSettings] = {
             "Immich ML API": listeners.immich_ml,
             "MT Photos API": listeners.mt_photos,
             "admin page": listeners.admin,
         }
+        if listeners.photos.immich_url:
+            titled["photo front door"] = listeners.photos
         for title, listener in titled.items():
             host = lan_address() if listener.host in EVERYWHERE else reachable(listener.host)
             if listener is listeners.mt_photos and listeners.mt_photos.api_key is None:
@@ -131,7 +134,7 @@ def phrase(condition: Condition) -> str:
 
 
 def _row(title: str, address: str, mark: str, text: str) -> str:
-    return f"  {title:<14} {address:<27} {mark}  {text}"
+    return f"  {title:<16} {address:<27} {mark}  {text}"
 
 
 def _marked(condition: Condition) -> tuple[str, str]:

@@ -12,7 +12,15 @@ from typer.exceptions import TyperException
 
 from common.errors import MeshError
 from common.version import mesh_version
-from launcher import call_commands, config_commands, db_commands, doctor_command, reprocess_commands, up_command
+from launcher import (
+    call_commands,
+    config_commands,
+    db_commands,
+    doctor_command,
+    models_commands,
+    reprocess_commands,
+    up_command,
+)
 from launcher.outcome import EXIT_CODES_HELP, CommandError, ExitCode, exit_code, one_line
 
 app = typer.Typer(
@@ -28,6 +36,7 @@ app.command("up", epilog=up_command.EXAMPLES)(up_command.up)
 app.add_typer(call_commands.app, name="call")
 app.command("search", epilog=reprocess_commands.SEARCH_EXAMPLES)(reprocess_commands.search)
 app.command("reprocess", epilog=reprocess_commands.REPROCESS_EXAMPLES)(reprocess_commands.reprocess)
+app.add_typer(models_commands.app, name="models")
 app.add_typer(db_commands.app, name="db")
 app.command("doctor", epilog=doctor_command.EXAMPLES)(doctor_command.doctor)
 app.command("check-config", epilog=config_commands.CHECK_EXAMPLES)(config_commands.check_config)

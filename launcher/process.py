@@ -118,15 +118,12 @@ class ManagedProcess:
     async def _live(self) -> float:
         """One life of the child; returns its length in seconds."""
         start = self._clock()
-        # A session of its own: Ctrl-C at the terminal reaches the supervisor alone, which then drains in order.
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command,
-            env=self._environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
+        try:
+            self._process = await self._start()
+        except OSError as error:  # no memory, too many processes: like a child that ended at once
+            self.exit_code, self.last_line = os.EX_OSERR, f"cannot be started: {error}"
+            self._on_line(self.name, self.last_line)
+            return 0.0
         self.state = ProcessState.RUNNING
         if self._stopping.is_set():  # while it was being started
             self._signal(signal.SIGKILL)
@@ -136,6 +133,17 @@ class ManagedProcess:
             self._on_line(self.name, line)
         self.exit_code = await self._process.wait()
         return self._clock() - start
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        # A session of its own: Ctrl-C at the terminal reaches the supervisor alone, which then drains in order.
+        return await asyncio.create_subprocess_exec(
+            *self._command,
+            env=self._environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
 
     async def _pause(self, seconds: float) -> None:
         self.state = ProcessState.WAITING

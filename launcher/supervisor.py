@@ -5,6 +5,7 @@ the router stops first, so that requests in flight still find the services behin
 """
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -76,6 +77,11 @@ class Supervisor:
         """Whether every process is ready, failed, or busy with a download: nothing more will happen soon."""
         known = [self.conditions.get(name, STARTING) for name in self._plans]
         return all(one.level is not Level.COMING or one.progress is not None for one in known)
+
+    def reload(self) -> None:
+        """Makes the router read its configuration file again."""
+        if pid := self._processes[self._router].pid:
+            os.kill(pid, signal.SIGHUP)
 
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
         """Runs everything until `stop`, then drains in order; `hurry` ends the draining by force."""

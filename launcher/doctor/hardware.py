@@ -61,14 +61,19 @@ def check_disk(folder: Path) -> Iterator[Finding]:
 
 def check_device(services: dict[str, ServiceSettings]) -> Iterator[Finding]:
     """Whether each service's device is there, and whether a GPU lies idle."""
-    from serving.session import RuntimeSettings, require_device  # needs onnxruntime, which another check looks at
+    from serving.session import RuntimeSettings, offered_providers, require_device
 
+    try:
+        yield good("providers", ", ".join(offered_providers()))
+    except ImportError as error:
+        yield bad("providers", f"onnxruntime cannot be loaded: {error}", REINSTALL)
+        return
     gpus = gpu_names()
     for name, settings in services.items():
         try:
             require_device(RuntimeSettings.of(settings))
-        except (MeshError, ImportError) as error:
-            yield bad(f"{name} device", str(error), REINSTALL if isinstance(error, ImportError) else "see its text")
+        except MeshError as error:
+            yield bad(f"{name} device", error.message, f"or leave {name.upper()}_DEVICE and DEVICE unset for the CPU")
             continue
         if settings.device is not Device.CPU and not gpus:
             yield bad(

@@ -39,7 +39,7 @@ def free_ports(count: int) -> list[int]:
 class Up:
     """A running `immich-mesh up`, and what it has written so far."""
 
-    def __init__(self, folder: Path, *arguments: str, clip: bool = True) -> None:
+    def __init__(self, folder: Path, *arguments: str, clip: bool = True, output: int | None = None) -> None:
         if clip:
             write_clip(folder / "cache")
         write_faces(folder / "cache")
@@ -61,7 +61,7 @@ class Up:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "launcher.cli", "up", *arguments],
                 env=self.environment,
-                stdout=log,
+                stdout=log if output is None else output,
                 stderr=subprocess.STDOUT,
             )
 
@@ -166,6 +166,24 @@ def test_a_model_that_cannot_be_had_is_told_and_the_rest_goes_on(tmp_path: Path,
         called = call(up, "clip", str(photo), "--url", up.url)
         assert called.returncode == 4
         assert re.search(r"immich-mesh: .*ViT-B-16__cn-clip.*\(HTTP 404", called.stderr)
+    finally:
+        up.end()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_terminal_that_closes_ends_the_mesh_in_order(tmp_path: Path) -> None:
+    """A terminal has a live line; when it closes, nothing can be written any more, and nothing is left behind."""
+    terminal, far_end = os.openpty()
+    up = Up(tmp_path, "--without", "ocr", output=far_end)
+    os.close(far_end)
+    try:
+        shown = b""
+        while b"mesh" not in shown:
+            shown += os.read(terminal, 4096)
+        children = up.children().values()
+        os.close(terminal)
+        assert up.process.wait(60) == 0
+        assert not any(Path(f"/proc/{child}").exists() for child in children)
     finally:
         up.end()
 

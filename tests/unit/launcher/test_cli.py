@@ -11,7 +11,7 @@ from launcher.client import OcrOptions
 from launcher.doctor.finding import bad, good
 
 COMMANDS = [["up"], ["call"], ["call", "ocr"], ["call", "face"], ["call", "clip"], ["call", "text"], ["doctor"]]
-COMMANDS += [["check-config"], ["config-schema"], ["search"], ["reprocess"], ["db"]]
+COMMANDS += [["check-config"], ["config-schema"], ["search"], ["reprocess"], ["db"], ["models"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
