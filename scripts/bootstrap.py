@@ -126,8 +126,9 @@ def configured_index() -> str | None:
 def open_url(url: str, accept: str) -> bytes:
     """The body of `url`. Name and password in it are sent as basic authentication and are never printed.
 
-    A machine without certificates (Debian without ca-certificates) cannot check the server. The download is then
-    fetched unchecked, since its sha256 is pinned here; never with a password, which that would give away.
+    A machine without certificates (Debian without ca-certificates), or with old ones, cannot check the server. The
+    download is then fetched unchecked, since its sha256 is pinned here; never with a password, which that would give
+    away.
     """
     parts = urllib.parse.urlsplit(url)
     request = urllib.request.Request(url, headers={"Accept": accept, "User-Agent": "immich-mesh-bootstrap"})
@@ -140,8 +141,16 @@ def open_url(url: str, accept: str) -> bytes:
         login = urllib.parse.unquote("{}:{}".format(parts.username, parts.password or ""))
         request = urllib.request.Request(bare, headers=dict(request.headers))
         request.add_header("Authorization", "Basic " + base64.b64encode(login.encode()).decode())
-    elif not context.get_ca_certs() and not has_certificates():
-        context = ssl._create_unverified_context()
+    try:
+        return read(request, context)
+    except urllib.error.URLError as error:
+        if parts.username or not isinstance(error.reason, ssl.SSLCertVerificationError):
+            raise
+    return read(request, ssl._create_unverified_context())
+
+
+def read(request: urllib.request.Request, context: ssl.SSLContext) -> bytes:
+    """The body of an answer."""
     with urllib.request.urlopen(request, timeout=120, context=context) as response:
         return bytes(response.read())
 
