@@ -17,7 +17,7 @@ EXAMPLES = """Examples: immich-mesh doctor    immich-mesh doctor --json | jq '.[
 
 Exit codes: 0 nothing is broken, 1 something is."""
 
-MARKS = {Verdict.GOOD: "[green]good[/green]", Verdict.NOTE: "[yellow]note[/yellow]", Verdict.BAD: "[red]bad[/red]"}
+MARKS = {Verdict.GOOD: "[green]good[/green]", Verdict.NOTE: "[yellow]note[/yellow]", Verdict.BAD: "[red]bad [/red]"}
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:

@@ -13,7 +13,7 @@ from launcher.doctor.finding import Finding, bad, good, note
 from launcher.faults import settings_fault
 from launcher.outcome import CommandError
 from launcher.plans import HEALTH_NAMES, SERVICES, MachinePlan, Plan, plan_machine
-from launcher.probes import Condition, Level, RouterProbe, ServiceProbe
+from launcher.probes import STARTING, Condition, Level, RouterProbe, ServiceProbe
 from models import catalogue
 from models.catalogue import Family, SourceKind
 from models.store import ModelStore
@@ -118,6 +118,9 @@ def _judge(plan: Plan, condition: Condition) -> Iterator[Finding]:
     if condition.level is Level.READY:
         yield good(plan.name, f"answers at {plan.address}: {condition.text}")
         return
+    if condition.level is Level.COMING and condition != STARTING:
+        yield note(plan.name, f"answers at {plan.address}, not ready yet: {condition.text}", "wait")
+        return
     taken = [port for port in plan.ports if port.number and not ports.is_free(port.host, port.number)]
     if not taken:
         yield note(plan.name, f"is not running (nothing at {plan.address}); its ports are free", "immich-mesh up")
@@ -128,5 +131,5 @@ def _judge(plan: Plan, condition: Condition) -> Iterator[Finding]:
     else:
         for port in taken:
             who = ports.owner(port.number) or "another process"
-            text = f"port {port.number} is held by {who} ({condition.text})"
-            yield note(plan.name, text, f"wait when it is the mesh; else stop it, or set {port.setting}")
+            text = f"port {port.number} is held by {who}, which does not answer as the mesh does"
+            yield note(plan.name, text, f"wait when it is the mesh starting; else stop it, or set {port.setting}")
