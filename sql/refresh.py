@@ -1,8 +1,8 @@
 """One photo's AI data replaced in Immich's tables, in exactly the rows that Immich itself would write, and the list of
 photos whose data Immich lost.
 
-Each replacement is one transaction that holds the photo's row, so that a reader sees the old data or the new, never a
-mixture, and a photo deleted meanwhile stays deleted.
+Each replacement is one transaction, so that a reader sees the old data or the new, never a mixture, and a photo deleted
+meanwhile stays deleted.
 """
 
 import json
@@ -126,14 +126,15 @@ class RefreshRepository:
             shape = await _shape(connection)
             if not shape.has_asset_ocr and not shape.has_ocr_info:
                 raise Unavailable("This database has no OCR table: Immich 2.2 or later is needed")
-            await _hold(connection, asset_id)
+            await _demand_photo(connection, asset_id)
+            if shape.has_ocr_at:
+                # First, because this row's lock makes a second refresh of the same photo wait for the first.
+                await connection.execute(_sql("ocr_at"), asset_id, at)
             before: tuple[str, ...] = ()
             if shape.has_ocr_info:
                 before = await _replace_ocr_info(connection, asset_id, lines, size)
             if shape.has_asset_ocr:
                 before = await _replace_asset_ocr(connection, shape, asset_id, lines)
-            if shape.has_ocr_at:
-                await connection.execute(_sql("ocr_at"), asset_id, at)
             return TextChange(before, tuple(line.text for line in lines))
 
         return await self._write(work)
@@ -155,7 +156,7 @@ class RefreshRepository:
                     f"the model gives {len(embedding)} numbers, Immich's column holds {shape.embedding_dimension}: "
                     "choose a CLIP model of that dimension, or change the model in Immich's settings first"
                 )
-            await _hold(connection, asset_id)
+            await _demand_photo(connection, asset_id)
             literal = "[" + ",".join(map(repr, map(float, embedding))) + "]"
             await connection.execute(_sql("embedding").format(type=shape.embedding_type), asset_id, literal)
 
@@ -185,6 +186,8 @@ class RefreshRepository:
         async def permitted(connection: Any) -> T:
             try:
                 return await work(connection)
+            except asyncpg.ForeignKeyViolationError as error:
+                raise PhotoGone("the photo was deleted meanwhile") from error
             except asyncpg.InsufficientPrivilegeError as error:
                 raise WriteRefused(
                     f"the database role may not write ({error}): grant it what refreshing needs"
@@ -197,7 +200,7 @@ async def _shape(connection: Any) -> Shape:
     return Shape(**dict(await connection.fetchrow(_sql("shape"))))
 
 
-async def _hold(connection: Any, asset_id: UUID) -> None:
+async def _demand_photo(connection: Any, asset_id: UUID) -> None:
     if await connection.fetchrow(_sql("asset"), asset_id) is None:
         raise PhotoGone("the photo was deleted meanwhile")
 

@@ -71,7 +71,11 @@ def application_of(opened: Callable[[], AbstractAsyncContextManager[FrontDoor]])
     async def handle(request: web.Request) -> web.StreamResponse:
         return await app[DOOR].handle(request)
 
+    async def hang_up(app: web.Application) -> None:
+        await app[DOOR].hang_up()
+
     app.cleanup_ctx.append(lifetime)
+    app.on_shutdown.append(hang_up)
     app.router.add_route("*", "/{path:.*}", handle, expect_handler=leave_expect_to_immich)
     app.on_response_prepare.append(keep_headers_exact)
     # The server as the proxy needs it: bodies stay packed as they came, and headers may be as large as Immich allows.

@@ -19,7 +19,7 @@ from router.photos.proxy import ImmichProxy, invite_body
 from router.photos.refresh import Kind
 from router.photos.replies import failure
 from router.photos.searching import SearchCalls
-from router.photos.websocket import relay_websocket, wants_websocket
+from router.photos.websocket import OpenSockets, close_websockets, relay_websocket, wants_websocket
 
 log = structlog.get_logger()
 
@@ -48,6 +48,7 @@ class FrontDoor:
         self._max_body_bytes = max_body_bytes
         self._body_timeout_seconds = body_timeout_seconds
         self._session = session
+        self._sockets: OpenSockets = set()
         self._api = api
         self._proxy = proxy
         self._searches = searches
@@ -64,7 +65,7 @@ class FrontDoor:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One request, whatever it is."""
         if wants_websocket(request):
-            return await relay_websocket(request, self._session, self._proxy)
+            return await relay_websocket(request, self._session, self._proxy, self._sockets)
         call = self._changed.get((request.method, request.path.rstrip("/").lower()))
         if call is None:
             return await self._proxy.forward(request)
@@ -75,6 +76,10 @@ class FrontDoor:
         except MeshError as error:
             log.warning("front_door_failed", path=request.path, error=error.message)
             return failure(http_status(error)[0], error.message)
+
+    async def hang_up(self) -> None:
+        """Closes the WebSockets, which would never end by themselves."""
+        await close_websockets(self._sockets)
 
     async def _smart(self, request: web.Request) -> web.StreamResponse:
         raw, body = await self._json_body(request)

@@ -195,11 +195,15 @@ def _id_list(name: str, value: Any) -> list[Condition]:
     return [Condition(ID_LISTS[name], Op.ALL, tuple(_uuid(entry) for entry in value))] if value else []
 
 
-def _visibility(value: Any) -> Visibility:
+def _named_visibility(value: Any) -> Visibility:
     try:
-        visibility = Visibility(_text(value))
+        return Visibility(_text(value))
     except ValueError as error:
         raise Untranslatable("visibility: unknown") from error
+
+
+def _visibility(value: Any) -> Visibility:
+    visibility = _named_visibility(value)
     if visibility is Visibility.LOCKED:
         raise Untranslatable("visibility: Immich itself guards the locked folder")
     return visibility
@@ -273,9 +277,17 @@ def _visibilities(comparisons: Any) -> frozenset[Visibility]:
     kept = frozenset(Visibility) - {Visibility.LOCKED}
     for op, value in comparisons.items():
         if op in ("eq", "in"):
-            kept &= frozenset(_visibility(entry) for entry in (value if op == "in" else [value]))
+            kept &= frozenset(_visibility(entry) for entry in _entries(op, value))
         elif op in ("ne", "notIn"):
-            kept -= frozenset(Visibility(_text(entry)) for entry in (value if op == "notIn" else [value]))
+            kept -= frozenset(_named_visibility(entry) for entry in _entries(op, value))
         else:
             raise Untranslatable("filter.visibility: unknown comparison")
     return kept
+
+
+def _entries(op: str, value: Any) -> list[Any]:
+    if op in ("eq", "ne"):
+        return [value]
+    if not isinstance(value, list):
+        raise Untranslatable(f"filter.visibility.{op}: not a list")
+    return value

@@ -36,7 +36,10 @@ def native_body(text: str, body: Mapping[str, Any]) -> tuple[str, dict[str, Any]
     """
     if isinstance(body.get("filter"), Mapping):
         kept = {name: value for name, value in body.items() if name not in ("fuse", "ocr")}
-        return "smart", {**kept, "query": text, "filter": {**body["filter"], "ocr": {"matches": ocr_text(text, body)}}}
+        given = body["filter"].get("ocr")
+        also = given.get("matches", "") if isinstance(given, Mapping) else ""
+        matches = f"{ocr_text(text, body)} {also}".strip()
+        return "smart", {**kept, "query": text, "filter": {**body["filter"], "ocr": {"matches": matches}}}
     kept = {name: value for name, value in body.items() if name not in NOT_IN_METADATA}
     return "metadata", {"size": DEFAULT_SIZE, **kept, "ocr": ocr_text(text, body)}
 

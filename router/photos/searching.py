@@ -15,7 +15,7 @@ from router.photos.native import NativeSearch, Reason, relayed
 from router.photos.replies import SERVED_HEADER, failure, json_reply
 from router.photos.rights import Refused, RightsUnknown
 from router.photos.search import EncodingFailed, Found, RankedSearch
-from router.photos.wanted import ocr_text, prefixed_text, wanted
+from router.photos.wanted import Wanted, prefixed_text, wanted, wanted_text
 from sql.filters import UnsupportedFilter
 
 log = structlog.get_logger()
@@ -57,7 +57,7 @@ class SearchCalls:
             reason = Reason.NO_DATABASE if self._ranked is None else Reason.EMBEDDING_UNAVAILABLE
             return await self._native.by_look(body, credentials, reason)
         try:
-            return await self._page(body["query"].strip(), body, credentials, hybrid=True)
+            return await self._page(wanted(body["query"].strip(), body), credentials, hybrid=True)
         except TROUBLE as error:
             return await self._native.by_look(body, credentials, reason_of(error))
 
@@ -66,7 +66,7 @@ class SearchCalls:
         if self._ranked is None:
             return await self._native.by_text(text, body, credentials, Reason.NO_DATABASE)
         try:
-            return await self._page(ocr_text(text, body), body, credentials, hybrid=False)
+            return await self._page(wanted_text(text, body), credentials, hybrid=False)
         except TROUBLE as error:
             return await self._native.by_text(text, body, credentials, reason_of(error))
 
@@ -79,7 +79,7 @@ class SearchCalls:
             return failure(503, "explaining needs Immich's database: set DB_URL (or DB_HOSTNAME)")
         text = prefixed_text(query)
         try:
-            asked = wanted(query.strip() if text is None else ocr_text(text, body), body)
+            asked = wanted(query.strip(), body) if text is None else wanted_text(text, body)
             found = await self._ranked.find(asked, credentials, hybrid=text is None and self._can_fuse())
             explained = await self._ranked.explain(asked, found)
         except Refused as refusal:
@@ -95,12 +95,10 @@ class SearchCalls:
     def _can_fuse(self) -> bool:
         return self._ranked is not None and self._ranked.knows_looks
 
-    async def _page(
-        self, text: str, body: Mapping[str, Any], credentials: Credentials, *, hybrid: bool
-    ) -> web.Response:
+    async def _page(self, asked: Wanted, credentials: Credentials, *, hybrid: bool) -> web.Response:
         assert self._ranked is not None
         try:
-            found: Found = await self._ranked.find(wanted(text, body), credentials, hybrid=hybrid)
+            found: Found = await self._ranked.find(asked, credentials, hybrid=hybrid)
         except Refused as refusal:
             return relayed(refusal.reply)
         served = "hybrid" if found.embedding is not None else "ranked"
@@ -111,7 +109,7 @@ def reason_of(error: Exception) -> Reason:
     """Why a search is left to Immich after this error. One that Immich cannot make good is raised again."""
     if isinstance(error, ImmichAway):
         raise error
-    log.warning("search_left_to_immich", error=str(error), kind=type(error).__name__)
+    log.info("search_left_to_immich", error=str(error), kind=type(error).__name__)
     reasons: tuple[tuple[type[Exception], Reason], ...] = (
         (Untranslatable, Reason.FILTER),
         (UnsupportedFilter, Reason.FILTER),

@@ -11,9 +11,9 @@ DEFAULT_SIZE = 100
 MAX_SIZE = 1000
 
 PAGING = frozenset(
-    {"query", "language", "page", "size", "withExif", "withPeople", "order", "orderBy", "ocr", "fuse", "queryAssetId"}
+    {"query", "language", "page", "size", "withExif", "withPeople", "order", "orderBy", "fuse", "queryAssetId"}
 )
-"""Keys of a search that are no filters. `ocr` is the text itself; see `wanted_text`."""
+"""Keys of a search that are no filters."""
 
 PREFIX = re.compile(r"\s*[oｏ][cｃ][rｒ]\s*[:：](.*)", re.IGNORECASE | re.DOTALL)
 
@@ -53,8 +53,17 @@ def ocr_text(text: str, body: Mapping[str, Any]) -> str:
     return f"{text} {also}".strip() if isinstance(also, str) and also else text
 
 
+def wanted_text(text: str, body: Mapping[str, Any]) -> Wanted:
+    """Reads the body of a search for text; Immich's own `ocr` filter, if given as well, narrows the text.
+
+    Raises Untranslatable for whatever is better left to Immich, invalid values among it.
+    """
+    rest = {name: value for name, value in body.items() if name != "ocr"}
+    return wanted(ocr_text(text, body), rest)
+
+
 def wanted(text: str, body: Mapping[str, Any]) -> Wanted:
-    """Reads a search's body. Raises Untranslatable for whatever is better left to Immich, invalid values among it."""
+    """Reads a search's body. Raises as `wanted_text`."""
     page, size, with_exif = body.get("page", 1), body.get("size", DEFAULT_SIZE), body.get("withExif", False)
     if not _whole(page, 1, 2**31) or not _whole(size, 1, MAX_SIZE) or not isinstance(with_exif, bool):
         raise Untranslatable("page, size or withExif: out of range")

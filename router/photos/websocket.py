@@ -5,7 +5,7 @@ import contextlib
 
 import aiohttp
 import structlog
-from aiohttp import ClientSession, WSMsgType, hdrs, web
+from aiohttp import ClientSession, WSCloseCode, WSMsgType, hdrs, web
 
 from router.photos.proxy import ImmichProxy
 from router.photos.replies import failure
@@ -33,7 +33,12 @@ def wants_websocket(request: web.BaseRequest) -> bool:
     return upgrade == "websocket" and "upgrade" in request.headers.get(hdrs.CONNECTION, "").lower()
 
 
-async def relay_websocket(request: web.Request, session: ClientSession, proxy: ImmichProxy) -> web.StreamResponse:
+OpenSockets = set[web.WebSocketResponse]
+
+
+async def relay_websocket(
+    request: web.Request, session: ClientSession, proxy: ImmichProxy, open_sockets: OpenSockets
+) -> web.StreamResponse:
     """Opens the same WebSocket at Immich first, so that a refusal reaches the client; then relays until one side
     closes, and closes the other with the same code and reason."""
     headers = proxy.headers(request)
@@ -66,8 +71,18 @@ async def relay_websocket(request: web.Request, session: ClientSession, proxy: I
             timeout=5.0,
         )
         await downstream.prepare(request)
-        await _relay_both(downstream, upstream)
+        open_sockets.add(downstream)
+        try:
+            await _relay_both(downstream, upstream)
+        finally:
+            open_sockets.discard(downstream)
     return downstream
+
+
+async def close_websockets(open_sockets: OpenSockets) -> None:
+    """Tells every client to connect again: this front door goes away."""
+    closing = (socket.close(code=WSCloseCode.GOING_AWAY, message=b"restarting") for socket in set(open_sockets))
+    await asyncio.gather(*closing, return_exceptions=True)
 
 
 async def _relay_both(downstream: web.WebSocketResponse, upstream: aiohttp.ClientWebSocketResponse) -> None:

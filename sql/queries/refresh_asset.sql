@@ -1,2 +1,2 @@
--- Holds the photo in place while its rows are replaced: a deletion waits, or has won already.
-SELECT "ownerId" AS owner_id FROM public.asset WHERE id = $1 FOR KEY SHARE
+-- Whether the photo is still there; once a row names it, the foreign key keeps it until the transaction ends.
+SELECT "ownerId" AS owner_id FROM public.asset WHERE id = $1

@@ -90,6 +90,7 @@ class FakeRefresh:
     texts: dict[UUID, tuple[OcrLine, ...]] = field(default_factory=dict)
     embeddings: dict[UUID, Sequence[float]] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    written: asyncio.Event = field(default_factory=asyncio.Event)
     lost: dict[str, list[UUID]] = field(default_factory=lambda: {"ocr": [], "clip": []})
 
     async def ml_settings(self) -> Mapping[str, Any]:
@@ -100,6 +101,7 @@ class FakeRefresh:
     ) -> TextChange:
         before = tuple(line.text for line in self.texts.get(asset_id, ()))
         self.texts[asset_id] = tuple(lines)
+        self.written.set()
         return TextChange(before, tuple(line.text for line in lines))
 
     async def replace_embedding(self, asset_id: UUID, embedding: Sequence[float]) -> None:

@@ -1,9 +1,11 @@
 """Refreshing writes what Immich itself would have written, in one transaction, for owners only."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import aiohttp
 import asyncpg
@@ -134,21 +136,56 @@ async def test_a_photo_that_is_gone(repository: RefreshRepository) -> None:
         await repository.replace_embedding(UUID(int=1), [1.0] + [0.0] * 511)
 
 
+@asynccontextmanager
+async def role_of(database: ImmichDatabase, *, may_refresh: bool) -> AsyncIterator[str]:
+    """A database role with the mesh's own grants: the URL to connect as it."""
+    role = f"mesh_{uuid4().hex}"
+    await database.connection.execute(f"CREATE ROLE {role} LOGIN")
+    await database.connection.execute("SELECT mesh.grant_to($1, $2)", role, may_refresh)
+    try:
+        yield database.url.replace("//postgres:@", f"//{role}:@")
+    finally:
+        await database.connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+async def test_the_granted_role_may_refresh(database: ImmichDatabase, immich: ImmichDouble) -> None:
+    photo = immich.photo(immich.user("alice"))
+    await database.photo(photo, "old")
+    async with (
+        role_of(database, may_refresh=True) as url,
+        RefreshRepository(DatabaseSettings(url=url)) as repository,
+    ):
+        await repository.ml_settings()
+        await repository.replace_text(photo.id, [line("发票")], (1, 1), NOW)
+        await repository.replace_text(photo.id, [], (1, 1), NOW)
+        await repository.replace_text(photo.id, [line("发票")], (1, 1), NOW)
+        await repository.replace_embedding(photo.id, [1.0] + [0.0] * 511)
+        assert await repository.missing_text(photo.owner) == []
+        assert await repository.missing_embedding(photo.owner) == []
+    assert await database.connection.fetchval("SELECT count(*) FROM mesh.ocr_document") == 1
+
+
+async def test_two_refreshes_at_once_leave_one_result(database: ImmichDatabase, immich: ImmichDouble) -> None:
+    photo = immich.photo(immich.user("alice"))
+    await database.photo(photo, "old")
+    async with RefreshRepository(DatabaseSettings(url=database.url)) as repository:
+        results = [[line(f"text {number}"), line("发票")] for number in range(6)]
+        await asyncio.gather(*(repository.replace_text(photo.id, lines, (1, 1), NOW) for lines in results))
+    rows = await database.connection.fetch("SELECT text FROM asset_ocr ORDER BY ctid")
+    assert len(rows) == 2
+    stored = await database.connection.fetchval("SELECT text FROM ocr_search")
+    assert stored == search_text(row["text"] for row in rows)
+
+
 async def test_a_role_that_may_only_search(database: ImmichDatabase, immich: ImmichDouble) -> None:
     photo = immich.photo(immich.user("alice"))
     await database.photo(photo)
-    role = f"reader_{photo.id.hex}"
-    await database.connection.execute(
-        f"CREATE ROLE {role} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"
-    )
-    try:
-        url = database.url.replace("postgres:@", f"{role}:@").replace("//postgres@", f"//{role}@")
-        assert role in url
-        async with RefreshRepository(DatabaseSettings(url=url)) as repository:
-            with pytest.raises(WriteRefused, match="may not write"):
-                await repository.replace_text(photo.id, [line("x")], (1, 1), NOW)
-    finally:
-        await database.connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+    async with (
+        role_of(database, may_refresh=False) as url,
+        RefreshRepository(DatabaseSettings(url=url)) as repository,
+    ):
+        with pytest.raises(WriteRefused, match="may not write"):
+            await repository.replace_text(photo.id, [line("x")], (1, 1), NOW)
 
 
 async def test_what_immich_dropped_is_missing(

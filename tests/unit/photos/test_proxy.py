@@ -224,6 +224,16 @@ async def test_websocket_closed_by_the_client(door: OpenDoor, http: aiohttp.Clie
     await asyncio.wait_for(door.immich.aborted.wait(), 5)
 
 
+async def test_websockets_do_not_keep_a_stopping_door(immich: ImmichDouble, http: aiohttp.ClientSession) -> None:
+    async with open_door(immich) as door:
+        socket = await http.ws_connect(f"{door.url}/api/socket.io/")
+        await socket.send_str("hi")
+        await socket.receive_str()
+        closing = asyncio.create_task(socket.receive())
+    message = await asyncio.wait_for(closing, 5)
+    assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1001)
+
+
 async def test_websocket_refused_by_immich(door: OpenDoor, http: aiohttp.ClientSession) -> None:
     with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
         await http.ws_connect(f"{door.url}/api/socket.io/?refuse=1")

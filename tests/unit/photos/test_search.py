@@ -305,6 +305,24 @@ async def test_explain_shows_ranks_and_boxes(client: Client, alice: DoubleUser) 
     assert result["lines"] == [{"text": "发票", "box": [0.1, 0.1, 0.6, 0.1, 0.6, 0.2, 0.1, 0.2], "confidence": 0.99}]
 
 
+async def test_immichs_own_ocr_filter_is_never_lost(client: Client, alice: DoubleUser) -> None:
+    assert client.door.search is not None
+    await client.call("/api/search/smart", {"query": "ocr:发票", "ocr": "增值税"})
+    assert client.door.search.asked[-1][1] == "发票 增值税"
+    _, _, served = await client.call("/api/search/smart", {"query": "a dog", "fuse": True, "ocr": "发票"})
+    assert served == "native; reason=filter-not-translatable"
+    assert client.door.immich.calls[-1].json() == {"query": "a dog", "ocr": "发票"}
+    structured = {"query": "ocr:发票", "filter": {"ocr": {"matches": "增值税"}, "city": {"eq": "上海"}}, "page": 2}
+    await client.call("/api/search/smart", structured)
+    native = client.door.immich.calls[-1]
+    assert native.path == "/api/search/smart"
+    assert native.json() == {
+        "query": "发票",
+        "page": 2,
+        "filter": {"ocr": {"matches": "发票 增值税"}, "city": {"eq": "上海"}},
+    }
+
+
 async def test_an_empty_text_finds_nothing(client: Client, alice: DoubleUser) -> None:
     client.door.immich.photo(alice, "发票")
     assert await client.names("ocr:  ") == []
