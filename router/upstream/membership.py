@@ -42,6 +42,7 @@ class Membership:
         self._changed = changed
         self._discovery = EndpointDiscovery(settings.endpoints, resolver)
         self._checkers: dict[Endpoint, HealthChecker] = {}
+        self._proven: set[Endpoint] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -100,6 +101,7 @@ class Membership:
         checker = self._checkers.pop(endpoint, None)
         if checker is not None:
             await checker.stop()
+        self._proven.discard(endpoint)
         await endpoint.transport.close()
 
     async def _refresh(self) -> None:
@@ -108,7 +110,11 @@ class Membership:
             self.update(await self._discovery.resolve())
 
     def _health_changed(self, endpoint: Endpoint) -> None:
-        write = log.info if endpoint.health is HealthState.HEALTHY else log.warning
+        # A service that is still starting is nothing to be alarmed about; one that was there and has gone is.
+        write = log.warning if endpoint in self._proven else log.info
+        if endpoint.health is HealthState.HEALTHY:
+            self._proven.add(endpoint)
+            write = log.info
         write(
             "endpoint is " + endpoint.health,
             cluster=self._cluster,
