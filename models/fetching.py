@@ -34,7 +34,7 @@ from models.progress import DownloadProgress, ProgressListener, Stage
 log = structlog.get_logger()
 
 STAGING_FOLDER = ".downloads"
-_LOCK_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 _TELL_EVERY_SECONDS = 0.1
 
 
@@ -116,7 +116,7 @@ class Fetcher:
                     break
                 except Timeout:
                     report.stage(Stage.WAITING)
-                    if self.stop.wait(_LOCK_POLL_SECONDS):
+                    if self.stop.wait(_POLL_SECONDS):
                         raise Unavailable(f"the download of {report.model} was stopped") from None
         except OSError as error:
             raise disk_trouble(root / "lock", error) from error
@@ -153,13 +153,27 @@ class Fetcher:
             )
         shutil.rmtree(ready, ignore_errors=True)
         command = [sys.executable, "-m", "models.clip_import", adapter.value, str(files), str(ready)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
-        if done.returncode != 0:
-            reason = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-            raise Unavailable(f"the downloaded files in {files} cannot be converted: {reason[0]}")
-        if done.stdout.strip():
-            log.info("model converted with remarks", remarks=done.stdout.strip().splitlines())
+        code, remarks, complaint = self._run(command, report)
+        if code != 0:
+            reason = complaint.strip().splitlines()[-1:] or [f"exit code {code}"]
+            raise Unavailable(f"the files in {files} cannot be converted: {reason[0]}")
+        if remarks.strip():
+            log.info("model converted with remarks", remarks=remarks.strip().splitlines())
         return ready
+
+    def _run(self, command: list[str], report: "_Report") -> tuple[int, str, str]:
+        """Exit code, output and errors of a command; it ends when we are to stop."""
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:  # noqa: S603 - our own module
+            while True:
+                try:
+                    output, errors = process.communicate(timeout=_POLL_SECONDS)
+                except subprocess.TimeoutExpired:
+                    if self.stop.is_set():
+                        process.kill()
+                        raise Unavailable(f"the conversion of {report.model} was stopped") from None
+                else:
+                    return process.returncode, output, errors
 
 
 class _Report:

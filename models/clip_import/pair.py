@@ -10,7 +10,8 @@ import onnx
 import structlog
 
 from models.clip_import import tower
-from models.clip_import.batch_axis import CannotOpen, open_batch_axis
+from models.clip_import.batch_axis import open_batch_axis
+from models.clip_import.batch_view import CannotOpen
 from models.clip_import.check import agrees
 from models.clip_import.companions import write_companions
 

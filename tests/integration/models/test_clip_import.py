@@ -15,7 +15,8 @@ from onnx import helper
 from common.errors import Unavailable
 from models import layout
 from models.catalogue import Family
-from models.clip_import.batch_axis import CannotOpen, open_batch_axis
+from models.clip_import.batch_axis import open_batch_axis
+from models.clip_import.batch_view import CannotOpen
 from models.clip_import.joint import adapt_joint
 from models.clip_import.pair import adapt_pair
 from models.download import Patience
@@ -142,3 +143,25 @@ def test_files_that_are_no_graphs_are_an_error_that_says_so(tmp_path: Path, cont
         with pytest.raises(Unavailable, match="cannot be converted"):
             one.fetch(Family.CLIP, "ViT-B-16__cn-clip")
     assert one.find(Family.CLIP, "ViT-B-16__cn-clip") is None
+
+
+def test_closing_the_store_ends_a_conversion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = tmp_path / "python"
+    endless.write_text("#!/bin/sh\nexec sleep 100\n")
+    endless.chmod(0o755)
+    monkeypatch.setattr("models.fetching.sys.executable", str(endless))
+    content = {path.name: path.read_bytes() for path in (DATA / "pair-dynamo").iterdir()}
+    with fake_hub({"eisneim/cn-clip_vit-b-16": content}) as hub:
+        one = ModelStore(tmp_path / "cache", endpoint=hub.endpoint)
+
+        def stop(progress: DownloadProgress) -> None:
+            if progress.stage is Stage.ADAPTING:
+                one.close()
+
+        with pytest.raises(Unavailable, match="stopped"):
+            one.fetch(Family.CLIP, "cn-clip/ViT-B-16", stop)
+        monkeypatch.undo()
+        asked = len(hub.downloads("vit-b-16.img.fp32.onnx"))
+        again = ModelStore(tmp_path / "cache", endpoint=hub.endpoint)
+        assert layout.is_complete(Family.CLIP, again.fetch(Family.CLIP, "cn-clip/ViT-B-16"))
+        assert len(hub.downloads("vit-b-16.img.fp32.onnx")) == asked
