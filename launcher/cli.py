@@ -90,7 +90,7 @@ def usage_fault(error: TyperException) -> str:
 
 
 def settings_fault(error: ValueError) -> str:
-    """Wrong settings, named. Another ValueError is a fault of ours and goes on."""
+    """Wrong settings of a command's own reading, named. Another ValueError is a fault of ours and goes on."""
     from pydantic import ValidationError
 
     from launcher.faults import settings_fault as name_faults

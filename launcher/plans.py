@@ -4,10 +4,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from clip_service.config import ClipSettings
-from common.settings import ServiceSettings
+from common.errors import Unavailable
+from common.settings import Device, ServiceSettings
 from face_service.config import FaceSettings
 from launcher import ports
+from launcher.faults import settings_fault
 from launcher.outcome import CommandError, ExitCode
 from ocr_service.config import OcrSettings
 from router.config import DEFAULT_CONFIG_VARIABLE, ListenerSettings, RouterSettings, config_path
@@ -68,8 +72,7 @@ def plan_machine(without: frozenset[str] = frozenset()) -> MachinePlan:
     """The plan for this environment, which is completed first (metrics ports, endpoints).
 
     Raises:
-        ValidationError: a setting is wrong.
-        CommandError: unknown names in `without`.
+        CommandError: a setting is wrong, or `without` has an unknown name.
     """
     if unknown := without - set(SERVICES):
         raise CommandError(f"--without knows {', '.join(SERVICES)}, not {', '.join(sorted(unknown))}", ExitCode.USAGE)
@@ -91,8 +94,33 @@ def load_router_settings() -> RouterSettings:
         raise CommandError("; ".join(error.problems), ExitCode.USAGE) from None
 
 
+def service_settings(name: str) -> ServiceSettings:
+    """The settings of one service, as it reads them itself. Raises CommandError."""
+    kind = SERVICES[name]
+    try:
+        return kind()
+    except ValidationError as error:
+        raise CommandError(settings_fault(error, kind), ExitCode.USAGE) from None
+
+
+def missing_devices(services: tuple[Plan, ...]) -> list[str]:
+    """What keeps services from their devices, one sentence each. A GPU that is not there will not come by restarting."""
+    faults = []
+    for plan in services:
+        settings = service_settings(plan.name)
+        if settings.device is Device.CPU:
+            continue
+        from serving.session import RuntimeSettings, require_device  # onnxruntime, for those with a GPU
+
+        try:
+            require_device(RuntimeSettings.of(settings))
+        except Unavailable as error:
+            faults.append(error.message)
+    return list(dict.fromkeys(faults))
+
+
 def _service_plan(name: str) -> Plan:
-    settings = SERVICES[name]()
+    settings = service_settings(name)
     prefix = name.upper()
     if settings.port == 0:
         raise CommandError(f"{prefix}_PORT=0 gives a port that the router cannot know: set a number", ExitCode.USAGE)
@@ -110,13 +138,20 @@ def _router_plan(settings: RouterSettings) -> Plan:
     own = [
         Port(listener.host, listener.port, f"ROUTER_LISTENERS__{name.upper()}__PORT")
         for name, listener in listeners.items()
-        if listener.enabled
+        if listener.enabled and name not in _closed(settings)
     ]
     if settings.metrics_port:
         own.append(Port(settings.metrics_host, settings.metrics_port, "ROUTER_METRICS_PORT"))
     main = settings.listeners.immich_ml
     address = f"{reachable(main.host)}:{main.port}"
     return Plan("router", "router", address, tuple(own), settings.drain_seconds + STOP_MARGIN_SECONDS)
+
+
+def _closed(settings: RouterSettings) -> set[str]:
+    """The listeners that stay closed because what they need is not set."""
+    listeners = settings.listeners
+    needs = {"mt_photos": listeners.mt_photos.api_key, "photos": listeners.photos.immich_url}
+    return {name for name, needed in needs.items() if not needed}
 
 
 def reachable(host: str) -> str:
@@ -133,8 +168,19 @@ def busy_ports(plans: tuple[Plan, ...]) -> list[str]:
     for port in (port for plan in plans for port in plan.ports if port.number):
         if port.number in seen:
             faults.append(f"{seen[port.number]} and {port.setting} are both {port.number}: change one")
-        elif not ports.is_free(port.host, port.number):
-            who = ports.owner(port.number) or "another process"
-            faults.append(f"port {port.number} is in use by {who}: stop that, or set {port.setting}")
+        elif fault := _fault(port):
+            faults.append(fault)
         seen[port.number] = port.setting
     return faults
+
+
+def _fault(port: Port) -> str:
+    """What keeps a process from listening on a port; empty for nothing."""
+    try:
+        if ports.is_free(port.host, port.number):
+            return ""
+    except OSError as error:
+        host_setting = port.setting.removesuffix("PORT") + "HOST"
+        return f"cannot listen on {port.host}:{port.number} ({error.strerror}): set {host_setting}"
+    who = ports.owner(port.number) or "another process"
+    return f"port {port.number} is in use by {who}: stop that, or set {port.setting}"

@@ -19,11 +19,11 @@ def up(
 ) -> None:
     """Start router and services on this machine, and keep them running."""
     from launcher.foreground import run_machine
-    from launcher.plans import busy_ports, plan_machine
+    from launcher.plans import busy_ports, missing_devices, plan_machine
 
     machine = plan_machine(frozenset(without or ()))
     if not machine.services:
         raise CommandError("nothing is left to run: leave out fewer services", ExitCode.USAGE)
-    if faults := busy_ports((*machine.services, machine.router)):
+    if faults := missing_devices(machine.services) + busy_ports((*machine.services, machine.router)):
         raise CommandError("; ".join(faults))
     asyncio.run(run_machine(machine))

@@ -4,15 +4,13 @@ import asyncio
 from collections.abc import Iterator
 
 import httpx
-from pydantic import ValidationError
 
 from common.errors import MeshError
 from common.settings import ServiceSettings
 from launcher import ports
 from launcher.doctor.finding import Finding, bad, good, note
-from launcher.faults import settings_fault
 from launcher.outcome import CommandError
-from launcher.plans import HEALTH_NAMES, SERVICES, MachinePlan, Plan, plan_machine
+from launcher.plans import HEALTH_NAMES, SERVICES, MachinePlan, Plan, plan_machine, service_settings
 from launcher.probes import STARTING, Condition, Level, RouterProbe, ServiceProbe
 from models import catalogue
 from models.catalogue import Family, SourceKind
@@ -26,11 +24,11 @@ def check_settings() -> tuple[list[Finding], dict[str, ServiceSettings], Machine
     """Reads every process's settings. Returns what was found and what could be read."""
     findings: list[Finding] = []
     services: dict[str, ServiceSettings] = {}
-    for name, kind in SERVICES.items():
+    for name in SERVICES:
         try:
-            services[name] = kind()
-        except ValidationError as error:
-            findings.append(bad(f"{name} settings", settings_fault(error), "correct the variable that it names"))
+            services[name] = service_settings(name)
+        except CommandError as error:
+            findings.append(bad(f"{name} settings", str(error), "correct that variable"))
     machine = None
     if not findings:
         try:

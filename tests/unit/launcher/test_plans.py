@@ -29,7 +29,7 @@ def test_every_process_has_ports_of_its_own(environment: pytest.MonkeyPatch) -> 
     machine = plans.plan_machine()
     numbers = [port.number for plan in (*machine.services, machine.router) for port in plan.ports]
     assert len(numbers) == len(set(numbers))
-    assert {50051, 50052, 50053, 9464, 9465, 9466, 3003, 8060, 9901} <= set(numbers)
+    assert {50051, 50052, 50053, 9464, 9465, 9466, 3003, 9901} <= set(numbers)
     assert [plan.module for plan in machine.services] == ["ocr_service", "clip_service", "face_service"]
 
 
@@ -58,6 +58,36 @@ def test_a_port_that_cannot_be_known_is_refused(environment: pytest.MonkeyPatch)
     environment.setenv("OCR_PORT", "0")
     with pytest.raises(CommandError, match="OCR_PORT=0"):
         plans.plan_machine()
+
+
+def test_a_wrong_setting_is_told_by_the_names_it_may_have_been_set_by(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("DEVICE", "toaster")
+    with pytest.raises(CommandError, match=r"OCR_DEVICE \(or MESH_DEVICE, DEVICE\): Input should be 'cpu'"):
+        plans.plan_machine()
+    environment.delenv("DEVICE")
+    environment.setenv("OCR_BATCHING__MAX_QUEUE_SIZE", "0")
+    with pytest.raises(CommandError, match=r"^OCR_BATCHING__MAX_QUEUE_SIZE: "):
+        plans.plan_machine()
+
+
+def test_a_listener_that_stays_closed_needs_no_port(environment: pytest.MonkeyPatch) -> None:
+    assert 8060 not in {port.number for port in plans.plan_machine().router.ports}
+    environment.setenv("MT_PHOTOS_API_KEY", "key")
+    assert 8060 in {port.number for port in plans.plan_machine().router.ports}
+
+
+def test_an_address_that_is_not_of_here_is_told_with_its_setting() -> None:
+    (fault,) = plans.busy_ports((plan(Port("203.0.113.1", 1, "ROUTER_LISTENERS__ADMIN__PORT")),))
+    assert fault.startswith("cannot listen on 203.0.113.1:1 (Cannot assign requested address)")
+    assert fault.endswith("set ROUTER_LISTENERS__ADMIN__HOST")
+
+
+def test_a_gpu_that_is_not_there_is_told_before_anything_starts(environment: pytest.MonkeyPatch) -> None:
+    assert plans.missing_devices(plans.plan_machine().services) == []
+    environment.setenv("DEVICE", "cuda")
+    (fault,) = plans.missing_devices(plans.plan_machine().services)
+    assert "CUDAExecutionProvider" in fault
+    assert "DEVICE=cuda make run" in fault
 
 
 def plan(*own: Port) -> Plan:
