@@ -1,4 +1,4 @@
-"""`immich-mesh db`: prepares Immich's database for text search, shows how it stands, and takes everything away again."""
+"""`immich-mesh db`: prepares Immich's database for text search, shows how it stands, and takes everything away."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
