@@ -1,5 +1,6 @@
 """Where text stands in a photo: a DB text detector (PP-OCR) behind its engine, with RapidOCR's post-processing."""
 
+import asyncio
 from dataclasses import dataclass
 
 import cv2
@@ -8,18 +9,21 @@ from numpy.typing import NDArray
 from rapidocr_onnxruntime.ch_ppocr_det.utils import DBPostProcess
 
 from ocr_service.quads import sides
+from ocr_service.tiles import STRIDE, cut_tiles, join_maps
 from serving.engine import Engine
 from serving.images import Pixels
 from serving.model import EngineModel
 
-STRIDE = 32
-"""The network halves its input five times: both sides must be multiples of this."""
-
 BINARY_THRESHOLD = 0.3
 UNCLIP_RATIO = 1.6
-MAX_CANDIDATES = 1000
 MIN_SIDE_PX = 3
 """RapidOCR's own settings; a box whose side is no longer than `MIN_SIDE_PX` holds no text."""
+
+MAX_CANDIDATES = 5000
+"""Regions that are looked at; more than RapidOCR's 1000, since specks count too and must not crowd out the text."""
+
+BLANK = 0.05
+"""An input whose values differ by less than this (six grey levels) is blank; the network sees specks all over it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,19 @@ class TextDetector(EngineModel):
             Overloaded, DeadlineExceeded: from the engine.
         """
         blob = await self.engine.in_thread(lambda: to_input(pixels, ratio))
-        outputs = await self.engine.infer({self._input: blob})
-        size = pixels.shape[:2]
-        return await self.engine.in_thread(lambda: to_boxes(outputs[0], (size[0], size[1]), min_score))
+        maps = await asyncio.gather(*(self._map(tile) for tile in cut_tiles(blob)))
+        size = (pixels.shape[0], pixels.shape[1])
+
+        def boxes() -> Boxes:
+            return to_boxes(join_maps(maps, blob.shape[2], blob.shape[3]), size, min_score)
+
+        return await self.engine.in_thread(boxes)
+
+    async def _map(self, tile: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probability of text per pixel, shape (1, 1, rows, columns), for an input of shape (1, 3, rows, columns)."""
+        if await self.engine.in_thread(lambda: float(np.ptp(tile))) < BLANK:
+            return np.zeros((1, 1, *tile.shape[2:]), np.float32)
+        return (await self.engine.infer({self._input: tile}))[0]
 
 
 def scale_to(size: tuple[int, ...], short_side: int) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ocr_service.columns import RUNS_DOWN, are_columns
 from ocr_service.crops import Crop, cut
 from ocr_service.detector import Boxes, TextDetector, scale_to
 from ocr_service.options import Options
@@ -57,8 +58,12 @@ async def read_photo(
     if len(boxes) == 0:
         return []
     crops: list[Crop] = await detector.engine.in_thread(lambda: [cut(pixels, quad) for quad in boxes.quads])
-    oriented = await read_upright(recogniser, crops, options.language)
-    return _in_order(_kept(boxes, oriented, pixels, options))
+    readings = await read_upright(recogniser, crops, options.language)
+    columns = await are_columns(recogniser, crops, readings, options.language)
+    kept = _kept(boxes, readings, pixels, options)
+    frames = [turned(boxes.quads[index], readings[index].turns) for index in kept]
+    order = reading_order(np.stack(frames)) if frames else []
+    return [_line(boxes, readings, kept[place], columns=columns) for place in order]
 
 
 async def find_boxes(pixels: Pixels, detector: TextDetector, options: Options) -> Boxes:
@@ -72,18 +77,23 @@ async def find_boxes(pixels: Pixels, detector: TextDetector, options: Options) -
     return merged(boxes, await detector.detect(region, ratio=look.ratio, min_score=options.min_detection_score), look)
 
 
-def _kept(boxes: Boxes, readings: list[Oriented], pixels: Pixels, options: Options) -> list[Line]:
-    """The readings that are text and certain enough."""
+def _kept(boxes: Boxes, readings: list[Oriented], pixels: Pixels, options: Options) -> list[int]:
+    """Indices of the readings that are text and certain enough."""
     coverages = areas(boxes.quads) / (pixels.shape[0] * pixels.shape[1])
-    lines = []
-    for quad, score, coverage, oriented in zip(boxes.quads, boxes.scores, coverages, readings, strict=True):
-        text, certainty = cleaned(oriented.reading.text), oriented.reading.score
-        if certainty >= options.min_recognition_score and is_plausible(text, certainty, float(coverage)):
-            lines.append(Line(text, turned(quad, oriented.turns), float(score), certainty))
-    return lines
+    return [
+        index
+        for index, (oriented, coverage) in enumerate(zip(readings, coverages.tolist(), strict=True))
+        if oriented.reading.score >= options.min_recognition_score
+        and is_plausible(cleaned(oriented.reading.text), oriented.reading.score, coverage)
+    ]
 
 
-def _in_order(lines: list[Line]) -> list[Line]:
-    if not lines:
-        return []
-    return [lines[index] for index in reading_order(np.stack([line.quad for line in lines]))]
+def _line(boxes: Boxes, readings: list[Oriented], index: int, *, columns: bool) -> Line:
+    reading, turns = readings[index].reading, readings[index].turns
+    stands_upright = columns and turns == RUNS_DOWN
+    return Line(
+        text=cleaned(reading.text),
+        quad=boxes.quads[index] if stands_upright else turned(boxes.quads[index], turns),
+        detection_score=float(boxes.scores[index]),
+        recognition_score=reading.score,
+    )

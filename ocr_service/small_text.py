@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ocr_service.crops import cut
-from ocr_service.detector import STRIDE, Boxes
+from ocr_service.detector import Boxes
 from ocr_service.quads import Quad, areas, sides
+from ocr_service.tiles import STRIDE
 from serving.images import Pixels
 
 SMALL_PX = 18.0

@@ -58,16 +58,17 @@ def bricks(size: tuple[int, int], rng: np.random.Generator) -> Pixels:
             colour = tuple(int(value * tone) for value in (150, 78, 60))
             cv2.rectangle(picture, (left + 4, top + 4), (left + width - 4, top + height - 4), colour, -1)
     grainy = np.clip(picture + rng.normal(0, 6, (size[1], size[0], 1)), 0, 255)
-    return grainy.astype(np.uint8)
+    wall: Pixels = grainy.astype(np.uint8)
+    return wall
 
 
 def wood(size: tuple[int, int], rng: np.random.Generator) -> Pixels:
     """Planks with grain."""
     streaks = rng.normal(0, 14, (size[1], max(2, size[0] // 160), 1)).astype(np.float32)
     grain = cv2.GaussianBlur(cv2.resize(streaks, size, interpolation=cv2.INTER_CUBIC), (0, 0), 1.2)[..., None]
-    return np.clip(np.array((168, 128, 84), np.float32) + grain * np.array((1.0, 0.8, 0.6), np.float32), 0, 255).astype(
-        np.uint8
-    )
+    planks = np.array((168, 128, 84), np.float32) + grain * np.array((1.0, 0.8, 0.6), np.float32)
+    board: Pixels = np.clip(planks, 0, 255).astype(np.uint8)
+    return board
 
 
 def fence(size: tuple[int, int], rng: np.random.Generator) -> Pixels:

@@ -1,8 +1,9 @@
 """From scores of photos to the table and the plot that people read."""
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.ocr.evaluate import Score
@@ -96,6 +97,17 @@ def table(summaries: Mapping[str, Summary]) -> str:
         rows.append([label, *(f"{getattr(summaries[name], field):.3f}" for name in names), target])
     rows.append(["CPU seconds per photo", *(f"{summaries[name].cpu_seconds:.2f}" for name in names), "0.8 of stock"])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+
+def save(summaries: Mapping[str, Summary], path: Path) -> None:
+    """Stores summaries as JSON."""
+    path.write_text(json.dumps({name: asdict(summary) for name, summary in summaries.items()}, indent=1))
+
+
+def load(path: Path) -> dict[str, Summary]:
+    """What `save` stored; nothing when there is no such file."""
+    stored = json.loads(path.read_text()) if path.exists() else {}
+    return {name: Summary(**summary) for name, summary in stored.items()}
 
 
 def plot(summaries: Mapping[str, Summary], path: Path) -> None:
