@@ -104,7 +104,7 @@ def service_settings(name: str) -> ServiceSettings:
 
 
 def missing_devices(services: tuple[Plan, ...]) -> list[str]:
-    """What keeps services from their devices, one sentence each: a GPU that is not there does not come by restarting."""
+    """What keeps services from their devices, one sentence each: restarting brings no GPU."""
     faults = []
     for plan in services:
         settings = service_settings(plan.name)
