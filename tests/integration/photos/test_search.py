@@ -144,12 +144,12 @@ async def test_a_restarted_database(immich: ImmichDouble, alice: DoubleUser, htt
             try:
                 started = time.monotonic()
                 assert (await search(http, door, {"query": "ocr:发票"}))[1] == "native; reason=database-unavailable"
-                assert time.monotonic() - started < 3
+                assert time.monotonic() - started < 6
                 async with http.get(f"{door.url}/web") as reply:
                     assert reply.status == 200
             finally:
                 server.signal(signal.SIGCONT)
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 30
             while (await search(http, door, {"query": "ocr:发票"}))[1] != "ranked":
                 assert time.monotonic() < deadline
 
@@ -163,7 +163,7 @@ async def test_a_database_that_accepts_and_says_nothing(
         async with real_door(immich, url) as door:
             started = time.monotonic()
             assert await search(http, door, {"query": "ocr:发票"}) == (["one"], "native; reason=database-unavailable")
-            assert time.monotonic() - started < 5
+            assert time.monotonic() - started < 6
 
 
 async def test_no_connection_is_needed_to_start(immich: ImmichDouble, http: aiohttp.ClientSession) -> None:
