@@ -35,6 +35,7 @@ class ComputePool:
 
     def __init__(self, cores: int) -> None:
         self.cores = cores
+        self._under_way = dict.fromkeys(Lane, 0)
         self._executors = {
             Lane.BULK: ThreadPoolExecutor(cores, "bulk", initializer=_be_nice),
             # One more than cores: a model that loads here must not keep a query waiting.
@@ -45,7 +46,15 @@ class ComputePool:
         """The result of `work`, done on a thread of the lane with the caller's context (request id, deadline)."""
         context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executors[lane], context.run, work)
+        self._under_way[lane] += 1
+        try:
+            return await loop.run_in_executor(self._executors[lane], context.run, work)
+        finally:
+            self._under_way[lane] -= 1
+
+    def idle(self, lane: Lane) -> bool:
+        """Whether nothing runs or waits on the lane's threads, of whichever model and step."""
+        return self._under_way[lane] == 0
 
     def call(self, work: Callable[[], T], lane: Lane) -> T:
         """As `run`, for a caller on a thread outside of that lane: blocks until the work is done.

@@ -180,7 +180,7 @@ class Engine:
             self._wide.close()
 
     async def _run_batch(self, batch: Sequence["_Item"]) -> list[list[Array]]:
-        alone = self._batcher.busy == 1 and self._batcher.waiting == 0
+        alone = self._batcher.busy == 1 and self._batcher.waiting == 0 and self._compute.idle(self._lane)
         session = self._wide if alone or self._always_wide else self._narrow
         started = time.perf_counter()
         for item in batch:

@@ -1,6 +1,7 @@
 """Engines on real onnxruntime sessions of a tiny graph, and the choice between narrow and wide sessions on fakes."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -125,6 +126,21 @@ async def test_on_a_cpu_a_lone_request_takes_all_cores_and_parallel_ones_a_core_
     engine.close()
     assert narrow.closed
     assert wide.closed
+
+
+async def test_a_request_is_not_alone_beside_other_work_of_its_lane(compute: ComputePool) -> None:
+    engine, (narrow, wide) = fake_engine(compute)
+    go_on = threading.Event()
+    other = asyncio.create_task(compute.run(go_on.wait))
+    await asyncio.sleep(0)
+    try:
+        await engine.infer(ITEM)
+    finally:
+        go_on.set()
+    await other
+    assert (narrow.batches, wide.batches) == ([1], [])
+    await engine.infer(ITEM)
+    assert wide.batches == [1]
 
 
 async def test_queries_have_one_session_on_all_cores(compute: ComputePool) -> None:
