@@ -109,7 +109,7 @@ class Mesh:
         while True:
             destination = self.routes.find(task)
             # The dialect and the name asked for change how an answer is worded, not the answer.
-            asked = (destination.cluster, destination.served_model, replace(task, model_name=""))
+            asked = (destination.cluster, destination.served_model, request.passed_on, replace(task, model_name=""))
 
             def start(destination: Destination = destination) -> Coroutine[Any, Any, Result]:
                 return self._serve(destination, task, request, content, deadline, trail)
@@ -182,7 +182,8 @@ class Mesh:
                     clip, length = ClipClient(cluster), destination.served_dimension
                     return await clip.encode_text(content, model, task.language, length, context)
                 case FaceRecognition():
-                    return await FaceClient(cluster).detect(content, task, model, context)
+                    faces, length = FaceClient(cluster), destination.served_dimension
+                    return await faces.detect(content, task, model, length, context)
                 case TextRecognition():
                     return await OcrClient(cluster).recognize(content, task, model, context)
                 case ForeignTask():

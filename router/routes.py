@@ -11,10 +11,10 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from common.errors import DimensionMismatch
-from models.catalogue import clip_dimension, clip_names
+from models.catalogue import Family, clip_dimension, clip_names, find
 from router.config import ClusterSettings, Protocol, RouterSettings, RouteSettings
 from router.errors import InvalidEntries
-from router.tasks import CLIP, ForeignTask, Task
+from router.tasks import CLIP, FACE, ForeignTask, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Destination:
     Attributes:
         cluster: its name.
         served_model: the model that answers; empty for the service's default.
-        served_dimension: length of that model's vectors, None when unknown or not CLIP.
+        served_dimension: length of that model's vectors, None when unknown.
         asked_dimension: length that the name asked for promises, None when unknown or not CLIP.
         route: timeout, retries and the rest.
         fallback: cluster of last resort, empty for none.
@@ -91,6 +91,8 @@ class RouteTable:
             asked_dimension, served_dimension = self._dimensions(route, model, served)
             # A native server's vectors mean something else: only the very model asked for may stand in.
             fallback = fallback if served == model else ""
+        elif task == FACE and (pack := find(Family.FACE, served)) is not None:
+            served_dimension = pack.dimension
         return Destination(cluster, served, served_dimension, asked_dimension, route, fallback)
 
     @staticmethod

@@ -160,7 +160,7 @@ async def fleet(
     ports = iter(free_ports(len(families) * replicas + 2 * routers))
     config = folder / "router.yaml"
     groups = {
-        family: [_replica(f"{family}-{number}", next(ports), work_ms, folder) for number in range(replicas)]
+        family: [replica_process(f"{family}-{number}", next(ports), work_ms, folder) for number in range(replicas)]
         for family in families
     }
     metrics_ports = [next(ports) for _ in range(routers)]
@@ -178,7 +178,8 @@ async def fleet(
         await asyncio.gather(*(process.kill() for process in processes))
 
 
-def _replica(name: str, port: int, work_ms: float, folder: Path) -> Process:
+def replica_process(name: str, port: int, work_ms: float, folder: Path) -> Process:
+    """One replica, not started yet."""
     command = [sys.executable, "-m", "bench.chaos.replica", "--port", str(port), "--work-ms", str(work_ms)]
     return Process(name, port, command, folder / f"{name}.log")
 

@@ -141,9 +141,8 @@ async def read_body(request: web.Request, settings: ListenerSettings) -> bytes:
         InvalidInput: it broke off or cannot be decoded.
     """
     limit = settings.max_body_bytes
-    too_large = BodyTooLarge(f"the body exceeds {limit} bytes: send a smaller photo")
     if request.content_length is not None and request.content_length > limit:
-        raise too_large
+        raise BodyTooLarge(_too_large(limit))
     chunks: list[bytes] = []
     size = 0
     try:
@@ -151,13 +150,17 @@ async def read_body(request: web.Request, settings: ListenerSettings) -> bytes:
             while chunk := await request.content.readany():
                 size += len(chunk)
                 if size > limit:
-                    raise too_large
+                    raise BodyTooLarge(_too_large(limit))
                 chunks.append(chunk)
     except TimeoutError as error:
         raise BodyTooSlow(f"the body did not arrive within {settings.body_timeout_seconds:g} s") from error
     except (web.RequestPayloadError, ConnectionError) as error:
         raise InvalidInput(f"the body broke off or cannot be decoded: {error}") from error
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _too_large(limit: int) -> str:
+    return f"the body exceeds {limit} bytes: send a smaller photo"
 
 
 def json_response(body: bytes, status: int = 200) -> web.Response:
@@ -211,23 +214,28 @@ def _observe(
 
 
 async def _answered(request: web.Request, handler: Handler, guard: Guard, identity: str) -> web.StreamResponse:
+    # Errors are answered where they are caught: a local variable would tie them, by their traceback, to this frame and
+    # the body in it until the garbage collector comes by.
     try:
         guard.check(request.remote, request.host)
         return await handler(request)
-    except web.HTTPNotFound:
-        error: Exception = NoSuchPath(f"no such path here: {request.path}")
-    except web.HTTPMethodNotAllowed as refusal:
-        error = WrongMethod(f"{request.path} takes {', '.join(sorted(refusal.allowed_methods))}, not {request.method}")
     except web.HTTPException as answer:
         if answer.status < 400:
             raise
-        error = InvalidInput(answer.reason)
+        return _error_response(_in_our_words(answer, request), identity)
     except MeshError as failure:
-        error = failure
+        return _error_response(failure, identity)
     except Exception as failure:
         log.exception("request failed", path=request.path)
-        error = failure
-    return _error_response(error, identity)
+        return _error_response(failure, identity)
+
+
+def _in_our_words(answer: web.HTTPException, request: web.Request) -> MeshError:
+    if isinstance(answer, web.HTTPNotFound):
+        return NoSuchPath(f"no such path here: {request.path}")
+    if isinstance(answer, web.HTTPMethodNotAllowed):
+        return WrongMethod(f"{request.path} takes {', '.join(sorted(answer.allowed_methods))}, not {request.method}")
+    return InvalidInput(answer.reason)
 
 
 def _error_response(error: Exception, identity: str) -> web.Response:

@@ -16,6 +16,16 @@ class Lane(StrEnum):
     IMAGE = "image"
 
 
+class Turn(StrEnum):
+    """What kind of try a call waits for; each kind has a queue of its own."""
+
+    TRIAL = "trial"
+    """A further try of a payload during whose call an endpoint died: never two of them at one endpoint."""
+    RETRY = "retry"
+    """A further try, within the retry budget."""
+    FIRST = "first"
+
+
 class Content:
     """The photo or text that a request carries, and its hash once somebody asks for it."""
 

@@ -112,14 +112,17 @@ class ClipClient(_Client):
 class FaceClient(_Client):
     """A cluster of face services."""
 
-    async def detect(self, image: Content, task: FaceRecognition, model_name: str, context: CallContext) -> FaceResult:
-        """The faces of a photo. Raises MeshError."""
+    async def detect(
+        self, image: Content, task: FaceRecognition, model_name: str, dimension: int | None, context: CallContext
+    ) -> FaceResult:
+        """The faces of a photo. `dimension` is the length of their vectors, None when any will do. Raises MeshError."""
         request = face_pb2.DetectRequest(image=image.data, model_name=model_name, min_score=task.min_score)
 
         def read(data: bytes) -> FaceResult:
             reply = _decoded(face_pb2.DetectResponse, data)
             width, height = _size(reply)
-            return FaceResult([_face(face, width, height) for face in reply.faces], width, height, reply.model_name)
+            faces = [_face(face, width, height, dimension) for face in reply.faces]
+            return FaceResult(faces, width, height, reply.model_name)
 
         message = request.SerializeToString()
         return await self._call(f"/{FACE_SERVICE}/Detect", message, read, image, Lane.IMAGE, context)  # type: ignore[no-any-return]
@@ -179,12 +182,12 @@ def _score(value: float) -> float:
     return min(1.0, max(0.0, value))
 
 
-def _face(face: face_pb2.Face, width: int, height: int) -> Face:
+def _face(face: face_pb2.Face, width: int, height: int, dimension: int | None) -> Face:
     box = face.bounding_box
     if not (0 <= box.x1 <= box.x2 <= width and 0 <= box.y1 <= box.y2 <= height):
         raise BrokenReply("a face outside of its photo")
     landmarks = tuple((point.x, point.y) for point in face.landmarks)
-    return Face(box.x1, box.y1, box.x2, box.y2, _score(face.score), _unit_vector(face.embedding, None), landmarks)
+    return Face(box.x1, box.y1, box.x2, box.y2, _score(face.score), _unit_vector(face.embedding, dimension), landmarks)
 
 
 def _line(line: ocr_pb2.TextLine, width: int, height: int) -> TextLine:

@@ -19,8 +19,8 @@ from router.errors import PoisonousPayload
 from router.metrics import RouterMetrics
 from router.upstream.balancer import make_balancer, pick_available
 from router.upstream.breaker import CircuitBreaker
-from router.upstream.calls import Call, FailureKind, Lane, Retired, TryFailed
-from router.upstream.endpoint import Endpoint, HealthState
+from router.upstream.calls import Call, FailureKind, Lane, Retired, TryFailed, Turn
+from router.upstream.endpoint import Endpoint, HealthState, Probe
 from router.upstream.hold import QUEUE_ORDER, HoldQueue, Ticket
 from router.upstream.membership import Membership, OpenTransport
 from router.upstream.poison import PoisonMemory
@@ -133,10 +133,10 @@ class Cluster:
         """
         self._check_poison(call)
         call.trail.cluster = self.name
-        plan = RetryPlan(policy, self._rng, call.avoid)
+        plan = RetryPlan(policy, self._rng, call.avoid, suspect=bool(self.poison.victims(call.content)))
         while True:
             endpoint = await self._admit(call, plan, hold_until)
-            retry = plan.is_retry
+            turn = plan.turn
             try:
                 return await self._try(endpoint, call, plan)
             except TryFailed as failed:
@@ -146,10 +146,11 @@ class Cluster:
                     raise failed.error from failed
                 self._metrics.retries.labels(self.name, failed.kind).inc()
             finally:
-                self._leave(endpoint, call.lane, retry)
+                self._leave(endpoint, call.lane, turn)
             if pause:
                 with self._hold.account(call):
                     await self._timing.sleep(pause)
+            await self._judge_payload(call)
 
     def _check_poison(self, call: Call) -> None:
         try:
@@ -183,7 +184,7 @@ class Cluster:
         return result
 
     def _blame(self, endpoint: Endpoint, call: Call, failed: TryFailed) -> None:
-        """What a failed try says about the endpoint and the payload. Raises PoisonousPayload."""
+        """What a failed try says about the endpoint and the payload."""
         if failed.kind is FailureKind.CLIENT:
             endpoint.outlier.succeeded()
             self.poison.absolve(call.content)
@@ -195,15 +196,23 @@ class Cluster:
         if failed.kind in (FailureKind.UNREACHABLE, FailureKind.DIED):
             self._members.suspect(endpoint, str(failed.error))
         if failed.kind is FailureKind.DIED:
-            self._accuse(call)
+            self.poison.accuse(call.content, endpoint.address)
 
-    def _accuse(self, call: Call) -> None:
-        try:
-            self.poison.accuse(call.content)
-        except PoisonousPayload:
-            self._metrics.poisoned.labels(self.name).inc()
-            log.error("payload is poisonous: endpoints died during its calls", sha256=call.content.digest.hex())
-            raise
+    async def _judge_payload(self, call: Call) -> None:
+        """Raises PoisonousPayload for a payload during whose calls too many endpoints died while others live on."""
+        victims = self.poison.victims(call.content)
+        if len(victims) < self.settings.poison.deaths:
+            return
+        seconds = self.settings.health_check.timeout_seconds
+        others = [endpoint for endpoint in self.endpoints if endpoint.address not in victims]
+        probes = await asyncio.gather(*(endpoint.transport.probe(seconds) for endpoint in others))
+        if others and Probe.SERVING not in probes:
+            log.warning("every endpoint is down, so no payload is to blame", cluster=self.name)
+            self.poison.forgive(call.content)
+            return
+        self._metrics.poisoned.labels(self.name).inc()
+        log.error("payload is poisonous", cluster=self.name, sha256=call.content.digest.hex(), died=victims)
+        raise self.poison.convict(call.content)
 
     def _judge(self, endpoint: Endpoint) -> None:
         """Ejects an endpoint that has failed too often, unless it is the last one."""
@@ -228,9 +237,9 @@ class Cluster:
         """An endpoint with a place for the call taken; waits for one."""
         if self.retired:
             raise Retired
-        lane, retry = call.lane, plan.is_retry
-        if not self._hold.waiting(lane, retry):
-            endpoint = self._place(lane, retry, plan.avoid)
+        lane, turn = call.lane, plan.turn
+        if not self._hold.waiting(lane, turn):
+            endpoint = self._place(lane, turn, plan.avoid)
             if endpoint is not None:
                 return endpoint
         if not call.hold:
@@ -239,7 +248,7 @@ class Cluster:
 
     async def _wait(self, call: Call, plan: RetryPlan, hold_until: float | None) -> Endpoint:
         lane, since = call.lane, self._timing.now()
-        ticket = Ticket(call, plan.is_retry, plan.avoid, asyncio.get_running_loop().create_future())
+        ticket = Ticket(call, plan.turn, plan.avoid, asyncio.get_running_loop().create_future())
         timers = [self._timing.call_later(call.deadline - since, lambda: ticket.fail(self._gave_up(plan)))]
         if hold_until is not None and hold_until < call.deadline:
             timers.append(self._timing.call_later(hold_until - since, lambda: self._stays_down(ticket, plan)))
@@ -253,7 +262,7 @@ class Cluster:
         except asyncio.CancelledError:
             # The caller left in the moment a place was found: it goes to the next one.
             if ticket.future.done() and not ticket.future.cancelled() and ticket.future.exception() is None:
-                self._leave(ticket.future.result(), lane, ticket.retry)
+                self._leave(ticket.future.result(), lane, ticket.turn)
             raise
         finally:
             self._hold.remove(ticket)
@@ -264,25 +273,30 @@ class Cluster:
             self._metrics.held_seconds.labels(self.name, lane).observe(held)
         return endpoint
 
-    def _place(self, lane: Lane, retry: bool, avoid: set[str]) -> Endpoint | None:
+    def _place(self, lane: Lane, turn: Turn, avoid: set[str]) -> Endpoint | None:
         """Takes a place at an endpoint when breaker and endpoints allow."""
-        breaker = self._breakers[lane]
+        breaker, retry = self._breakers[lane], turn is not Turn.FIRST
         openings = breaker.openings
         if not breaker.admits(retry=retry, pending=self._hold.pending(lane)):
             if breaker.openings > openings:
                 self._metrics.breaker_openings.labels(self.name, lane).inc()
             return None
-        endpoint = pick_available(self._choice, self.endpoints, avoid)
+        trial = turn is Turn.TRIAL
+        candidates = [endpoint for endpoint in self.endpoints if not endpoint.on_trial] if trial else self.endpoints
+        endpoint = pick_available(self._choice, candidates, avoid)
         if endpoint is None:
             return None
+        endpoint.on_trial = endpoint.on_trial or trial
         endpoint.active += 1
         breaker.enter(retry=retry)
         self._idle.clear()
         return endpoint
 
-    def _leave(self, endpoint: Endpoint, lane: Lane, retry: bool) -> None:
+    def _leave(self, endpoint: Endpoint, lane: Lane, turn: Turn) -> None:
         endpoint.active -= 1
-        self._breakers[lane].leave(retry=retry)
+        if turn is Turn.TRIAL:
+            endpoint.on_trial = False
+        self._breakers[lane].leave(retry=turn is not Turn.FIRST)
         if not any(breaker.active for breaker in self._breakers.values()):
             self._idle.set()
         self._members.settled(endpoint)
@@ -290,12 +304,12 @@ class Cluster:
 
     def _dispatch(self) -> None:
         """Gives places to those who wait, in their order."""
-        for lane, retry in QUEUE_ORDER:
-            while (ticket := self._hold.first(lane, retry)) is not None:
+        for lane, turn in QUEUE_ORDER:
+            while (ticket := self._hold.first(lane, turn)) is not None:
                 if ticket.future.done():
                     self._hold.remove(ticket)
                     continue
-                endpoint = self._place(lane, retry, ticket.avoid)
+                endpoint = self._place(lane, turn, ticket.avoid)
                 if endpoint is None:
                     break
                 self._hold.remove(ticket)
@@ -315,7 +329,7 @@ class Cluster:
             ticket.fail(self._gave_up(plan))
 
     def _gave_up(self, plan: RetryPlan) -> MeshError:
-        last = f"; the last try failed: {plan.last_error.error}" if plan.last_error else ""
+        last = f"; the last try failed: {plan.last_message}" if plan.last_message else ""
         text = f"{self._why_nobody()}{last}"
         return Overloaded(text) if self.can_serve else Unavailable(text)
 

@@ -57,6 +57,7 @@ class Endpoint:
     Attributes:
         active: calls that hold a place here, from choice to reply.
         limit: how many may, as learnt from the endpoint's own refusals.
+        on_trial: whether it works on a payload that may have killed another endpoint.
         hung: whether it lets health checks time out.
     """
 
@@ -72,6 +73,7 @@ class Endpoint:
         self.active = 0
         self.total = 0
         self.failures = 0
+        self.on_trial = False
         self.hung = False
         self.backoff_until = 0.0
         self.limit = math.inf

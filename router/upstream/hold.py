@@ -1,7 +1,7 @@
 """Requests that wait for an endpoint: first in, first out for each lane, bounded in number and bytes.
 
 Immich drops a job for good when it sees an error, so waiting is what happens instead of one: while a service restarts,
-is saturated or moves. Retries have queues of their own, because the retry budget may stop them while first tries go on.
+is saturated or moves. Every kind of turn has its queue: what stops retries does not stop first tries.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from common.errors import Overloaded
 from router.config import CircuitBreakerSettings
-from router.upstream.calls import Call, Lane
+from router.upstream.calls import Call, Lane, Turn
 from router.upstream.endpoint import Endpoint
 
-# Text first. Within a lane retries first: they have waited longer.
-QUEUE_ORDER = tuple((lane, retry) for lane in (Lane.TEXT, Lane.IMAGE) for retry in (True, False))
+# Text first. Within a lane those first that have waited longer.
+QUEUE_ORDER = tuple((lane, turn) for lane in (Lane.TEXT, Lane.IMAGE) for turn in (Turn.TRIAL, Turn.RETRY, Turn.FIRST))
 
 
 @dataclass(slots=True, eq=False)
@@ -23,7 +23,7 @@ class Ticket:
     """One waiting request. Its future gets the endpoint, with a place there already taken."""
 
     call: Call
-    retry: bool
+    turn: Turn
     avoid: set[str]
     future: asyncio.Future[Endpoint]
 
@@ -40,7 +40,7 @@ class HoldQueue:
         self._cluster = cluster
         self._limits = limits
         # Dictionaries as queues: ordered, and a request that leaves early is removed at once.
-        self._queues: dict[tuple[Lane, bool], dict[Ticket, None]] = {key: {} for key in QUEUE_ORDER}
+        self._queues: dict[tuple[Lane, Turn], dict[Ticket, None]] = {key: {} for key in QUEUE_ORDER}
         self._pending: dict[Lane, int] = dict.fromkeys(Lane, 0)
         self._bytes: dict[Lane, int] = dict.fromkeys(Lane, 0)
 
@@ -53,9 +53,9 @@ class HoldQueue:
         """Bytes of all requests that wait."""
         return sum(self._bytes.values())
 
-    def waiting(self, lane: Lane, retry: bool) -> bool:
+    def waiting(self, lane: Lane, turn: Turn) -> bool:
         """Whether somebody is in front of a newcomer."""
-        return bool(self._queues[lane, retry])
+        return bool(self._queues[lane, turn])
 
     @contextmanager
     def account(self, call: Call) -> Iterator[None]:
@@ -79,15 +79,15 @@ class HoldQueue:
 
     def put(self, ticket: Ticket) -> None:
         """Queues up."""
-        self._queues[ticket.call.lane, ticket.retry][ticket] = None
+        self._queues[ticket.call.lane, ticket.turn][ticket] = None
 
     def remove(self, ticket: Ticket) -> None:
         """Leaves the queue, wherever in it."""
-        self._queues[ticket.call.lane, ticket.retry].pop(ticket, None)
+        self._queues[ticket.call.lane, ticket.turn].pop(ticket, None)
 
-    def first(self, lane: Lane, retry: bool) -> Ticket | None:
+    def first(self, lane: Lane, turn: Turn) -> Ticket | None:
         """The one whose turn is next."""
-        return next(iter(self._queues[lane, retry]), None)
+        return next(iter(self._queues[lane, turn]), None)
 
     def tickets(self) -> list[Ticket]:
         """Everybody who waits."""

@@ -1,7 +1,8 @@
 """Payloads that kill: when endpoints die twice during the calls of one payload, a third one is spared.
 
-A payload is suspected by the hash of its bytes. Any answer for it, from any endpoint, clears it: in a cluster whose
-endpoints die for other reasons, the photos that happened to be there are innocent.
+A payload is suspected by the hash of its bytes. Suspects are tried again one to an endpoint, so that nobody is
+convicted for the company kept; an answer from any endpoint clears a suspect; and where endpoints died that never saw
+the payload, something else killed them all (`forgive`).
 """
 
 from collections import OrderedDict
@@ -23,7 +24,7 @@ class PoisonMemory:
     def __init__(self, settings: PoisonSettings, clock: Callable[[], float]) -> None:
         self._settings = settings
         self._clock = clock
-        self._deaths: OrderedDict[bytes, int] = OrderedDict()
+        self._victims: OrderedDict[bytes, tuple[str, ...]] = OrderedDict()
         self._convicted: OrderedDict[bytes, float] = OrderedDict()
         # Most payloads differ in length from every remembered one and need not be hashed at all.
         self._lengths: set[int] = set()
@@ -43,21 +44,34 @@ class PoisonMemory:
             return
         raise self._verdict()
 
-    def accuse(self, content: Content) -> None:
-        """An endpoint died during a call with this payload. Raises PoisonousPayload when that convicts it."""
-        deaths = self._deaths.pop(content.digest, 0) + 1
+    def victims(self, content: Content) -> tuple[str, ...]:
+        """The endpoints that died during calls of this payload, in their order; empty for one above suspicion."""
+        return self._victims.get(content.digest, ()) if len(content.data) in self._lengths else ()
+
+    def accuse(self, content: Content, address: str) -> bool:
+        """An endpoint died during a call with this payload. Says whether that is once too often."""
         self._lengths.add(len(content.data))
-        if deaths < self._settings.deaths:
-            self._remember(self._deaths, content.digest, deaths)
-            return
+        victims = (*self._victims.pop(content.digest, ()), address)
+        self._remember(self._victims, content.digest, victims)
+        return len(victims) >= self._settings.deaths
+
+    def convict(self, content: Content) -> PoisonousPayload:
+        """Remembers the payload as poisonous; gives the error to tell the caller."""
+        self._victims.pop(content.digest, None)
         self._remember(self._convicted, content.digest, self._clock() + self._settings.remember_seconds)
-        raise self._verdict()
+        return self._verdict()
+
+    def forgive(self, content: Content) -> None:
+        """The last death had another cause."""
+        victims = self._victims.pop(content.digest, ())[:-1]
+        if victims:
+            self._victims[content.digest] = victims
 
     def absolve(self, content: Content) -> None:
         """An endpoint answered this payload."""
-        if self._deaths and len(content.data) in self._lengths:
-            self._deaths.pop(content.digest, None)
-        if not self._deaths and not self._convicted:
+        if self._victims and len(content.data) in self._lengths:
+            self._victims.pop(content.digest, None)
+        if self._lengths and not self._victims and not self._convicted:
             self._lengths.clear()
 
     def _verdict(self) -> PoisonousPayload:

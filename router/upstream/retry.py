@@ -5,7 +5,11 @@ from collections.abc import Iterable
 
 from common.errors import DeadlineExceeded, MeshError, Overloaded, Unavailable
 from router.config import RetrySettings
-from router.upstream.calls import FailureKind, TryFailed
+from router.upstream.calls import FailureKind, TryFailed, Turn
+
+# Between the death of an endpoint and the next try of what it worked on: if others die of the same cause, which then is
+# not this payload, they have done so by then.
+TRIAL_PAUSE_SECONDS = 0.5
 
 # These were never worked on by an endpoint, so repeating them is no extra load and outside of the retry budget.
 NEVER_STARTED = frozenset({FailureKind.OVERLOADED, FailureKind.UNREACHABLE})
@@ -29,14 +33,18 @@ class RetryPlan:
 
     Attributes:
         avoid: addresses that failed it; another endpoint is preferred.
-        is_retry: whether the next try counts against the retry budget.
+        turn: what the next try counts as.
     """
 
-    def __init__(self, policy: RetrySettings, rng: random.Random, avoid: Iterable[str] = ()) -> None:
+    def __init__(
+        self, policy: RetrySettings, rng: random.Random, avoid: Iterable[str] = (), *, suspect: bool = False
+    ) -> None:
         self.policy = policy
         self.avoid = set(avoid)
-        self.is_retry = False
-        self.last_error: TryFailed | None = None
+        self.turn = Turn.TRIAL if suspect else Turn.FIRST
+        # Not the errors themselves: their tracebacks would keep the payload alive.
+        self.last_message = ""
+        self._last_kind: type[MeshError] | None = None
         self._rng = rng
         self._counted = 0
         self._pauses = 0
@@ -47,7 +55,7 @@ class RetryPlan:
         Raises:
             MeshError: there is no next try; the error to tell the caller.
         """
-        self.last_error = failed
+        self.last_message, self._last_kind = failed.error.message, type(failed.error)
         self.avoid.add(address)
         if failed.kind is FailureKind.CLIENT:
             raise failed.error
@@ -57,17 +65,20 @@ class RetryPlan:
             self._counted += 1
             if self._counted > self.policy.max_retries:
                 raise failed.error
-        self.is_retry = self.is_retry or failed.kind not in NEVER_STARTED
+        if failed.kind is FailureKind.DIED:
+            self.turn = Turn.TRIAL
+            return TRIAL_PAUSE_SECONDS
+        if self.turn is Turn.FIRST and failed.kind not in NEVER_STARTED:
+            self.turn = Turn.RETRY
         return self._pause() if failed.kind in _PAUSED else 0.0
 
     def too_late(self) -> MeshError:
         """The error of a deadline that passed between tries: what stood in the way, where that is known."""
-        if self.last_error is None:
+        if self._last_kind is None:
             return DeadlineExceeded("no answer before the deadline")
-        error = self.last_error.error
-        if isinstance(error, DeadlineExceeded | Overloaded | Unavailable):
-            return error
-        return DeadlineExceeded(f"no answer before the deadline; the last try failed: {error}")
+        if self._last_kind in (DeadlineExceeded, Overloaded, Unavailable):
+            return self._last_kind(self.last_message)
+        return DeadlineExceeded(f"no answer before the deadline; the last try failed: {self.last_message}")
 
     def _pause(self) -> float:
         # Full jitter: spreads those who failed together.

@@ -56,18 +56,17 @@ class SingleFlight:
             flight = self._flights.get(key)
             if flight is not None and flight.content.data != data:
                 return await start()
-            joined = flight is not None
             if flight is None:
-                flight = self._begin(key, content, deadline, trail, start)
+                result: T = await self._join(self._begin(key, content, deadline, trail, start), None)
+                return result
             try:
-                result: T = await self._join(flight)
+                result = await self._join(flight, trail)
             except DeadlineExceeded:
-                if not joined or self._timing.now() >= deadline:
+                if self._timing.now() >= deadline:
                     raise
                 continue
-            if joined:
-                trail.shared = True
-                trail.cluster, trail.endpoint = flight.trail.cluster, flight.trail.endpoint
+            finally:
+                del flight  # an error's traceback holds this frame, and the flight holds the error
             return result
 
     def _begin(
@@ -87,11 +86,17 @@ class SingleFlight:
         if self._flights.get(key) is flight:
             del self._flights[key]
 
-    async def _join(self, flight: _Flight) -> Any:
+    async def _join(self, flight: _Flight, trail: Trail | None) -> Any:
+        """The flight's result; `trail` is that of one who joins it later."""
         flight.waiters += 1
         try:
-            return await asyncio.shield(flight.task)
+            result = await asyncio.shield(flight.task)
+            if trail is not None:
+                trail.shared = True
+                trail.cluster, trail.endpoint = flight.trail.cluster, flight.trail.endpoint
+            return result
         finally:
             flight.waiters -= 1
             if not flight.waiters and not flight.task.done():
                 flight.task.cancel()
+            del flight

@@ -1,15 +1,16 @@
 """What a cluster does with a call: balance, retry, hold, give up. Time and endpoints are fakes."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from common.errors import DeadlineExceeded, MeshError, Overloaded, Unavailable
 from router.config import CircuitBreakerSettings, OutlierSettings, RetryBudgetSettings, RetrySettings
 from router.errors import PoisonousPayload
-from router.upstream.calls import FailureKind, Lane, Retired
+from router.upstream.calls import Call, FailureKind, Lane, Retired, TryFailed
 from router.upstream.endpoint import Probe
-from tests.doubles.upstream import Blocked, Stand, failing, failing_first, settle
+from tests.doubles.upstream import Behaviour, Blocked, Stand, failing, failing_first, settle
 
 
 async def test_a_call_is_answered_and_its_trail_says_how() -> None:
@@ -236,21 +237,87 @@ async def test_the_last_endpoint_is_never_ejected() -> None:
         assert sorted(stand.cluster.endpoint_states()) == ["ejected", "healthy"]
 
 
+class Fragile:
+    """Replicas that die of certain payloads, and of nothing else, and are started again."""
+
+    def __init__(self, stand: Stand, *poisons: bytes, work_seconds: float = 0.1) -> None:
+        self.deaths: list[str] = []
+        self._stand = stand
+        self._poisons = poisons
+        self._work_seconds = work_seconds
+        for address in stand.endpoints.by_address:
+            stand.endpoints[address].behave = self._behaviour(address)
+
+    def _behaviour(self, address: str) -> Behaviour:
+        died = asyncio.Event()
+
+        async def behave(call: Call) -> Any:
+            nonlocal died
+            life = died
+            if call.content.data in self._poisons:
+                await self._stand.timing.sleep(self._work_seconds / 2)
+                self.deaths.append(address)
+                died = asyncio.Event()
+                life.set()
+                raise TryFailed(FailureKind.DIED, MeshError("died"))
+            work = asyncio.create_task(self._stand.timing.sleep(self._work_seconds))
+            death = asyncio.create_task(life.wait())
+            await asyncio.wait([work, death], return_when=asyncio.FIRST_COMPLETED)
+            for task in (work, death):
+                task.cancel()
+            if life.is_set():
+                raise TryFailed(FailureKind.DIED, MeshError("died"))
+            return "ok"
+
+        return behave
+
+
 async def test_a_payload_during_whose_calls_endpoints_die_twice_is_refused_and_remembered() -> None:
+    async with Stand(count=3) as stand:
+        fragile = Fragile(stand, b"killer")
+        task = stand.send(b"killer")
+        await stand.timing.advance(3)
+        with pytest.raises(PoisonousPayload, match="2 services died"):
+            await task
+        assert len(set(fragile.deaths)) == 2
+        with pytest.raises(PoisonousPayload):
+            await stand.send(b"killer")
+        assert len(fragile.deaths) == 2
+        assert stand.count("upstream_poisoned_total", cluster="test") == 2
+        task = stand.send(b"killed")
+        await stand.timing.advance(3)
+        assert await task == "ok"
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 3])
+async def test_the_killers_company_is_not_convicted_with_it(replicas: int) -> None:
+    async with Stand(count=replicas) as stand:
+        fragile = Fragile(stand, b"killer")
+        innocent = [stand.send(b"photo %d" % number) for number in range(12)]
+        killer = stand.send(b"killer")
+        await stand.timing.advance(30)
+        with pytest.raises(PoisonousPayload):
+            await killer
+        assert await asyncio.gather(*innocent) == ["ok"] * 12
+        assert len(fragile.deaths) == 2
+        assert stand.cluster.active(Lane.IMAGE) == 0
+
+
+async def test_when_every_endpoint_dies_no_payload_is_to_blame() -> None:
     async with Stand(count=3) as stand:
         for transport in stand.endpoints.by_address.values():
             transport.behave = failing(FailureKind.DIED)
-        with pytest.raises(PoisonousPayload, match="2 services died"):
-            await stand.send(b"killer")
-        assert sum(stand.endpoints.calls().values()) == 2
-        with pytest.raises(PoisonousPayload):
-            await stand.send(b"killer")
-        assert sum(stand.endpoints.calls().values()) == 2
-        assert stand.count("upstream_poisoned_total", cluster="test") == 2
+        task = stand.send(b"photo")
+        await stand.timing.advance(0.3)
         for transport in stand.endpoints.by_address.values():
+            transport.health = Probe.UNREACHABLE
+        await stand.timing.advance(20)
+        assert not task.done()
+        for transport in stand.endpoints.by_address.values():
+            transport.health = Probe.SERVING
             transport.behave = failing_first(0, FailureKind.DIED)
         await stand.timing.advance(2)
-        assert await stand.send(b"killed") == "ok"
+        assert await task == "ok"
 
 
 async def test_innocent_payloads_are_cleared_by_an_answer() -> None:

@@ -17,7 +17,7 @@ from router.config import (
 from router.errors import PoisonousPayload
 from router.upstream.balancer import make_balancer, pick_available
 from router.upstream.breaker import CircuitBreaker
-from router.upstream.calls import Content, FailureKind, TryFailed
+from router.upstream.calls import Content, FailureKind, TryFailed, Turn
 from router.upstream.endpoint import Endpoint, HealthState
 from router.upstream.outlier import OutlierDetector
 from router.upstream.poison import MAX_REMEMBERED, PoisonMemory
@@ -117,11 +117,23 @@ class TestBreaker:
 
 
 class TestPoison:
-    def test_a_conviction_ends(self) -> None:
+    def memory(self, timing: FakeTiming | None = None, deaths: int = 2, remember_seconds: float = 60) -> PoisonMemory:
+        settings = PoisonSettings(deaths=deaths, remember_seconds=remember_seconds)
+        return PoisonMemory(settings, (timing or FakeTiming()).now)
+
+    def test_the_second_death_is_once_too_often(self) -> None:
+        memory = self.memory()
+        assert memory.victims(Content(b"x")) == ()
+        assert not memory.accuse(Content(b"x"), "a")
+        assert memory.accuse(Content(b"x"), "b")
+        assert memory.victims(Content(b"x")) == ("a", "b")
+        assert memory.victims(Content(b"y")) == ()
+
+    def test_a_conviction_is_remembered_and_ends(self) -> None:
         timing = FakeTiming()
-        memory = PoisonMemory(PoisonSettings(deaths=1, remember_seconds=60), timing.now)
-        with pytest.raises(PoisonousPayload):
-            memory.accuse(Content(b"x"))
+        memory = self.memory(timing)
+        memory.accuse(Content(b"x"), "a")
+        assert isinstance(memory.convict(Content(b"x")), PoisonousPayload)
         with pytest.raises(PoisonousPayload):
             memory.check(Content(b"x"))
         memory.check(Content(b"y"))
@@ -130,24 +142,32 @@ class TestPoison:
         assert len(memory) == 0
 
     def test_an_answer_absolves(self) -> None:
-        memory = PoisonMemory(PoisonSettings(deaths=2), FakeTiming().now)
+        memory = self.memory()
         for _ in range(3):
-            memory.accuse(Content(b"x"))
+            assert not memory.accuse(Content(b"x"), "a")
             memory.absolve(Content(b"x"))
+        assert memory.victims(Content(b"x")) == ()
+
+    def test_a_death_of_another_cause_is_forgiven(self) -> None:
+        memory = self.memory()
+        memory.accuse(Content(b"x"), "a")
+        memory.accuse(Content(b"x"), "b")
+        memory.forgive(Content(b"x"))
+        assert memory.victims(Content(b"x")) == ("a",)
 
     def test_the_memory_is_bounded(self) -> None:
-        memory = PoisonMemory(PoisonSettings(deaths=1), FakeTiming().now)
+        memory = self.memory()
         for number in range(MAX_REMEMBERED + 10):
-            with pytest.raises(PoisonousPayload):
-                memory.accuse(Content(b"%d" % number))
+            memory.convict(Content(b"%d" % number))
         assert len(memory) == MAX_REMEMBERED
 
     def test_innocent_payloads_of_another_length_are_not_even_hashed(self) -> None:
-        memory = PoisonMemory(PoisonSettings(deaths=1), FakeTiming().now)
-        with pytest.raises(PoisonousPayload):
-            memory.accuse(Content(b"12345"))
+        memory = self.memory()
+        memory.accuse(Content(b"12345"), "a")
         other = Content(b"123456")
         memory.check(other)
+        memory.victims(other)
+        memory.absolve(other)
         assert other._digest is None
 
 
@@ -173,10 +193,10 @@ class TestRetryPlan:
     def test_what_no_endpoint_worked_on_is_no_retry(self) -> None:
         plan = self.plan()
         counted = []
-        for kind in (FailureKind.UNREACHABLE, FailureKind.DIED):
+        for kind in (FailureKind.UNREACHABLE, FailureKind.HUNG, FailureKind.DIED):
             plan.after(TryFailed(kind, Unavailable("x")), "a", 100)
-            counted.append(plan.is_retry)
-        assert counted == [False, True]
+            counted.append(plan.turn)
+        assert counted == [Turn.FIRST, Turn.RETRY, Turn.TRIAL]
         assert plan.avoid == {"a"}
 
     def test_a_deadline_that_passed_is_told_with_what_stood_in_the_way(self) -> None:

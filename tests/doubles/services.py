@@ -1,0 +1,101 @@
+"""All three services in one in-process gRPC server, on `bench.chaos.answers`' known answers unless told otherwise."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from bench.chaos.replica import METHODS, Reply
+from common.channels import SERVER_OPTIONS
+
+Behaviour = Callable[[str, bytes, Any], Awaitable[bytes | None]]
+
+
+async def _sensible(method: str, data: bytes, context: Any) -> None:
+    """Leaves the answer to the known ones."""
+
+
+class Services:
+    """What the server does and has seen.
+
+    Attributes:
+        behave: called before the known answer is given; may answer itself, abort, or wait.
+        metadata: of every call, newest last.
+        calls: full method names, newest last.
+        active: calls under way.
+    """
+
+    def __init__(self) -> None:
+        self.behave: Behaviour = _sensible
+        self.metadata: list[dict[str, str]] = []
+        self.calls: list[str] = []
+        self.active = 0
+        self.cancelled = 0
+        self.port = 0
+        self._health = health.aio.HealthServicer()
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return f"127.0.0.1:{self.port}"
+
+    async def set_serving(self, serving: bool) -> None:
+        """What health checks say."""
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        for service in METHODS:
+            await self._health.set(service, status)
+
+    async def start(self, port: int = 0) -> grpc.aio.Server:
+        """Listens."""
+        server = grpc.aio.server(options=SERVER_OPTIONS)
+        for service, methods in METHODS.items():
+            handlers: dict[str, Any] = {
+                method: grpc.unary_unary_rpc_method_handler(self._handler(method, reply))
+                for method, reply in methods.items()
+            }
+            server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        await self.set_serving(True)
+        self.port = server.add_insecure_port(f"127.0.0.1:{port}")
+        await server.start()
+        return server
+
+    def _handler(self, method: str, reply: Reply) -> Callable[[bytes, Any], Awaitable[bytes]]:
+        async def answer(data: bytes, context: Any) -> bytes:
+            self.metadata.append({key: str(value) for key, value in context.invocation_metadata()})
+            self.calls.append(method)
+            self.active += 1
+            try:
+                own = await self.behave(method, data, context)
+                return reply(data).SerializeToString() if own is None else own
+            except asyncio.CancelledError:
+                self.cancelled += 1
+                raise
+            finally:
+                self.active -= 1
+
+        return answer
+
+
+@asynccontextmanager
+async def running_services() -> AsyncIterator[Services]:
+    """A server for the length of the block."""
+    services = Services()
+    server = await services.start()
+    try:
+        yield services
+    finally:
+        await server.stop(None)
+
+
+def aborting(code: grpc.StatusCode, text: str, **trailers: str) -> Behaviour:
+    """Every call ends in this status."""
+
+    async def behave(_: str, __: bytes, context: Any) -> None:
+        context.set_trailing_metadata(tuple((key.replace("_", "-"), value) for key, value in trailers.items()))
+        await context.abort(code, text)
+
+    return behave

@@ -1,0 +1,148 @@
+"""The gRPC transport against real processes: that a death, a refusal and an overload are told apart in the words
+that this version of gRPC uses for them.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from immich_mesh.clip.v1 import clip_pb2
+
+from bench.chaos.fleet import Process, free_ports, replica_process
+from common.errors import Overloaded, Unavailable
+from router.config import RetrySettings
+from router.upstream.calls import Call, Content, FailureKind, Lane, TryFailed
+from router.upstream.clients import CLIP_SERVICE
+from router.upstream.discovery import Address
+from router.upstream.endpoint import Probe
+from router.upstream.grpc_transport import GrpcTransport
+
+RETRY = RetrySettings()
+
+
+def call(method: str = "EncodeText") -> Call:
+    message = clip_pb2.EncodeTextRequest(text="dog").SerializeToString()
+    return Call(f"/{CLIP_SERVICE}/{method}", message, lambda reply: reply, Content(b"dog"), Lane.TEXT, 1e9)
+
+
+@pytest.fixture
+async def replica(tmp_path: Path) -> AsyncIterator[Process]:
+    process = replica_process("replica", free_ports(1)[0], 400, tmp_path)
+    await process.start()
+    yield process
+    process.send_signal(signal.SIGCONT)
+    await process.kill()
+
+
+@pytest.fixture
+async def transport(replica: Process) -> AsyncIterator[GrpcTransport]:
+    made = GrpcTransport(Address(f"127.0.0.1:{replica.port}"), CLIP_SERVICE, None, None)
+    assert await made.probe(5) is Probe.SERVING
+    yield made
+    await made.close()
+
+
+async def failure(work: Any) -> TryFailed:
+    with pytest.raises(TryFailed) as caught:
+        await work
+    return caught.value
+
+
+async def probed(transport: GrpcTransport, wanted: Probe) -> None:
+    async with asyncio.timeout(10):
+        while await transport.probe(5) is not wanted:  # noqa: ASYNC110 - another process decides when
+            await asyncio.sleep(0.05)
+
+
+async def test_killed_during_a_call_and_not_there_after(replica: Process, transport: GrpcTransport) -> None:
+    running = asyncio.create_task(transport.send(call(), 10))
+    await asyncio.sleep(0.1)
+    await replica.kill()
+    assert (await failure(running)).kind is FailureKind.DIED
+    await probed(transport, Probe.UNREACHABLE)
+    assert (await failure(transport.send(call(), 10))).kind is FailureKind.UNREACHABLE
+    await replica.start()
+    await probed(transport, Probe.SERVING)
+    assert await transport.send(call(), 10)
+
+
+async def test_draining_finishes_what_is_under_way_and_takes_nothing_new(
+    replica: Process, transport: GrpcTransport
+) -> None:
+    running = asyncio.create_task(transport.send(call(), 10))
+    await asyncio.sleep(0.1)
+    replica.send_signal(signal.SIGTERM)
+    await asyncio.sleep(0.1)
+    late = await failure(transport.send(call(), 10))
+    assert late.kind in (FailureKind.UNAVAILABLE, FailureKind.UNREACHABLE)
+    assert await running
+
+
+async def test_overload_comes_with_the_time_to_wait(replica: Process, transport: GrpcTransport) -> None:
+    replica.send_signal(signal.SIGUSR2)
+    await asyncio.sleep(0.1)
+    running = asyncio.create_task(transport.send(call(), 10))
+    await asyncio.sleep(0.1)
+    refused = await failure(transport.send(call(), 10))
+    assert refused.kind is FailureKind.OVERLOADED
+    assert isinstance(refused.error, Overloaded)
+    assert refused.retry_after_seconds == 0.2
+    await running
+
+
+async def test_a_paused_process_lets_health_checks_time_out(replica: Process, transport: GrpcTransport) -> None:
+    replica.send_signal(signal.SIGSTOP)
+    assert await transport.probe(0.3) is Probe.TIMEOUT
+    assert (await failure(transport.send(call(), 0.3))).kind is FailureKind.TIMEOUT
+
+
+async def test_a_method_that_does_not_exist_is_broken(transport: GrpcTransport) -> None:
+    assert (await failure(transport.send(call("Nothing"), 5))).kind is FailureKind.BROKEN
+
+
+async def test_what_does_not_speak_grpc_is_unreachable() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    transport = GrpcTransport(Address(f"127.0.0.1:{port}"), CLIP_SERVICE, None, None)
+    refused = await failure(transport.send(call(), 5))
+    assert refused.kind is FailureKind.UNREACHABLE
+    assert isinstance(refused.error, Unavailable)
+    assert await transport.probe(5) is Probe.UNREACHABLE
+    await transport.close()
+    server.close()
+
+
+async def test_a_connection_dropped_during_a_call_is_a_death(replica: Process) -> None:
+    """A proxy in between that resets the connection, as a node that goes away does."""
+    writers = []
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", replica.port)
+        writers.append(writer)
+        await asyncio.gather(_pump(reader, back), _pump(there, writer), return_exceptions=True)
+
+    server = await asyncio.start_server(relay, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    transport = GrpcTransport(Address(f"127.0.0.1:{port}"), CLIP_SERVICE, None, None)
+    running = asyncio.create_task(transport.send(call(), 10))
+    await asyncio.sleep(0.2)
+    for writer in writers:
+        writer.transport.abort()
+    assert (await failure(running)).kind is FailureKind.DIED
+    await transport.close()
+    server.close()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
