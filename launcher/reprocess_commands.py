@@ -67,7 +67,11 @@ def reprocess(
 
     selection = _selection(assets or [], query, album, missing, everything)
     kinds = frozenset(kind for kind, wanted in ((OCR, ocr), (CLIP, clip)) if wanted) or frozenset({OCR, CLIP})
-    report = asyncio.run(_reprocess(url, api_key, selection, kinds, concurrency, dry_run))
+    try:
+        report = asyncio.run(_reprocess(url, api_key, selection, kinds, concurrency, dry_run))
+    except KeyboardInterrupt:
+        message = "stopped; the same command goes on where it stopped"
+        raise CommandError(message, ExitCode.INTERRUPTED) from None
     if report is None:
         return
     if report_file is not None:
@@ -136,7 +140,7 @@ async def _reprocess(
     async with FrontDoorClient(url, api_key) as client:
         work = await select(client, selection, kinds)
         if dry_run:
-            typer.echo(f"{len(work)} photos would be reprocessed ({', '.join(sorted(kinds))})")
+            typer.echo(f"{_photos(len(work))} would be reprocessed ({', '.join(sorted(kinds))})")
             return None
         columns = (
             SpinnerColumn(),
@@ -185,11 +189,15 @@ def _print_report(report: "Report") -> None:
 
 
 def _summary(report: "Report", vectors: int) -> str:
-    parts = [f"{len(report.outcomes) - len(report.failed)} photos reprocessed"]
+    parts = [f"{_photos(len(report.outcomes) - len(report.failed))} reprocessed"]
     if report.resumed:
         parts.append(f"{report.resumed} of them before the interruption")
     parts += [f"{len(report.changed)} with another text", f"{vectors} vectors renewed", f"{len(report.failed)} failed"]
     return ", ".join(parts)
+
+
+def _photos(count: int) -> str:
+    return "1 photo" if count == 1 else f"{count} photos"
 
 
 def _one_cell(lines: tuple[str, ...] | None) -> str:
@@ -215,7 +223,7 @@ def _print_results(query: str, url: str, page: "Page", explained: dict[str, dict
     from rich.text import Text
 
     served = page.served or "Immich's own smart search"
-    table = Table(title=f"{query}: {len(page.items)} photos, {1000 * took:.0f} ms, {served}", title_justify="left")
+    table = Table(title=f"{query}: {_photos(len(page.items))}, {1000 * took:.0f} ms, {served}", title_justify="left")
     for column in ("#", "photo", "taken", "match", "text", "distance", "lines"):
         table.add_column(
             column, justify="right" if column in ("#", "text", "distance") else "left", no_wrap=column == "#"

@@ -166,7 +166,7 @@ class Router:
             app = Admin(self, listeners.admin).application()
             found.append(("admin", listeners.admin, app))
         if listeners.photos.enabled and listeners.photos.immich_url:
-            app = photos_application(listeners.photos, MeshRecogniser(self.predict))
+            app = photos_application(listeners.photos, MeshRecogniser(self.predict), self.metrics.registry)
             found.append(("photos", listeners.photos, app))
         return found
 

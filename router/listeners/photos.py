@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, web
+from prometheus_client import CollectorRegistry
 
 from router.listeners.http import SERVER_OPTIONS
 from router.photos.door import FrontDoor
 from router.photos.headers import Forwarding
 from router.photos.immich import ImmichApi
 from router.photos.jobs import RefreshCalls
+from router.photos.metrics import PhotosMetrics
 from router.photos.proxy import ImmichProxy, keep_headers_exact, leave_expect_to_immich
 from router.photos.recognition import Recogniser
 from router.photos.refresh import Refresher
@@ -35,24 +37,28 @@ PIECE_BYTES = 256 * 1024
 DOOR = web.AppKey("door", FrontDoor)
 
 
-def photos_application(settings: PhotosSettings, recogniser: Recogniser | None) -> web.Application:
+def photos_application(
+    settings: PhotosSettings, recogniser: Recogniser | None, registry: CollectorRegistry
+) -> web.Application:
     """The front door, with its own connections to Immich's database when one is configured.
 
     Args:
         settings: with `immich_url` set.
         recogniser: the mesh's services; None leaves out hybrid ranking and refreshing.
+        registry: where its metrics go.
     """
+    metrics = PhotosMetrics(registry)
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[FrontDoor]:
         if settings.database.url is None:
-            async with photos_door(settings, recogniser, None, None) as door:
+            async with photos_door(settings, recogniser, None, None, metrics) as door:
                 yield door
             return
         async with (
             SearchRepository(settings.database) as search,
             RefreshRepository(settings.database) as refresh,
-            photos_door(settings, recogniser, search, refresh) as door,
+            photos_door(settings, recogniser, search, refresh, metrics) as door,
         ):
             yield door
 
@@ -94,6 +100,7 @@ async def photos_door(
     recogniser: Recogniser | None,
     search: SearchRepository | None,
     refresh: RefreshRepository | None,
+    metrics: PhotosMetrics,
 ) -> AsyncIterator[FrontDoor]:
     """The front door with its connections to Immich."""
     async with AsyncExitStack() as stack:
@@ -129,7 +136,7 @@ async def photos_door(
             idle_timeout_seconds=settings.idle_timeout_seconds,
         )
         refreshes = RefreshCalls(
-            _refresher(settings, api, recogniser, refresh), patience_seconds=settings.refresh_patience_seconds
+            _refresher(settings, api, recogniser, refresh, metrics), patience_seconds=settings.refresh_patience_seconds
         )
         stack.push_async_callback(refreshes.close)
         searches = SearchCalls(api, _ranked(settings, api, recogniser, search, refresh), hybrid=settings.hybrid)
@@ -139,6 +146,7 @@ async def photos_door(
             api,
             searches,
             refreshes,
+            metrics,
             max_body_bytes=settings.max_body_bytes,
             body_timeout_seconds=settings.body_timeout_seconds,
         )
@@ -160,7 +168,11 @@ def _ranked(
 
 
 def _refresher(
-    settings: PhotosSettings, api: ImmichApi, recogniser: Recogniser | None, refresh: RefreshRepository | None
+    settings: PhotosSettings,
+    api: ImmichApi,
+    recogniser: Recogniser | None,
+    refresh: RefreshRepository | None,
+    metrics: PhotosMetrics,
 ) -> Refresher | None:
     if recogniser is None or refresh is None:
         return None
@@ -168,6 +180,7 @@ def _refresher(
         api,
         refresh,
         recogniser,
+        metrics,
         clip_model=settings.clip_model,
         ocr_model=settings.ocr_model,
         concurrency=settings.refresh_concurrency,

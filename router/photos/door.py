@@ -1,6 +1,7 @@
 """The door itself: which requests are changed, and everything else straight through."""
 
 import asyncio
+import time
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -14,10 +15,11 @@ from router.errors import BodyTooSlow, http_status
 from router.photos.credentials import Credentials, credentials_of
 from router.photos.immich import ImmichApi, ImmichAway
 from router.photos.jobs import RefreshCalls
+from router.photos.metrics import PhotosMetrics
 from router.photos.native import relayed
 from router.photos.proxy import ImmichProxy, invite_body
 from router.photos.refresh import Kind
-from router.photos.replies import failure
+from router.photos.replies import SERVED_HEADER, failure
 from router.photos.searching import SearchCalls
 from router.photos.websocket import OpenSockets, close_websockets, relay_websocket, wants_websocket
 
@@ -41,6 +43,7 @@ class FrontDoor:
         api: ImmichApi,
         searches: SearchCalls,
         refreshes: RefreshCalls,
+        metrics: PhotosMetrics,
         *,
         max_body_bytes: int = 1 << 20,
         body_timeout_seconds: float = 60.0,
@@ -53,6 +56,7 @@ class FrontDoor:
         self._proxy = proxy
         self._searches = searches
         self._refreshes = refreshes
+        self._metrics = metrics
         self._changed: Mapping[tuple[str, str], Call] = {
             ("POST", "/api/search/smart"): self._smart,
             ("POST", "/api/search/ocr"): self._ocr,
@@ -86,7 +90,7 @@ class FrontDoor:
         credentials = self._credentials(request)
         if body is None or not _may_search(credentials) or not self._searches.changes(body):
             return await self._proxy.forward(request, raw)
-        return await self._searches.smart(body, credentials)
+        return await self._counted(self._searches.smart(body, credentials))
 
     async def _ocr(self, request: web.Request) -> web.StreamResponse:
         raw, body = await self._json_body(request)
@@ -97,7 +101,13 @@ class FrontDoor:
         if not _may_search(credentials):
             return relayed(await self._api.search("smart", {"query": text}, credentials))
         rest = {name: value for name, value in body.items() if name != "ocr"}
-        return await self._searches.by_text(text, rest, credentials)
+        return await self._counted(self._searches.by_text(text, rest, credentials))
+
+    async def _counted(self, search: Awaitable[web.Response]) -> web.Response:
+        started = time.monotonic()
+        response = await search
+        self._metrics.searched(response.headers.get(SERVED_HEADER, ""), time.monotonic() - started)
+        return response
 
     async def _jobs(self, request: web.Request) -> web.StreamResponse:
         raw, body = await self._json_body(request)

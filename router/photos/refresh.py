@@ -15,9 +15,10 @@ from uuid import UUID
 
 import structlog
 
-from common.errors import InvalidInput
+from common.errors import InvalidInput, MeshError
 from router.photos.credentials import Credentials
 from router.photos.immich import ImmichApi, ImmichAway
+from router.photos.metrics import PhotosMetrics
 from router.photos.recognition import ImmichModels, Recogniser
 from router.photos.rights import Refused
 from sql.refresh import RefreshRepository, TextChange
@@ -63,6 +64,7 @@ class Refresher:
         api: Immich's API.
         repository: Immich's database, with a role that may write the AI tables.
         recogniser: the mesh.
+        metrics: counts what became of each photo.
         clip_model, ocr_model: names to use in place of those that Immich stores; empty to read them there.
         concurrency: photos at a time.
         now: the clock that `ocrAt` is taken from.
@@ -73,6 +75,7 @@ class Refresher:
         api: ImmichApi,
         repository: RefreshRepository,
         recogniser: Recogniser,
+        metrics: PhotosMetrics,
         *,
         clip_model: str = "",
         ocr_model: str = "",
@@ -82,6 +85,7 @@ class Refresher:
         self._api = api
         self._repository = repository
         self._recogniser = recogniser
+        self._metrics = metrics
         self._names = {"clip": clip_model, "ocr": ocr_model}
         self._gate = asyncio.Semaphore(concurrency)
         self._now = now
@@ -120,6 +124,15 @@ class Refresher:
             InvalidInput: it has no preview, is no image, or was deleted.
             MeshError: recognition or the database failed; nothing was changed for the kind that failed.
         """
+        try:
+            refreshed = await self._refresh(asset_id, kinds, credentials)
+        except MeshError:
+            self._metrics.refreshed("failed")
+            raise
+        self._metrics.refreshed("ok")
+        return refreshed
+
+    async def _refresh(self, asset_id: UUID, kinds: frozenset[Kind], credentials: Credentials) -> Refreshed:
         async with self._gate:
             image = await self._preview(asset_id, credentials)
             models = ImmichModels.of(await self._repository.ml_settings(), **self._names)

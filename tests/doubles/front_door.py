@@ -9,10 +9,12 @@ from typing import Any
 from uuid import UUID
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from common.errors import MeshError
 from router.listeners.http import SERVER_OPTIONS
 from router.listeners.photos import application_of, photos_door
+from router.photos.metrics import PhotosMetrics
 from router.photos.recognition import OcrModel, ReadText
 from router.photos.settings import PhotosSettings
 from sql.filters import AssetFilters, Scope
@@ -153,6 +155,7 @@ class OpenDoor:
     search: FakeSearch | None
     refresh: FakeRefresh | None
     mesh: FakeMesh | None
+    registry: CollectorRegistry
 
 
 @asynccontextmanager
@@ -181,7 +184,8 @@ async def open_door(
     search = FakeSearch(immich) if database else None
     refresh = FakeRefresh() if database else None
     services = FakeMesh() if mesh else None
+    registry = CollectorRegistry()
     chosen = PhotosSettings(immich_url=immich.url, **settings)
-    app = application_of(lambda: photos_door(chosen, services, search, refresh))  # type: ignore[arg-type]
+    app = application_of(lambda: photos_door(chosen, services, search, refresh, PhotosMetrics(registry)))  # type: ignore[arg-type]
     async with served(app) as url:
-        yield OpenDoor(url, immich, search, refresh, services)
+        yield OpenDoor(url, immich, search, refresh, services, registry)

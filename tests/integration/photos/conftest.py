@@ -13,9 +13,11 @@ from uuid import uuid4
 import asyncpg
 import psutil
 import pytest
+from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from router.listeners.photos import application_of, photos_door
+from router.photos.metrics import PhotosMetrics
 from router.photos.settings import PhotosSettings
 from sql.migrate import migrate
 from sql.refresh import RefreshRepository
@@ -143,6 +145,6 @@ async def real_door(immich: ImmichDouble, url: str, **settings: Any) -> AsyncIte
     chosen = PhotosSettings(immich_url=immich.url, database=reach, **settings)
     mesh = FakeMesh()
     async with SearchRepository(reach) as search, RefreshRepository(reach) as refresh:
-        app = application_of(lambda: photos_door(chosen, mesh, search, refresh))
+        app = application_of(lambda: photos_door(chosen, mesh, search, refresh, PhotosMetrics(CollectorRegistry())))
         async with served(app) as door_url:
             yield RealDoor(door_url, mesh)

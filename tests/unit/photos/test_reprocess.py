@@ -177,10 +177,10 @@ async def test_the_commands(door: OpenDoor, alice: DoubleUser, tmp_path: Path, m
     report = tmp_path / "report.jsonl"
     code, out, _ = await cli("reprocess", str(photo.id), "--ocr", "--report", str(report))
     assert code == 0
-    assert "1 photos reprocessed, 1 with another text" in out
+    assert "1 photo reprocessed, 1 with another text" in out
     assert json.loads(report.read_text(encoding="utf-8"))["after"] == ["发票号码 INVOICE"]
     code, out, _ = await cli("reprocess", "--all", "--dry-run")
-    assert out == "1 photos would be reprocessed (clip, ocr)\n"
+    assert out == "1 photo would be reprocessed (clip, ocr)\n"
     assert door.mesh is not None
     door.mesh.error = InvalidInput("not an image")
     code, out, _ = await cli("reprocess", "--query", "ocr:发票")

@@ -293,6 +293,19 @@ async def test_hybrid_without_its_parts_is_immichs_smart_search(client: Client, 
     assert served == "native; reason=embedding-dimension-mismatch"
 
 
+async def test_searches_are_counted_by_how_they_were_served(client: Client, alice: DoubleUser) -> None:
+    await client.call("/api/search/smart", {"query": "ocr:发票"})
+    await client.call("/api/search/smart", {"query": "ocr:发票", "newFilter": 1})
+    await client.call("/api/search/smart", {"query": "ocr:发票"}, {"x-api-key": "wrong"})
+    await client.call("/api/search/smart", {"query": "a dog"})  # Immich's own, not counted
+
+    def count(served: str, reason: str = "") -> float | None:
+        labels = {"served": served, "reason": reason}
+        return client.door.registry.get_sample_value("immich_mesh_photos_searches_total", labels)
+
+    assert count("ranked") == count("native", "filter-not-translatable") == count("none") == 1
+
+
 async def test_explain_shows_ranks_and_boxes(client: Client, alice: DoubleUser) -> None:
     photo = client.door.immich.photo(alice, "发票", name="mine")
     client.door.immich.photo(client.door.immich.user("eve"), "发票", name="eve")
