@@ -146,7 +146,7 @@ class Downloader:
             with partial.open("a+b") as output:
                 digest = _Digest(file)
                 digest.read(output)
-                if file.size_bytes is None or digest.length < file.size_bytes:
+                if not digest.is_whole():
                     self._stream(file, output, digest, received)
                 digest.check()
                 output.flush()
@@ -204,6 +204,12 @@ class _Digest:
         while chunk := source.read(_READ_SIZE):
             self.add(chunk)
 
+    def is_whole(self) -> bool:
+        """Whether nothing needs to come any more; what is there may still be wrong."""
+        if self._file.size_bytes is not None:
+            return self.length >= self._file.size_bytes
+        return self._file.sha256 is not None and self._hash.hexdigest() == self._file.sha256
+
     def check(self) -> None:
         """Raises _Damaged unless it is the announced content."""
         size, expected = self._file.size_bytes, self._file.sha256 or self._file.git_blob
@@ -220,8 +226,8 @@ def _continues(response: httpx.Response, digest: _Digest, file: RemoteFile) -> b
     """
     match response.status_code:
         case 200:
-            announced = int(response.headers.get("Content-Length", -1))
-            if file.size_bytes is not None and announced >= 0 and announced != file.size_bytes:
+            announced = response.headers.get("Content-Length", "")
+            if file.size_bytes is not None and announced.isdigit() and int(announced) != file.size_bytes:
                 raise _Damaged(f"the server sends {announced} bytes, the hub announced {file.size_bytes}")
             return digest.length == 0
         case 206:

@@ -70,7 +70,10 @@ class Hub:
             except Interrupted as error:
                 failures += 1
                 if failures >= self.patience.attempts or self.stop.is_set():
-                    raise Unavailable(f"the hub at {self.endpoint} does not answer: {error}") from error
+                    raise Unavailable(
+                        f"the hub at {self.endpoint} does not answer: {error}; check the network, or name a mirror "
+                        "in HF_ENDPOINT"
+                    ) from error
                 self.stop.wait(max(self.patience.pause(failures), error.retry_after_seconds))
 
     def _ask(self, source: ModelSource) -> _Repository:

@@ -11,7 +11,7 @@ class Stage(StrEnum):
     WAITING = "waiting"
     """Another download has its turn."""
     DOWNLOADING = "downloading"
-    ADAPTING = "adapting"
+    ADAPTING = "converting"
     """Converting what was downloaded into Immich's layout."""
 
 

@@ -1,6 +1,7 @@
 """`python -m models.clip_import ADAPTER SOURCE TARGET`: the converter as a process of its own.
 
-The store starts it so: a converter needs twice the model's size for a minute, which the service should not keep.
+The store starts it so: a converter needs three times the size of its file for a while, and a service that kept that
+memory would be the poorer.
 """
 
 import sys

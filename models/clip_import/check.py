@@ -18,10 +18,13 @@ _LEAST_COSINE = 0.99999
 
 def agrees(original: Path, opened: Path) -> bool:
     """Whether a batch through `opened` gives, row by row, what single items give through `original`."""
-    before, after = _session(original), _session(opened)
-    (given,), (wanted,) = before.get_inputs(), after.get_inputs()
+    before = _session(original)
+    (given,) = before.get_inputs()
     items = _items(given.shape[1:], tokens="int" in given.type)
     singles = [before.run(None, {given.name: item[None]})[0] for item in items.astype(_kind(given.type))]
+    del before  # one model in memory at a time
+    after = _session(opened)
+    (wanted,) = after.get_inputs()
     try:
         together = after.run(None, {wanted.name: items.astype(_kind(wanted.type))})[0]
     except (Fail, InvalidArgument, RuntimeException):
@@ -32,6 +35,9 @@ def agrees(original: Path, opened: Path) -> bool:
 def _session(path: Path) -> "onnxruntime.InferenceSession":
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    # For three runs, optimised and repacked copies of the weights are not worth their memory.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.add_session_config_entry("session.disable_prepacking", "1")
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 

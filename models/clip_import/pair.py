@@ -4,6 +4,7 @@ Inputs `image` float32 [1, 3, 224, 224] and `text` int64 [1, 52], outputs `unnor
 `unnorm_text_features` [1, 512], not normalised, traced for a batch of one.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -14,6 +15,7 @@ from models.clip_import.batch_axis import open_batch_axis
 from models.clip_import.batch_view import CannotOpen
 from models.clip_import.check import agrees
 from models.clip_import.companions import write_companions
+from models.layout import MODEL_FILE
 
 log = structlog.get_logger()
 
@@ -31,30 +33,30 @@ def adapt_pair(source: Path, target: Path) -> None:
     write_companions(target, dimension=image.dimension, image_size=image.input_size)
 
 
+@dataclass(frozen=True)
 class _Adapted:
-    """What the companions of a graph need to know of it."""
+    """What the companions of a graph need to know of it: length of its vectors, last axis of its input."""
 
-    def __init__(self, dimension: int, input_size: int) -> None:
-        self.dimension = dimension
-        self.input_size = input_size
+    dimension: int
+    input_size: int
 
 
 def _adapt_tower(source: Path, folder: Path, name: str) -> _Adapted:
-    model = onnx.load(str(source))
     try:
-        open_batch_axis(model, name=tower.BATCH)
-        opened = True
-    except CannotOpen as reason:
-        log.warning("graph keeps its batch of one", file=source.name, reason=str(reason))
-        opened = False
-    result = _finish(model, folder, name)
-    if opened and not agrees(source, folder / "model.onnx"):
-        log.warning("graph keeps its batch of one", file=source.name, reason="an open batch changes its answers")
-        result = _finish(onnx.load(str(source)), folder, name)
+        result = _convert(source, folder, name, open_batch=True)
+        reason = "" if agrees(source, folder / MODEL_FILE) else "an open batch changes its answers"
+    except CannotOpen as obstacle:
+        reason = str(obstacle)
+    if reason:
+        log.warning("graph keeps its batch of one", file=source.name, reason=reason)
+        result = _convert(source, folder, name, open_batch=False)
     return result
 
 
-def _finish(model: onnx.ModelProto, folder: Path, name: str) -> _Adapted:
+def _convert(source: Path, folder: Path, name: str, *, open_batch: bool) -> _Adapted:
+    model = onnx.load(str(source))
+    if open_batch:
+        open_batch_axis(model, name=tower.BATCH)
     output = model.graph.output[0].name
     dimension = tower.output_width(model, output)
     input_size = int(model.graph.input[0].type.tensor_type.shape.dim[-1].dim_value)

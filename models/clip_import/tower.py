@@ -142,9 +142,10 @@ def output_width(model: onnx.ModelProto, name: str) -> int:
 
 
 def _keep(values: Any, names: set[str]) -> None:
-    kept = [value for value in values if value.name in names]
-    del values[:]
-    values.extend(kept)
+    """Removes the others one by one: a list of the kept ones would hold all weights twice."""
+    for position in reversed(range(len(values))):
+        if values[position].name not in names:
+            del values[position]
 
 
 def _first_axis(value: onnx.ValueInfoProto) -> int | str:

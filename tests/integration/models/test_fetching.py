@@ -249,6 +249,12 @@ def test_files_outside_the_hub_are_verified_by_the_catalogue(
     monkeypatch.setattr(catalogue, "find", lambda *_: right)
     hub.behave(GRAPH).cuts = [30_000]
     assert (store(hub, tmp_path).fetch(Family.OCR, "elsewhere") / GRAPH).read_bytes() == content[GRAPH]
+    whole = tmp_path / "third/.downloads/ocr/elsewhere/files" / f"{GRAPH}.part"
+    whole.parent.mkdir(parents=True)
+    whole.write_bytes(content[GRAPH])  # as a process leaves it that dies just before the end
+    asked = len(hub.downloads(GRAPH))
+    ModelStore(tmp_path / "third", patience=QUICK).fetch(Family.OCR, "elsewhere")
+    assert len(hub.downloads(GRAPH)) == asked
     hub.behave(GRAPH).damaged = 2
     with pytest.raises(Unavailable, match="checksum"):
         ModelStore(tmp_path / "other", patience=QUICK).fetch(Family.OCR, "elsewhere")
