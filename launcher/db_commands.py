@@ -23,7 +23,7 @@ app = typer.Typer(
 DatabaseUrl = Annotated[
     str,
     typer.Option(
-        envvar=["MESH_DATABASE_URL", "ROUTER_PHOTOS__DATABASE__URL", "DB_URL"],
+        envvar=["MESH_DATABASE_URL", "ROUTER_LISTENERS__PHOTOS__DATABASE__URL", "DB_URL"],
         help="postgresql://user:password@host:port/database of Immich's database.",
         show_envvar=True,
     ),
