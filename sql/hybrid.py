@@ -21,6 +21,9 @@ from sql.text_search import TextSearch
 SAMPLE = 256
 """Photos from which the general distance to a query is estimated: those with the first ids, which are random."""
 
+FEW = 2000
+"""Up to this many photos in scope are compared one by one: the index would have to look at many more to find them."""
+
 NOISE = 2.5
 """Standard deviations below which nearness says nothing: among many photos some are always that near."""
 
@@ -104,25 +107,52 @@ class HybridSearch:
             return {}, Background(0.0, 0.0)
         arguments = Arguments()
         query = arguments.add(self.embedding, "vector")
-        conditions = f"{scope_sql(self.text.scope, arguments)}"
-        if self.text.filters:
-            conditions += f" AND {filters_sql(self.text.filters, self.text.schema, arguments)}"
+        near = self._all_near if await self._is_few(connection) else self._index_near
         statement = f"""
-            (SELECT 'near' AS source, smart."assetId" AS asset_id, smart.embedding <=> {query} AS distance, NULL::float8 AS deviation
-             FROM public.smart_search AS smart JOIN public.asset ON asset.id = smart."assetId"
-             WHERE {conditions}
-             ORDER BY smart.embedding <=> {query} LIMIT {arguments.add(self.vector_candidates, "bigint")})
+            ({near(query, arguments)})
             UNION ALL
-            (SELECT 'also', smart."assetId", smart.embedding <=> {query}, NULL::float8 FROM public.smart_search AS smart
+            (SELECT 'also', smart."assetId", smart.embedding <=> {query}, NULL FROM public.smart_search AS smart
              WHERE smart."assetId" = ANY ({arguments.add(also, "uuid[]")}))
             UNION ALL
             (SELECT 'usual', NULL, avg(distance), stddev_samp(distance) FROM (
-               SELECT embedding <=> {query} AS distance FROM public.smart_search ORDER BY "assetId" LIMIT {SAMPLE}) AS sample)
+               SELECT embedding <=> {query} AS distance FROM public.smart_search
+               ORDER BY "assetId" LIMIT {SAMPLE}) AS sample)
             """  # noqa: S608 - only names and placeholders
         rows = await connection.fetch(statement, *arguments.values)
         usual = next(row for row in rows if row["source"] == "usual")
         distances = {row["asset_id"]: row["distance"] for row in rows if row["source"] != "usual"}
         return distances, Background(usual["distance"] or 0.0, usual["deviation"] or 0.0)
+
+    async def _is_few(self, connection: Any) -> bool:
+        """Whether so few photos are in question that comparing them all is quicker, and misses none."""
+        arguments = Arguments()
+        statement = f"SELECT count(*) FROM (SELECT FROM public.asset WHERE {self._conditions(arguments)} LIMIT {FEW + 1}) AS some"  # noqa: S608
+        return bool(await connection.fetchval(statement, *arguments.values) <= FEW)
+
+    def _conditions(self, arguments: Arguments) -> str:
+        conditions = scope_sql(self.text.scope, arguments)
+        if self.text.filters:
+            conditions += f" AND {filters_sql(self.text.filters, self.text.schema, arguments)}"
+        return conditions
+
+    def _all_near(self, query: str, arguments: Arguments) -> str:
+        """The nearest of few photos, exactly. Sorted by an expression that no index knows."""
+        return f"""
+            SELECT 'near' AS source, smart."assetId" AS asset_id, smart.embedding <=> {query} AS distance,
+                   NULL::float8 AS deviation
+            FROM public.asset JOIN public.smart_search AS smart ON smart."assetId" = asset.id
+            WHERE {self._conditions(arguments)}
+            ORDER BY (smart.embedding <=> {query}) + 0 LIMIT {arguments.add(self.vector_candidates, "bigint")}"""  # noqa: S608
+
+    def _index_near(self, query: str, arguments: Arguments) -> str:
+        """The nearest photos as the vector index gives them, those out of scope passed over until there are enough."""
+        return f"""
+            SELECT 'near' AS source, near."assetId" AS asset_id, near.distance, NULL::float8 AS deviation
+            FROM (SELECT "assetId", embedding <=> {query} AS distance FROM public.smart_search
+                  ORDER BY embedding <=> {query}) AS near
+            CROSS JOIN LATERAL (
+              SELECT FROM public.asset WHERE asset.id = near."assetId" AND {self._conditions(arguments)} LIMIT 1) AS visible
+            LIMIT {arguments.add(self.vector_candidates, "bigint")}"""  # noqa: S608
 
     def _hit(self, asset_id: UUID, text: Hit | None, distance: float | None, background: Background) -> Hit:
         largest = max(self.weights.text, self.weights.vector) or 1.0

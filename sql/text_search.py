@@ -1,8 +1,9 @@
 """Text search in steps: large lines, all text, then (only while a page stays short) loosely, then with OCR errors.
 
-A step is one statement: the text index gives at most `WINDOW` photos, they are ranked, and then, best first, those out of
-scope are passed over until the page is full. A page behind the window's end goes on with the next window. All later steps
-exclude what earlier ones found, so the whole is one sequence, and pages are cut from it.
+A step is one statement: the text index gives at most `WINDOW` photos, they are ranked, and then, best first, those out
+of scope are passed over until the page is full (the lateral join makes it one look-up per photo; left to itself, the
+planner reads all photos). A page behind the window's end goes on with the next window. All later steps exclude what
+earlier ones found, so the whole is one sequence, and pages are cut from it.
 """
 
 from collections.abc import Sequence
@@ -85,8 +86,9 @@ class TextSearch:
             WITH found AS MATERIALIZED ({found}), page AS (
               SELECT ranked.asset_id, ranked.rank
               FROM (SELECT * FROM found ORDER BY rank DESC, asset_id OFFSET 0) AS ranked
-              JOIN public.asset ON asset.id = ranked.asset_id
-              WHERE {scope_sql(self.scope, arguments)}
+              CROSS JOIN LATERAL (
+                SELECT FROM public.asset WHERE id = ranked.asset_id AND {scope_sql(self.scope, arguments)} LIMIT 1
+              ) AS visible
               ORDER BY ranked.rank DESC, ranked.asset_id
               LIMIT {arguments.add(limit, "bigint")} OFFSET {arguments.add(offset, "bigint")}
             )
