@@ -16,7 +16,7 @@ from ocr_service.recogniser import Reading, TextRecogniser
 DOUBTFUL = 0.85
 """A reading less certain than this may be upside down."""
 
-VOTERS = 4
+VOTERS = 3
 """Crops that are read first, per direction of the text."""
 
 VOTER_ASPECT = 6.0

@@ -115,6 +115,6 @@ def to_input(line: Pixels) -> NDArray[np.float32]:
 
 
 def padded_width(width: int) -> int:
-    """The next of the widths that lines are padded to: multiples of 16, of 32 from 512 on, of 64 from 1024 on, ..."""
-    step = max(16, 1 << max(0, width.bit_length() - 5))
+    """The next of the widths that lines are padded to: multiples of 8, of 16 from 512 on, of 32 from 1024 on, ..."""
+    step = max(8, 1 << max(0, width.bit_length() - 6))
     return max(MIN_WIDTH, math.ceil(width / step) * step)
