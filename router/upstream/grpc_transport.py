@@ -23,19 +23,19 @@ HEALTH_METHOD = "/grpc.health.v1.Health/Check"
 
 # gRPC's own words for UNAVAILABLE that no server has sent. They are no API, so `test_grpc_transport` kills, refuses and
 # drops real connections to notice when a new version says it differently.
-_NEVER_CONNECTED = (
+_NEVER_ARRIVED = (
     "failed to connect",
     "connections to all backends failing",
     "dns resolution failed",
     "name resolution",
+    "sendmsg",
+    "broken pipe",
 )
 _CONNECTION_LOST = (
     "socket closed",
     "stream removed",
     "connection reset",
-    "broken pipe",
     "recvmsg",
-    "sendmsg",
     "goaway",
     "transport closed",
     "keepalive watchdog",
@@ -130,7 +130,7 @@ class GrpcTransport:
 
     def _unavailable(self, error: grpc.aio.AioRpcError, text: str) -> TryFailed:
         lower = text.lower()
-        if any(words in lower for words in _NEVER_CONNECTED):
+        if any(words in lower for words in _NEVER_ARRIVED):
             return TryFailed(FailureKind.UNREACHABLE, Unavailable(f"endpoint {self.address} cannot be connected to"))
         if any(words in lower for words in _CONNECTION_LOST):
             return TryFailed(FailureKind.DIED, Unavailable(f"endpoint {self.address} died during the call"))
