@@ -12,7 +12,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -110,7 +110,7 @@ class Driver:
 
     def drive(self, jobs: list[list[Run]], seconds: float) -> tuple[float, float]:
         """Photos per second with all workers busy for that long, and CPU seconds per photo."""
-        batched = [_batched(job, self._setting.batch) for job in jobs]
+        batched = [list(self.batched(job)) for job in jobs]
         self.replay(batched[0])
         started, started_cpu = time.perf_counter(), time.process_time()
 
@@ -144,6 +144,15 @@ class Driver:
             medians.append(min(in_a_row, side_by_side))
         return medians
 
+    def batched(self, job: Iterable[Run]) -> Iterator[Run]:
+        """The runs of as many equal photos as the setting's batch: stacked where the graph takes it, else repeated."""
+        for run in job:
+            first_axis = self._session(run.graph).get_inputs()[0].shape[0]
+            if isinstance(first_axis, int):
+                yield from [run] * self._setting.batch
+            else:
+                yield Run(run.graph, {name: np.concatenate([a] * self._setting.batch) for name, a in run.feeds.items()})
+
     def _session(self, graph: Path) -> onnxruntime.InferenceSession:
         if graph not in self._sessions:
             options = onnxruntime.SessionOptions()
@@ -170,13 +179,6 @@ def _median_seconds(work: Callable[[], object]) -> float:
         work()
         seconds.append(time.perf_counter() - started)
     return median(seconds)
-
-
-def _batched(job: list[Run], size: int) -> list[Run]:
-    """The job of `size` equal photos in one, where the graphs allow it."""
-    if size == 1:
-        return job
-    return [Run(run.graph, {name: np.concatenate([array] * size) for name, array in run.feeds.items()}) for run in job]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,5 +1,6 @@
 """The limit is measured on exactly what the service asks of onnxruntime."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -42,3 +43,14 @@ def test_settings() -> None:
         "2 x 1 threads, batches of 8",
     ]
     assert all(setting.batch == 1 for setting in raw.settings_for(Device.CPU, [8]))
+
+
+def test_batches_stack_what_can_be_stacked(tmp_path: Path) -> None:
+    write_faces(tmp_path)  # the detector's batch axis is fixed, the recogniser's is open
+    (job,) = record("face", tmp_path, [preview(0)])
+    with ThreadPoolExecutor(1) as threads:
+        driver = raw.Driver(raw.Setting(1, 1, batch=3), Device.CPU, threads)
+        per_second, cpu_seconds = driver.drive([job], 0.1)
+    assert per_second > 0
+    assert 0 < cpu_seconds < 5
+    assert [next(iter(run.feeds.values())).shape[0] for run in driver.batched(job)] == [1, 1, 1, 3, 3]
