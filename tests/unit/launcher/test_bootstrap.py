@@ -169,7 +169,7 @@ def test_only_uv_is_called_and_only_once_told(
 
     def run_uv(command: list[str], _: dict[str, str]) -> None:
         calls.append(command)
-        fake_python(venv / "bin", "python", "3 11")
+        fake_python(venv / "bin", "python", "{} {}".format(*sys.version_info[:2]))
 
     monkeypatch.setattr(bootstrap, "run_uv", run_uv)
     monkeypatch.setattr(bootstrap, "find_uv", lambda: "uv")
