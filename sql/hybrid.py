@@ -126,7 +126,7 @@ class HybridSearch:
     async def _is_few(self, connection: Any) -> bool:
         """Whether so few photos are in question that comparing them all is quicker, and misses none."""
         arguments = Arguments()
-        statement = f"SELECT count(*) FROM (SELECT FROM public.asset WHERE {self._conditions(arguments)} LIMIT {FEW + 1}) AS some"  # noqa: S608
+        statement = f"SELECT count(*) FROM (SELECT FROM public.asset WHERE {self._conditions(arguments)} LIMIT {FEW + 1}) AS few"  # noqa: S608
         return bool(await connection.fetchval(statement, *arguments.values) <= FEW)
 
     def _conditions(self, arguments: Arguments) -> str:
