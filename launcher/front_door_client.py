@@ -137,6 +137,7 @@ class FrontDoorClient:
                     done: dict[str, Any] = reply.json()
                     return done
                 problem, wait = _problem(reply), reply.headers.get("Retry-After")
+                self._demand_front_door(reply)
                 if reply.status_code in (401, 403):
                     raise CommandError(problem, ExitCode.REFUSED)
                 if reply.status_code not in PASSING:
@@ -152,8 +153,16 @@ class FrontDoorClient:
         reply = await self._send(method, path, **more)
         if reply.is_success:
             return reply
+        self._demand_front_door(reply)
         code = ExitCode.UNREACHABLE if reply.status_code in PASSING else ExitCode.REFUSED
         raise CommandError(_problem(reply), code)
+
+    def _demand_front_door(self, reply: httpx.Response) -> None:
+        """Immich itself does not know the mesh's paths; the mesh's own 404 says which model is missing."""
+        ours = reply.request.url.path.startswith("/mesh/")
+        if ours and reply.status_code in (404, 405) and not isinstance(_told(reply).get("error"), dict):
+            message = f"{self.url} is no photo front door: is it Immich's own address?"
+            raise CommandError(message, ExitCode.USAGE)
 
     async def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:
@@ -165,10 +174,14 @@ class FrontDoorClient:
             ) from error
 
 
-def _problem(reply: httpx.Response) -> str:
+def _told(reply: httpx.Response) -> dict[str, Any]:
     try:
         told = reply.json()
     except ValueError:
-        return f"HTTP {reply.status_code}: {one_line(reply.text)[:200]}"
-    message = told.get("message") if isinstance(told, dict) else None
-    return one_line(str(message or told)) + ("" if message else f" (HTTP {reply.status_code})")
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _problem(reply: httpx.Response) -> str:
+    message = _told(reply).get("message")
+    return one_line(str(message)) if message else f"HTTP {reply.status_code}: {one_line(reply.text)[:200]}"

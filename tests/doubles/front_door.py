@@ -121,6 +121,7 @@ class FakeMesh:
     """The services: reads `lines` in every image, gives every text and image the same vector."""
 
     lines: tuple[str, ...] = ("发票号码 INVOICE",)
+    vector: tuple[float, ...] = (0.6, 0.8, 0.0)
     error: MeshError | None = None
     wait_for: asyncio.Event | None = None
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -132,11 +133,11 @@ class FakeMesh:
 
     async def embed_image(self, image: bytes, model: str) -> Sequence[float]:
         await self._work("embed_image", model)
-        return [0.6, 0.8, 0.0]
+        return self.vector
 
     async def embed_text(self, text: str, model: str, language: str) -> Sequence[float]:
         await self._work("embed_text", model)
-        return [1.0, 0.0, 0.0]
+        return self.vector
 
     async def _work(self, call: str, model: str) -> None:
         self.asked.append((call, model))

@@ -77,6 +77,31 @@ async def test_a_refreshed_photo_is_found_by_its_new_text(
         assert (await search(http, door, {"query": "ocr:misread"}))[0] == []
 
 
+async def test_text_and_look_together(
+    database: ImmichDatabase, immich: ImmichDouble, alice: DoubleUser, http: aiohttp.ClientSession
+) -> None:
+    near = (1.0, *[0.0] * 511)
+    # How near a photo is means something only beside the rest of a library.
+    names = ["text", "look", "both", *(f"other {number}" for number in range(60))]
+    for number, name in enumerate(names):
+        photo = immich.photo(alice, name=name)
+        await database.photo(photo, *(["发票"] if name in ("text", "both") else ["收据"]))
+        far = [0.1 if place == 0 else float(place == number + 1) for place in range(512)]
+        vector = str(list(near) if name in ("look", "both") else far)
+        await database.connection.execute("INSERT INTO smart_search VALUES ($1, $2::text::vector)", photo.id, vector)
+    async with real_door(immich, database.url) as door:
+        door.mesh.vector = near
+        names, served = await search(http, door, {"query": "发票", "fuse": True})
+        assert served == "hybrid"
+        assert names[0] == "both"
+        assert sorted(names[1:]) == ["look", "text"]
+        # A model whose vectors do not fit the column: Immich's own smart search, and it says why.
+        door.mesh.vector = (1.0, 0.0)
+        assert (await search(http, door, {"query": "x", "fuse": True}))[
+            1
+        ] == "native; reason=embedding-dimension-mismatch"
+
+
 @pytest.mark.parametrize(
     "text",
     ["'; DROP TABLE asset; --", "a & b | !c:*", '"', "\\", "%_", "((", "ocr:", "\x00x", "𠀀", "a" * 5000, "- OR -"],

@@ -156,6 +156,35 @@ async def test_patience_ends_and_refusals_are_final() -> None:
             await client.refresh("a", BOTH)
 
 
+async def test_immichs_own_address_is_told_from_a_missing_model() -> None:
+    transport, _ = _answers(
+        httpx.Response(404, json={"message": "Cannot POST /mesh/refresh", "error": "Not Found", "statusCode": 404}),
+        httpx.Response(404, json={"message": "no model x", "error": {"code": "NOT_FOUND"}, "statusCode": 404}),
+        httpx.Response(404, text="<html>"),
+    )
+    async with FrontDoorClient("http://door", "key", transport=transport) as client:
+        with pytest.raises(CommandError, match="no photo front door"):
+            await client.refresh("a", BOTH)
+        with pytest.raises(RefreshFailed, match="no model x"):
+            await client.refresh("a", BOTH)
+        with pytest.raises(CommandError, match="no photo front door"):
+            await client.missing(ocr=True, clip=True)
+
+
+async def test_an_album_by_name_or_id() -> None:
+    album = "966fe942-5655-4616-a336-01907dcf1f0b"
+    albums = [{"id": album, "albumName": "Receipts"}, *[{"id": "x", "albumName": "Twice"}] * 2]
+    transport, seen = _answers(*[httpx.Response(200, json=albums)] * 3)
+    async with FrontDoorClient("http://door", "key", transport=transport) as client:
+        assert await client.album_id(album) == album
+        assert not seen
+        assert await client.album_id("Receipts") == album
+        with pytest.raises(CommandError, match="2 albums are called 'Twice'"):
+            await client.album_id("Twice")
+        with pytest.raises(CommandError, match="no album is called 'None'"):
+            await client.album_id("None")
+
+
 async def cli(*arguments: str) -> tuple[int, str, str]:
     """The command as a user runs it, beside the running doubles."""
     result = await asyncio.to_thread(CliRunner().invoke, app, [*arguments])
