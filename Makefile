@@ -57,6 +57,11 @@ test-helm: setup ## The chart in the Helm engine and as processes (Python 3.12)
 	$(UV) pip install -q -p .venv-helm -r tests/helm/requirements.txt
 	HELM_DRIVER=memory .venv-helm/bin/pytest tests/helm
 
+.PHONY: test-browser
+test-browser: setup ## The admin page in chromium (Debian: apt-get install -y chromium chromium-driver)
+	@command -v chromedriver >/dev/null || { echo "missing: apt-get install -y chromium chromium-driver"; exit 1; }
+	$(UV) run -q --no-sync --with-requirements tests/browser/requirements.txt pytest tests/browser
+
 .PHONY: format
 format: ## Format the code and mend what ruff can mend
 	$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .

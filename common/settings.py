@@ -119,7 +119,7 @@ class ServiceSettings(MeshSettings):
         "hf_endpoint": ("HF_ENDPOINT",),
         "log_format": ("MESH_LOG_FORMAT",),
         "log_level": ("MESH_LOG_LEVEL", "IMMICH_LOG_LEVEL", "LOG_LEVEL"),
-        "model_ttl_seconds": ("MACHINE_LEARNING_MODEL_TTL",),
+        "model_ttl_seconds": ("MACHINE_LEARNING_MODEL_TTL", "SERVER_RESTART_TIME"),
         "offline": ("MESH_OFFLINE", "HF_HUB_OFFLINE"),
         "threads": ("MACHINE_LEARNING_MODEL_INTRA_OP_THREADS",),
     }

@@ -102,14 +102,13 @@
   "drain_seconds" .one.termination.drainSeconds
   "log_level" $values.logs.level
   "log_format" $values.logs.format
-  "clusters" dict
 -}}
 {{- range $name := list "ocr" "clip" "face" -}}
 {{- $service := include "immich-mesh.component" (dict "root" $root "name" $name) | fromYaml -}}
 {{- if $service.installed -}}
-{{- $address := printf "%s:%d" (include "immich-mesh.host" (dict "root" $root "one" $service)) (int $service.ports.grpc) -}}
+{{- /* dns:/// stands for every address behind the name, asked for again and again. */ -}}
+{{- $address := printf "dns:///%s:%d" (include "immich-mesh.host" (dict "root" $root "one" $service)) (int $service.ports.grpc) -}}
 {{- $_ := set $config (printf "%s_endpoints" $name) (list $address) -}}
-{{- $_ := set $config.clusters $name (dict "discovery" "dns") -}}
 {{- if eq $name "clip" -}}
 {{- with $service.config.model_name -}}{{- $_ := set $config "clip_model" . -}}{{- end -}}
 {{- end -}}

@@ -161,7 +161,8 @@ volumeMounts:
 {{/*
 Probes. A service is ready when its own gRPC service says SERVING (models loaded, not draining) and alive while
 ModelService does. The kubelet speaks no TLS to gRPC servers, so with TLS the image's own check asks instead. The router
-is ready when it listens and does not drain, whatever its services do: it holds requests, a missing endpoint loses them.
+is ready when it listens, whatever its services do: it holds requests, a missing endpoint loses them. Its listeners choose
+whom they answer (networks, secret host names), so it is asked for its life from within.
 */}}
 {{- define "immich-mesh.probes" -}}
 {{- $one := .one -}}
@@ -179,15 +180,12 @@ is ready when it listens and does not drain, whatever its services do: it holds 
     port: {{ $one.ports.grpc }}
     service: {{ $asked }}
   {{- end }}
+  {{- else if eq $kind "liveness" }}
+  exec:
+    command: [python, -m, common.healthcheck, "http://127.0.0.1:{{ $one.ports.admin }}/info"]
   {{- else }}
-  httpGet:
-    {{- if eq $one.name "frontDoor" }}
-    path: {{ ternary "/mesh/live" "/mesh/ready" (eq $kind "liveness") }}
-    port: photos
-    {{- else }}
-    path: /
-    port: immich-ml
-    {{- end }}
+  tcpSocket:
+    port: {{ first $one.exposed }}
   {{- end }}
   periodSeconds: {{ $times.periodSeconds }}
   timeoutSeconds: {{ $times.timeoutSeconds }}
