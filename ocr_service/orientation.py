@@ -16,6 +16,9 @@ from ocr_service.recogniser import Reading, TextRecogniser
 DOUBTFUL = 0.85
 """A reading less certain than this may be upside down."""
 
+SPARSE = 2.5
+"""So is one whose characters would each be this many times as wide as high."""
+
 VOTERS = 3
 """Crops that are read first, per direction of the text."""
 
@@ -56,9 +59,7 @@ async def _read_group(
     ranked = sorted(group, key=lambda index: abs(math.log(crops[index].aspect / VOTER_ASPECT)))
     voters, others = ranked[:VOTERS], ranked[VOTERS:]
     results = await _read_either_way(recogniser, crops, voters, upside_down=False, language=language)
-    votes = sum(
-        oriented.reading.score if oriented.turns < 2 else -oriented.reading.score for oriented in results.values()
-    )
+    votes = sum(_evidence(oriented.reading) * (1 if oriented.turns < 2 else -1) for oriented in results.values())
     results.update(await _read_either_way(recogniser, crops, others, upside_down=votes < 0, language=language))
     return results
 
@@ -68,12 +69,21 @@ async def _read_either_way(
 ) -> dict[int, Oriented]:
     """Reads crops one way up, and those that read badly the other way up too; the better reading of each counts."""
     results = await _read_one_way(recogniser, crops, indices, upside_down=upside_down, language=language)
-    doubtful = [index for index in indices if results[index].reading.score < DOUBTFUL]
+    doubtful = [index for index in indices if _is_doubtful(results[index].reading, crops[index])]
     again = await _read_one_way(recogniser, crops, doubtful, upside_down=not upside_down, language=language)
     for index, oriented in again.items():
-        if oriented.reading.score > results[index].reading.score:
+        if _evidence(oriented.reading) > _evidence(results[index].reading):
             results[index] = oriented
     return results
+
+
+def _is_doubtful(reading: Reading, crop: Crop) -> bool:
+    return reading.score < DOUBTFUL or crop.aspect > SPARSE * len(reading.text)
+
+
+def _evidence(reading: Reading) -> float:
+    """How much a reading tells: certainty counts, and so does making sense of more than one stray character."""
+    return reading.score * math.log1p(len(reading.text))
 
 
 async def _read_one_way(
