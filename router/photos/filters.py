@@ -4,19 +4,22 @@ A filter is applied or the search is left to Immich; none is ever ignored. So an
 kind, or one that Immich guards itself (the locked folder) raises `Untranslatable`.
 """
 
-import base64
-import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
-from sql.filters import AssetFilters, Condition, Field, Op, Scalar, Value, Visibility
-
-
-class Untranslatable(Exception):
-    """A filter that only Immich can apply (or refuse)."""
+from router.photos.filter_values import (
+    KINDS,
+    Convert,
+    Untranslatable,
+    as_checksum,
+    as_flag,
+    as_moment,
+    as_number,
+    as_text,
+    as_uuid,
+)
+from sql.filters import AssetFilters, Condition, Field, Op, Value, Visibility
 
 
 @dataclass(frozen=True)
@@ -34,83 +37,27 @@ class Restriction:
     with_deleted: bool = False
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise Untranslatable("not a text")
-    return value
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise Untranslatable("not a boolean")
-    return value
-
-
-def _number(value: Any) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Untranslatable("not a number")
-    return value
-
-
-def _uuid(value: Any) -> UUID:
-    try:
-        return UUID(_text(value))
-    except ValueError as error:
-        raise Untranslatable("not an id") from error
-
-
-def _moment(value: Any) -> datetime:
-    try:
-        moment = datetime.fromisoformat(_text(value))
-    except ValueError as error:
-        raise Untranslatable("not a date") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _checksum(value: Any) -> bytes:
-    text = _text(value)
-    try:
-        return base64.b64decode(text, validate=True) if len(text) == 28 else bytes.fromhex(text)
-    except (binascii.Error, ValueError) as error:
-        raise Untranslatable("not a checksum") from error
-
-
-Convert = Callable[[Any], Scalar]
-
-KINDS: Mapping[Field, Convert] = {
-    **dict.fromkeys((Field.ID, Field.LIBRARY_ID, Field.PERSON_IDS, Field.TAG_IDS, Field.ALBUM_IDS), _uuid),
-    **dict.fromkeys((Field.IS_FAVORITE, Field.IS_MOTION, Field.IS_OFFLINE, Field.IS_ENCODED), _flag),
-    **dict.fromkeys((Field.HAS_ALBUMS, Field.HAS_PEOPLE, Field.HAS_TAGS), _flag),
-    **dict.fromkeys((Field.CITY, Field.STATE, Field.COUNTRY, Field.MAKE, Field.MODEL, Field.LENS_MODEL), _text),
-    **dict.fromkeys((Field.TYPE, Field.DESCRIPTION, Field.ORIGINAL_FILE_NAME, Field.ORIGINAL_PATH), _text),
-    **dict.fromkeys((Field.RATING, Field.FILE_SIZE_IN_BYTES), _number),
-    **dict.fromkeys((Field.TAKEN_AT, Field.CREATED_AT, Field.UPDATED_AT, Field.TRASHED_AT), _moment),
-    Field.CHECKSUM: _checksum,
-    Field.ENCODED_VIDEO_PATH: _text,
-}
-"""The fields of a structured filter and what their values are."""
-
 SEQUENCE_OPS = frozenset({Op.IN, Op.NOT_IN, Op.ANY, Op.ALL, Op.NONE})
 
 FLAT: Mapping[str, tuple[Field, Op, Convert]] = {
     **{name: (Field(name), Op.EQ, KINDS[Field(name)]) for name in ("city", "state", "country", "make", "model")},
-    "lensModel": (Field.LENS_MODEL, Op.EQ, _text),
-    "rating": (Field.RATING, Op.EQ, _number),
-    "id": (Field.ID, Op.EQ, _uuid),
-    "libraryId": (Field.LIBRARY_ID, Op.EQ, _uuid),
-    "deviceId": (Field.DEVICE_ID, Op.EQ, _text),
-    "type": (Field.TYPE, Op.EQ, _text),
-    "isFavorite": (Field.IS_FAVORITE, Op.EQ, _flag),
-    "isMotion": (Field.IS_MOTION, Op.EQ, _flag),
-    "isOffline": (Field.IS_OFFLINE, Op.EQ, _flag),
-    "isEncoded": (Field.IS_ENCODED, Op.EQ, _flag),
-    "description": (Field.DESCRIPTION, Op.LIKE, _text),
-    "originalFileName": (Field.ORIGINAL_FILE_NAME, Op.LIKE, _text),
-    "originalPath": (Field.ORIGINAL_PATH, Op.LIKE, _text),
-    "encodedVideoPath": (Field.ENCODED_VIDEO_PATH, Op.EQ, _text),
-    "checksum": (Field.CHECKSUM, Op.EQ, _checksum),
+    "lensModel": (Field.LENS_MODEL, Op.EQ, as_text),
+    "rating": (Field.RATING, Op.EQ, as_number),
+    "id": (Field.ID, Op.EQ, as_uuid),
+    "libraryId": (Field.LIBRARY_ID, Op.EQ, as_uuid),
+    "deviceId": (Field.DEVICE_ID, Op.EQ, as_text),
+    "type": (Field.TYPE, Op.EQ, as_text),
+    "isFavorite": (Field.IS_FAVORITE, Op.EQ, as_flag),
+    "isMotion": (Field.IS_MOTION, Op.EQ, as_flag),
+    "isOffline": (Field.IS_OFFLINE, Op.EQ, as_flag),
+    "isEncoded": (Field.IS_ENCODED, Op.EQ, as_flag),
+    "description": (Field.DESCRIPTION, Op.LIKE, as_text),
+    "originalFileName": (Field.ORIGINAL_FILE_NAME, Op.LIKE, as_text),
+    "originalPath": (Field.ORIGINAL_PATH, Op.LIKE, as_text),
+    "encodedVideoPath": (Field.ENCODED_VIDEO_PATH, Op.EQ, as_text),
+    "checksum": (Field.CHECKSUM, Op.EQ, as_checksum),
     **{
-        f"{name}{edge}": (field, op, _moment)
+        f"{name}{edge}": (field, op, as_moment)
         for name, field in (
             ("taken", Field.TAKEN_AT),
             ("created", Field.CREATED_AT),
@@ -162,7 +109,7 @@ def translate(body: Mapping[str, Any], paging: frozenset[str]) -> Restriction:
         visibilities = frozenset({_visibility(body["visibility"])})
     with_deleted = trash or any(body.get(name) for name in REACH_TRASH)
     if "withDeleted" in body:
-        with_deleted = _flag(body["withDeleted"]) or with_deleted
+        with_deleted = as_flag(body["withDeleted"]) or with_deleted
     return Restriction(AssetFilters((*conditions, *top), any_of), visibilities, with_deleted)
 
 
@@ -171,10 +118,10 @@ def _flat(name: str, value: Any, body: Mapping[str, Any]) -> list[Condition]:
         return _id_list(name, value)
     if name == "isNotInAlbum":
         # With albums named as well, Immich lets those decide.
-        wanted = _flag(value) and not body.get("albumIds")
+        wanted = as_flag(value) and not body.get("albumIds")
         return [Condition(Field.HAS_ALBUMS, Op.EQ, False)] if wanted else []
     if name == "withStacked":
-        return [] if _flag(value) else [Condition(Field.IS_STACKED, Op.EQ, False)]
+        return [] if as_flag(value) else [Condition(Field.IS_STACKED, Op.EQ, False)]
     if name not in FLAT:
         raise Untranslatable("not a filter known here")
     field, op, convert = FLAT[name]
@@ -192,12 +139,12 @@ def _id_list(name: str, value: Any) -> list[Condition]:
         return [Condition(Field.HAS_TAGS, Op.EQ, False)]
     if not isinstance(value, list):
         raise Untranslatable("not a list")
-    return [Condition(ID_LISTS[name], Op.ALL, tuple(_uuid(entry) for entry in value))] if value else []
+    return [Condition(ID_LISTS[name], Op.ALL, tuple(as_uuid(entry) for entry in value))] if value else []
 
 
 def _named_visibility(value: Any) -> Visibility:
     try:
-        return Visibility(_text(value))
+        return Visibility(as_text(value))
     except ValueError as error:
         raise Untranslatable("visibility: unknown") from error
 

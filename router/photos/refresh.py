@@ -145,7 +145,7 @@ class Refresher:
                 embedding = await self._recogniser.embed_image(image, models.clip)
                 await self._repository.replace_embedding(asset_id, embedding)
                 length = len(embedding)
-        log.info("photo_refreshed", asset_id=str(asset_id), kinds=sorted(kinds))
+        log.info("photo_refreshed", asset_id=str(asset_id), kinds=sorted(map(str, kinds)))
         return Refreshed(text, length)
 
     async def missing(self, kinds: frozenset[Kind], credentials: Credentials) -> dict[str, list[str]]:

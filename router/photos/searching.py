@@ -9,7 +9,7 @@ from aiohttp import web
 from common.errors import DimensionMismatch, MeshError, Unavailable
 from router.errors import http_status
 from router.photos.credentials import Credentials
-from router.photos.filters import Untranslatable
+from router.photos.filter_values import Untranslatable
 from router.photos.immich import ImmichApi, ImmichAway
 from router.photos.native import NativeSearch, Reason, relayed
 from router.photos.replies import SERVED_HEADER, failure, json_reply

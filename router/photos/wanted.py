@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from router.photos.filters import Restriction, Untranslatable, translate
+from router.photos.filter_values import Untranslatable
+from router.photos.filters import Restriction, translate
 
 DEFAULT_SIZE = 100
 MAX_SIZE = 1000

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.photos.filters import Untranslatable, translate
+from router.photos.filter_values import Untranslatable
+from router.photos.filters import translate
 from router.photos.wanted import PAGING, prefixed_text, wanted
 from sql.filters import AssetFilters, Condition, Field, Op, Visibility
 
