@@ -1,9 +1,13 @@
 """The router's process: `python -m router [--config FILE]`."""
 
 import argparse
+import os
 import resource
 import sys
 from pathlib import Path
+
+# gRPC reads it once, when it is imported: replicas that come and go are the router's own news to tell.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 import orjson
 import structlog

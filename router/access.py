@@ -35,13 +35,13 @@ class AccessLog:
     def __init__(self, fmt: LogFormat, stream: Stream | None = None) -> None:
         self.enabled = True
         self._format = _json_line if fmt is LogFormat.JSON else _pretty_line
-        self._stream = stream
+        self.stream = stream
         self._root = logging.getLogger()
 
     def write(self, request: AnsweredRequest) -> None:
         """One line about an answered request."""
         if self.enabled and self._root.isEnabledFor(logging.INFO):
-            (self._stream or sys.stderr).write(self._format(request.at, _fields(request)))
+            (self.stream or sys.stderr).write(self._format(request.at, _fields(request)))
 
 
 def _fields(request: AnsweredRequest) -> dict[str, object]:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,6 +102,7 @@ class Fleet:
     routers: list[Process]
     config: Path
     metrics_ports: list[int]
+    settings: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def urls(self) -> list[str]:
@@ -129,15 +130,24 @@ class Fleet:
                 total += float(match[2])
         return total
 
-    def write_config(self, **changes: object) -> None:
-        """Writes the routers' configuration file anew."""
+    def write_config(self, skip: int = 0, **settings: object) -> None:
+        """Writes the routers' configuration file anew.
+
+        Args:
+            skip: how many replicas of each family to leave out.
+            settings: of every cluster, beside those given to the fleet.
+        """
         clusters = {
-            family: {"endpoints": [f"127.0.0.1:{replica.port}" for replica in group]}
+            family: {
+                "endpoints": [f"127.0.0.1:{replica.port}" for replica in group[skip:]],
+                **self.settings,
+                **settings,
+            }
             for family, group in self.replicas.items()
         }
         # Replaced as a whole, as editors and Kubernetes do it.
         fresh = self.config.with_suffix(".new")
-        fresh.write_text(yaml.safe_dump({"clusters": clusters, **changes}), "utf-8")
+        fresh.write_text(yaml.safe_dump({"clusters": clusters}), "utf-8")
         fresh.replace(self.config)
 
     async def _all_healthy(self, number: int, wanted: dict[str, float]) -> None:
@@ -154,9 +164,23 @@ class Fleet:
 
 @asynccontextmanager
 async def fleet(
-    folder: Path, families: Sequence[str] = FAMILIES, replicas: int = 3, work_ms: float = 100, routers: int = 2
+    folder: Path,
+    families: Sequence[str] = FAMILIES,
+    replicas: int = 3,
+    work_ms: float = 100,
+    routers: int = 2,
+    settings: Mapping[str, object] | None = None,
 ) -> AsyncIterator[Fleet]:
-    """All processes, ready; killed at the end of the block. Configuration and logs lie in `folder`, which exists."""
+    """All processes, ready; killed at the end of the block.
+
+    Args:
+        folder: for configuration and logs; exists.
+        families: which services there are.
+        replicas: of each.
+        work_ms: how long one works on a request.
+        routers: how many.
+        settings: of every cluster.
+    """
     ports = iter(free_ports(len(families) * replicas + 2 * routers))
     config = folder / "router.yaml"
     groups = {
@@ -165,7 +189,7 @@ async def fleet(
     }
     metrics_ports = [next(ports) for _ in range(routers)]
     fronts = [_router(number, next(ports), metrics_ports[number], config, folder) for number in range(routers)]
-    made = Fleet(groups, fronts, config, metrics_ports)
+    made = Fleet(groups, fronts, config, metrics_ports, settings or {})
     made.write_config()
     processes = [*made.all_replicas(), *fronts]
     try:

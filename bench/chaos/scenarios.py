@@ -88,13 +88,7 @@ async def reload(fleet: Fleet, load: Load, pace: Pace) -> None:
         if number == 5:
             fleet.config.write_text("clusters: {ocr: {endpoints: [", "utf-8")
         else:
-            kind = "round_robin" if number % 2 else "least_request"
-            groups = {family: group[number % 2 :] for family, group in fleet.replicas.items()}
-            clusters = {
-                family: {"endpoints": [f"127.0.0.1:{one.port}" for one in group], "balancer": kind}
-                for family, group in groups.items()
-            }
-            fleet.write_config(clusters=clusters)
+            fleet.write_config(skip=number % 2, balancer="round_robin" if number % 2 else "least_request")
         await asyncio.sleep(max(0.5, pace.between / 2))
     fleet.write_config()
 
