@@ -10,66 +10,17 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
 from aiohttp import WSMsgType, web
 
-RECORDED = Path(__file__).parents[1] / "contract" / "immich-api"
+from tests.doubles.immich_library import RECORDED, DoubleAsset, DoubleKey, DoubleUser, ImmichLibrary, recorded
+
+__all__ = ["RECORDED", "DoubleAsset", "DoubleKey", "DoubleUser", "ImmichDouble", "recorded"]
+
 JOB_NAMES = {"refresh-faces", "refresh-metadata", "regenerate-thumbnail", "transcode-video"}
-SEARCH_KEYS = {
-    "query",
-    "language",
-    "page",
-    "size",
-    "withExif",
-    "ocr",
-    "id",
-    "filter",
-    "personIds",
-    "city",
-    "visibility",
-}
-
-
-def recorded(name: str) -> Any:
-    """One of the recorded replies."""
-    return json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))
-
-
-@dataclass
-class DoubleUser:
-    """A user. `partners` maps the ids of those who share with this user to `inTimeline`."""
-
-    name: str
-    id: UUID = field(default_factory=uuid4)
-    partners: dict[UUID, bool] = field(default_factory=dict)
-
-
-@dataclass
-class DoubleAsset:
-    """A photo."""
-
-    owner: UUID
-    text: str = ""
-    name: str = "photo.jpg"
-    id: UUID = field(default_factory=uuid4)
-    visibility: str = "timeline"
-    trashed: bool = False
-    city: str | None = None
-    preview: bytes | None = b"\xff\xd8preview"
-
-
-@dataclass
-class DoubleKey:
-    """What some credential stands for."""
-
-    user: DoubleUser
-    permissions: frozenset[str] = frozenset({"all"})
-    is_api_key: bool = True
-    elevated: bool = False
 
 
 @dataclass
@@ -87,36 +38,18 @@ class Call:
         return json.loads(self.body)
 
 
-class ImmichDouble:
-    """The server. Fill `users`, `keys` (by secret), `assets`, `shared_links`; read `calls`."""
+class ImmichDouble(ImmichLibrary):
+    """The server: a library that answers. Read `calls` for what it was asked."""
 
     def __init__(self, version: tuple[int, int, int] | None = (2, 7, 5)) -> None:
+        super().__init__()
         self.version = version
-        self.keys: dict[str, DoubleKey] = {}
-        self.shared_links: set[str] = set()
-        self.assets: dict[UUID, DoubleAsset] = {}
         self.calls: list[Call] = []
-        self.refused: set[UUID] = set()
         self.failing: dict[str, int] = {}
         self.uploads: list[tuple[int, str]] = []
         self.aborted = asyncio.Event()
         self.upload_started = asyncio.Event()
         self.url = ""
-
-    # -- filling it ------------------------------------------------------------------------------------------------
-
-    def user(self, name: str, secret: str | None = None) -> DoubleUser:
-        """A new user, with a key of all permissions when a secret is given."""
-        user = DoubleUser(name)
-        if secret is not None:
-            self.keys[secret] = DoubleKey(user)
-        return user
-
-    def photo(self, owner: DoubleUser, text: str = "", **more: Any) -> DoubleAsset:
-        """A new photo."""
-        asset = DoubleAsset(owner.id, text, **more)
-        self.assets[asset.id] = asset
-        return asset
 
     def paths(self) -> list[str]:
         """What was asked, as `METHOD path`."""
@@ -150,13 +83,6 @@ class ImmichDouble:
                 return known
         raise _problem(401, "Authentication required")
 
-    def _readable(self, key: DoubleKey, asset: DoubleAsset) -> bool:
-        if asset.id in self.refused:
-            return False
-        if asset.owner == key.user.id:
-            return asset.visibility != "locked" or key.elevated
-        return asset.owner in key.user.partners and asset.visibility in ("timeline", "hidden") and not asset.trashed
-
     def _searched(self, key: DoubleKey, body: dict[str, Any]) -> list[DoubleAsset]:
         owners = {key.user.id} | {owner for owner, shown in key.user.partners.items() if shown}
         wanted = body.get("visibility", "timeline")
@@ -172,35 +98,6 @@ class ImmichDouble:
             and text in asset.text
             and ("city" not in body or asset.city == body["city"])
         ]
-
-    # -- replies ---------------------------------------------------------------------------------------------------
-
-    def detail(self, asset: DoubleAsset) -> dict[str, Any]:
-        """`GET /api/assets/{id}`, as recorded."""
-        shown: dict[str, Any] = copy.deepcopy(recorded("asset"))
-        shown |= self._identity(asset)
-        shown["owner"]["id"] = str(asset.owner)
-        shown["exifInfo"]["city"] = asset.city
-        return shown
-
-    def item(self, asset: DoubleAsset, *, with_exif: bool) -> dict[str, Any]:
-        """One result of a search, as recorded."""
-        shown: dict[str, Any] = copy.deepcopy(recorded("search-smart")["assets"]["items"][0])
-        shown |= self._identity(asset)
-        if with_exif:
-            shown["exifInfo"] = self.detail(asset)["exifInfo"]
-        return shown
-
-    @staticmethod
-    def _identity(asset: DoubleAsset) -> dict[str, Any]:
-        return {
-            "id": str(asset.id),
-            "ownerId": str(asset.owner),
-            "originalFileName": asset.name,
-            "visibility": asset.visibility,
-            "isArchived": asset.visibility == "archive",
-            "isTrashed": asset.trashed,
-        }
 
     # -- endpoints -------------------------------------------------------------------------------------------------
 
@@ -230,7 +127,7 @@ class ImmichDouble:
     def _found(self, request: web.Request, permission: str) -> DoubleAsset:
         key = self._caller(request, permission)
         asset = self.assets.get(UUID(request.match_info["id"]))
-        if asset is None or not self._readable(key, asset):
+        if asset is None or not self.readable(key, asset):
             raise _problem(400, f"Not found or no {permission} access")
         return asset
 
@@ -262,7 +159,7 @@ class ImmichDouble:
             assets = [asset for asset in assets if str(asset.id) == body["id"]]
         if structured and (branches := body.get("filter", {}).get("or")):
             named = {branch["id"]["eq"] for branch in branches}
-            assets = [asset for asset in self.assets.values() if str(asset.id) in named and self._readable(key, asset)]
+            assets = [asset for asset in self.assets.values() if str(asset.id) in named and self.readable(key, asset)]
         shown = assets[(page - 1) * size : page * size]
         reply = copy.deepcopy(recorded("search-smart" if kind == "smart" else "search-metadata-ocr"))
         reply["assets"] |= {

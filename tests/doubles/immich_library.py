@@ -1,0 +1,106 @@
+"""What an Immich double holds: users, keys, photos, who may see which, and what they look like (as recorded)."""
+
+import copy
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+RECORDED = Path(__file__).parents[1] / "contract" / "immich-api"
+
+
+def recorded(name: str) -> Any:
+    """One of the recorded replies."""
+    return json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@dataclass
+class DoubleUser:
+    """A user. `partners` maps the ids of those who share with this user to `inTimeline`."""
+
+    name: str
+    id: UUID = field(default_factory=uuid4)
+    partners: dict[UUID, bool] = field(default_factory=dict)
+
+
+@dataclass
+class DoubleAsset:
+    """A photo."""
+
+    owner: UUID
+    text: str = ""
+    name: str = "photo.jpg"
+    id: UUID = field(default_factory=uuid4)
+    visibility: str = "timeline"
+    trashed: bool = False
+    city: str | None = None
+    preview: bytes | None = b"\xff\xd8preview"
+
+
+@dataclass
+class DoubleKey:
+    """What some credential stands for."""
+
+    user: DoubleUser
+    permissions: frozenset[str] = frozenset({"all"})
+    is_api_key: bool = True
+    elevated: bool = False
+
+
+class ImmichLibrary:
+    """Fill it with `user` and `photo`, and `keys` (by secret), `shared_links`; `refused` photos are shown to nobody."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, DoubleKey] = {}
+        self.shared_links: set[str] = set()
+        self.assets: dict[UUID, DoubleAsset] = {}
+        self.refused: set[UUID] = set()
+
+    def user(self, name: str, secret: str | None = None) -> DoubleUser:
+        """A new user, with a key of all permissions when a secret is given."""
+        user = DoubleUser(name)
+        if secret is not None:
+            self.keys[secret] = DoubleKey(user)
+        return user
+
+    def photo(self, owner: DoubleUser, text: str = "", **more: Any) -> DoubleAsset:
+        """A new photo."""
+        asset = DoubleAsset(owner.id, text, **more)
+        self.assets[asset.id] = asset
+        return asset
+
+    def readable(self, key: DoubleKey, asset: DoubleAsset) -> bool:
+        """Whether Immich shows this photo to this caller."""
+        if asset.id in self.refused:
+            return False
+        if asset.owner == key.user.id:
+            return asset.visibility != "locked" or key.elevated
+        return asset.owner in key.user.partners and asset.visibility in ("timeline", "hidden") and not asset.trashed
+
+    def detail(self, asset: DoubleAsset) -> dict[str, Any]:
+        """`GET /api/assets/{id}`, as recorded."""
+        shown: dict[str, Any] = copy.deepcopy(recorded("asset"))
+        shown |= self._identity(asset)
+        shown["owner"]["id"] = str(asset.owner)
+        shown["exifInfo"]["city"] = asset.city
+        return shown
+
+    def item(self, asset: DoubleAsset, *, with_exif: bool) -> dict[str, Any]:
+        """One result of a search, as recorded."""
+        shown: dict[str, Any] = copy.deepcopy(recorded("search-smart")["assets"]["items"][0])
+        shown |= self._identity(asset)
+        if with_exif:
+            shown["exifInfo"] = self.detail(asset)["exifInfo"]
+        return shown
+
+    @staticmethod
+    def _identity(asset: DoubleAsset) -> dict[str, Any]:
+        return {
+            "id": str(asset.id),
+            "ownerId": str(asset.owner),
+            "originalFileName": asset.name,
+            "visibility": asset.visibility,
+            "isArchived": asset.visibility == "archive",
+            "isTrashed": asset.trashed,
+        }
