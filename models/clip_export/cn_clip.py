@@ -65,6 +65,14 @@ def build_model(config: Mapping[str, Any]) -> Any:
     return package().model.CLIP(**config).float()
 
 
+def to_half(model: Any) -> None:
+    """Weights in half precision, in place; those of the layer normalisations that cn-clip computes in single, stay."""
+    model.half()
+    for module in model.modules():
+        if isinstance(module, package().model.LayerNorm):
+            module.float()
+
+
 def tokenize(texts: list[str]) -> Any:
     """cn-clip's own token ids, an int64 tensor [number of texts, 52]."""
     return package().tokenize(texts)

@@ -103,8 +103,11 @@ def _export_half(image: Any, text: Any, folder: Path, result: Export, tell: Call
     from models.clip_export import verify
     from models.clip_export.towers import write_onnx
 
-    for part, module, compare in (("visual", image, verify.verify_images), ("textual", text, verify.verify_texts)):
+    parts = (("visual", image, verify.verify_images), ("textual", text, verify.verify_texts))
+    cn_clip.to_half(image.model)
+    for part, module, _ in parts:
         tell(f"converting the {part} part to half precision")
-        path = folder / part / layout.FP16_FILE
-        write_onnx(module.half(), path)
-        result.cosines[f"{part} fp16"] = compare(module.float(), path, verify.LEAST_COSINE_FP16)
+        write_onnx(module, folder / part / layout.FP16_FILE)
+    image.model.float()
+    for part, module, compare in parts:
+        result.cosines[f"{part} fp16"] = compare(module, folder / part / layout.FP16_FILE, verify.LEAST_COSINE_FP16)

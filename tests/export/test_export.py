@@ -79,9 +79,10 @@ def test_a_checkpoint_becomes_a_verified_model(name: str, tmp_path: Path) -> Non
     assert not (tmp_path / STAGING_FOLDER / "export" / result.folder.name).exists()
 
 
-def test_half_precision_lies_beside(tmp_path: Path) -> None:
-    checkpoint = save_as_official(random_model(small("ViT-B-16")), tmp_path / "clip_cn.pt")
-    result = export.export(ARCHITECTURES["ViT-B-16"], checkpoint, tmp_path, fp16=True)
+@pytest.mark.parametrize("name", ["ViT-B-16", "RN50"])
+def test_half_precision_lies_beside(name: str, tmp_path: Path) -> None:
+    checkpoint = save_as_official(random_model(small(name)), tmp_path / "clip_cn.pt")
+    result = export.export(ARCHITECTURES[name], checkpoint, tmp_path, fp16=True)
     for part in Family.CLIP.parts:
         half = layout.part_file(Family.CLIP, result.folder, part, fp16=True)
         assert half is not None
@@ -120,7 +121,7 @@ def test_a_wrong_graph_is_noticed_and_not_kept(tmp_path: Path, monkeypatch: pyte
         write(module, path)
         model = onnx.load(str(path))
         largest = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
-        largest.raw_data = bytes(reversed(largest.raw_data[:4000])) + largest.raw_data[4000:]
+        largest.raw_data = np.frombuffer(largest.raw_data, np.float32)[::-1].tobytes()
         onnx.save(model, str(path))
 
     monkeypatch.setattr(towers, "write_onnx", damaging)
