@@ -1,0 +1,55 @@
+"""The router's settings: listeners, routes and clusters, from one YAML file, the environment, or the defaults alone.
+
+Built once by `router.config_file.load`; frozen; handed down. Environment beats file, file beats default. A field is
+`ROUTER_<FIELD>`, nested by `__`: `ROUTER_LISTENERS__IMMICH_ML__PORT`, `ROUTER_CLUSTERS__CLIP__BALANCER`.
+"""
+
+from router.config.clusters import (
+    Balancer,
+    CircuitBreakerSettings,
+    ClusterSettings,
+    HealthCheckSettings,
+    OutlierSettings,
+    PoisonSettings,
+    Protocol,
+    RetryBudgetSettings,
+)
+from router.config.listeners import (
+    PRIVATE_NETWORKS,
+    AdminListener,
+    ImmichMlListener,
+    ListenerSettings,
+    ListenersSettings,
+    MtPhotosListener,
+    Network,
+    PhotosListener,
+)
+from router.config.routes import MirrorSettings, RetrySettings, RouteSettings, WeightedCluster
+from router.config.settings import DEFAULT_CONFIG_VARIABLE, AliasedNames, RouterSettings, config_path
+
+__all__ = [
+    "DEFAULT_CONFIG_VARIABLE",
+    "PRIVATE_NETWORKS",
+    "AdminListener",
+    "AliasedNames",
+    "Balancer",
+    "CircuitBreakerSettings",
+    "ClusterSettings",
+    "HealthCheckSettings",
+    "ImmichMlListener",
+    "ListenerSettings",
+    "ListenersSettings",
+    "MirrorSettings",
+    "MtPhotosListener",
+    "Network",
+    "OutlierSettings",
+    "PhotosListener",
+    "PoisonSettings",
+    "Protocol",
+    "RetryBudgetSettings",
+    "RetrySettings",
+    "RouteSettings",
+    "RouterSettings",
+    "WeightedCluster",
+    "config_path",
+]
