@@ -44,7 +44,12 @@ class OcrClient:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ocr(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OcrClient]:
     """One service for a module's tests: reading the models takes longer than any of them."""
-    fields: dict[str, Any] = {"port": 0, "cache_folder": tmp_path_factory.mktemp("cache"), "offline": True, "threads": 2}
+    fields: dict[str, Any] = {
+        "port": 0,
+        "cache_folder": tmp_path_factory.mktemp("cache"),
+        "offline": True,
+        "threads": 2,
+    }
     settings = OcrSettings(**fields)
     foundation = Foundation.of(settings)
     async with running(build(settings, foundation), settings) as server, open_channel(server.address) as channel:

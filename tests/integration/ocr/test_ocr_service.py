@@ -21,7 +21,9 @@ def png(pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> bytes:
 def printed(text: str, rows: int, columns: int, scale: float = 2.0) -> bytes:
     """A photo with a line of Latin text in OpenCV's own letters."""
     page = np.full((rows, columns, 3), 245, np.uint8)
-    cv2.putText(page, text, (20, rows // 2), cv2.FONT_HERSHEY_DUPLEX, scale, (20, 20, 20), max(1, round(scale)), cv2.LINE_AA)
+    cv2.putText(
+        page, text, (20, rows // 2), cv2.FONT_HERSHEY_DUPLEX, scale, (20, 20, 20), max(1, round(scale)), cv2.LINE_AA
+    )
     return png(page)
 
 
@@ -44,7 +46,7 @@ async def test_another_model_by_name_and_alias(ocr: OcrClient) -> None:
 
 
 async def test_min_scores_drop_lines(ocr: OcrClient) -> None:
-    photo, _ = labelled("mixed.jpg")
+    photo, _ = labelled("small.jpg")
     everything = await ocr.read(photo, min_detection_score=0.0, min_recognition_score=0.0)
     boxes = sorted(line.detection_score for line in everything.lines)
     readings = sorted(line.recognition_score for line in everything.lines)
@@ -56,19 +58,20 @@ async def test_min_scores_drop_lines(ocr: OcrClient) -> None:
 
 
 async def test_max_resolution_caps_the_first_look(ocr: OcrClient) -> None:
-    photo, truth = labelled("clean.jpg")
+    photo, truth = labelled("small.jpg")
     assert len((await ocr.read(photo, max_resolution=736)).lines) == len(truth)
     assert len((await ocr.read(photo, max_resolution=32)).lines) < len(truth)
 
 
-async def test_a_language_is_a_hint(ocr: OcrClient) -> None:
-    photo, truth = labelled("mixed.jpg")
-    for language in ("zh-CN", "en", "ja", "de-DE", "nonsense"):
-        assert texts(await ocr.read(photo, language=language)) == [line.text for line in truth]
+@pytest.mark.parametrize("language", ["zh-CN", "en", "de-DE", "nonsense"])
+async def test_a_language_is_a_hint(ocr: OcrClient, language: str) -> None:
+    photo, truth = labelled("small.jpg")
+    assert texts(await ocr.read(photo, language=language)) == [line.text for line in truth]
 
 
 @pytest.mark.parametrize(
-    ("rows", "columns"), [(1, 1), (1, 4000), (4000, 1), (7, 9), (31, 31), (33, 500), (300, 400), (1200, 6000), (1920, 1080)]
+    ("rows", "columns"),
+    [(1, 1), (1, 4000), (4000, 1), (7, 9), (31, 31), (33, 500), (300, 400), (1200, 6000), (640, 480)],
 )
 @pytest.mark.parametrize("grey", [0, 255])
 async def test_photos_of_any_shape_without_text_are_empty(ocr: OcrClient, rows: int, columns: int, grey: int) -> None:

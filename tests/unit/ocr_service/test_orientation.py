@@ -1,0 +1,84 @@
+"""Crops are read the right way up with as few readings as that takes."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from ocr_service.crops import Crop, cut
+from ocr_service.orientation import VOTERS, read_upright
+from ocr_service.quads import turned
+from ocr_service.recogniser import Reading, TextRecogniser
+from serving.images import Pixels
+
+
+class FakeRecogniser:
+    """Reads well what is upright: a crop whose top left pixel is bright."""
+
+    def __init__(self, garbage: Reading) -> None:
+        self.garbage = garbage
+        self.reads = 0
+
+    async def read(self, lines: Sequence[Pixels], language: str = "") -> list[Reading]:
+        self.reads += len(lines)
+        return [Reading("upright line", 0.97) if line[0, 0, 0] > 128 else self.garbage for line in lines]
+
+    def as_recogniser(self) -> TextRecogniser:
+        return cast("TextRecogniser", cast("Any", self))
+
+
+def crop(*, upside_down: bool = False, turns: int = 0) -> Crop:
+    pixels = np.zeros((20, 120, 3), np.uint8)
+    pixels[:, :60] = 255
+    return Crop(np.ascontiguousarray(pixels[::-1, ::-1]) if upside_down else pixels, turns)
+
+
+GARBAGE = Reading("jnbw uvop jnq", 0.6)
+
+
+async def test_upright_lines_are_read_once() -> None:
+    recogniser = FakeRecogniser(GARBAGE)
+    lines = await read_upright(recogniser.as_recogniser(), [crop() for _ in range(9)], "")
+    assert [line.turns for line in lines] == [0] * 9
+    assert recogniser.reads == 9
+
+
+async def test_the_first_crops_vote_for_all() -> None:
+    recogniser = FakeRecogniser(GARBAGE)
+    lines = await read_upright(recogniser.as_recogniser(), [crop(upside_down=True) for _ in range(9)], "")
+    assert [line.turns for line in lines] == [2] * 9
+    assert {line.reading.text for line in lines} == {"upright line"}
+    assert recogniser.reads == 9 + VOTERS
+
+
+async def test_one_line_may_lie_otherwise() -> None:
+    crops = [crop() for _ in range(8)] + [crop(upside_down=True)]
+    lines = await read_upright(FakeRecogniser(GARBAGE).as_recogniser(), crops, "")
+    assert [line.turns for line in lines] == [0] * 8 + [2]
+
+
+async def test_a_stray_character_is_no_evidence() -> None:
+    recogniser = FakeRecogniser(Reading("5", 0.99))
+    lines = await read_upright(recogniser.as_recogniser(), [crop(upside_down=True)], "")
+    assert [(line.turns, line.reading.text) for line in lines] == [(2, "upright line")]
+
+
+async def test_directions_vote_apart() -> None:
+    crops = [crop(turns=1, upside_down=True), crop(), crop(turns=1, upside_down=True)]
+    lines = await read_upright(FakeRecogniser(GARBAGE).as_recogniser(), crops, "")
+    assert [line.turns for line in lines] == [3, 0, 3]
+
+
+async def test_no_crops() -> None:
+    assert await read_upright(FakeRecogniser(GARBAGE).as_recogniser(), [], "") == []
+
+
+def test_a_tall_box_is_turned_and_its_corners_follow() -> None:
+    photo = np.zeros((300, 100, 3), np.uint8)
+    photo[20:60, 40:60] = 255  # the upper end of the box
+    quad = np.array([[40, 20], [60, 20], [60, 220], [40, 220]], np.float32)
+    upright = cut(photo, quad)
+    assert upright.turns == 1
+    assert upright.pixels.shape[:2] == (20, 200)
+    assert upright.pixels[:, :30].min() > 200, "text that runs down begins at the left"
+    assert turned(quad, 1)[0].tolist() == [60, 20]

@@ -1,0 +1,103 @@
+"""Lines become inputs of a few widths, and probabilities text."""
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.errors import ModelNotFound, Overloaded
+from ocr_service.recogniser import LINES_OF_ONE_PHOTO, MAX_WIDTH, MIN_WIDTH, TextRecogniser, padded_width, to_input
+from tests.unit.ocr_service.doubles import FakeEngine, spell
+
+CHARACTERS = "abc中文"
+
+
+def line(columns: int, rows: int = 48) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    return np.full((rows, columns, 3), 200, np.uint8)
+
+
+def test_input_is_48_high_and_padded_with_zero() -> None:
+    blob = to_input(line(100))
+    assert blob.shape == (1, 3, 48, 104)
+    assert blob.dtype == np.float32
+    assert np.allclose(blob[..., :100], 200 / 127.5 - 1)
+    assert not blob[..., 100:].any()
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (48, 1), (1, 48), (10, 90_000), (500, 20)])
+def test_any_line_fits(rows: int, columns: int) -> None:
+    width = to_input(line(columns, rows)).shape[3]
+    assert MIN_WIDTH <= width <= MAX_WIDTH
+    assert width % 8 == 0
+
+
+def test_widths_are_few_and_hardly_wider_than_the_line() -> None:
+    widths = {width: padded_width(width) for width in range(1, MAX_WIDTH + 1)}
+    assert all(padded >= width for width, padded in widths.items())
+    assert all(padded - width < 8 + width / 16 for width, padded in widths.items() if width >= MIN_WIDTH)
+    assert len(set(widths.values())) < 160
+
+
+async def test_readings_come_in_the_order_of_the_lines() -> None:
+    by_width = {48: "a", 96: "ab", 144: "中文"}
+    engine = FakeEngine(lambda blob: spell(by_width[blob.shape[3]], CHARACTERS), CHARACTERS)
+    readings = await TextRecogniser(engine.as_engine(), Path()).read([line(144), line(48), line(96)])
+    assert [reading.text for reading in readings] == ["中文", "a", "ab"]
+    assert [shape[3] for shape in engine.shapes] == [48, 96, 144], "sorted by width, so that like meets like"
+    assert readings[0].score == pytest.approx(0.9)
+
+
+async def test_nothing_read_scores_nothing() -> None:
+    engine = FakeEngine(lambda _: spell("", CHARACTERS), CHARACTERS)
+    (reading,) = await TextRecogniser(engine.as_engine(), Path()).read([line(60)])
+    assert (reading.text, reading.score) == ("", 0.0)
+
+
+async def test_a_language_turns_the_scale_but_not_the_score() -> None:
+    def undecided(_: object) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
+        answer = spell("中", CHARACTERS, 0.5)
+        answer[0, 1, 1] = 0.4
+        return answer
+
+    recogniser = TextRecogniser(FakeEngine(undecided, CHARACTERS).as_engine(), Path())
+    texts = {tag: (await recogniser.read([line(60)], tag))[0] for tag in ("", "zh-CN", "en", "ja")}
+    assert {tag: reading.text for tag, reading in texts.items()} == {"": "中", "zh-CN": "中", "en": "a", "ja": "中"}
+    assert texts["en"].score == pytest.approx(0.4)
+
+
+async def test_one_photo_does_not_fill_the_queue() -> None:
+    engine = FakeEngine(lambda _: spell("a", CHARACTERS), CHARACTERS)
+
+    async def slow(blob: dict[str, "np.ndarray[tuple[int, ...], np.dtype[np.float32]]"]) -> list[object]:
+        engine.running += 1
+        engine.most_running = max(engine.most_running, engine.running)
+        await asyncio.sleep(0)
+        engine.running -= 1
+        return [spell("a", CHARACTERS)]
+
+    engine.infer = slow  # type: ignore[method-assign, assignment]
+    recogniser = TextRecogniser(engine.as_engine(), Path(), lines_at_once=5)
+    await asyncio.gather(*(recogniser.read([line(60)] * 50) for _ in range(3)))
+    assert engine.most_running == 5
+    engine.most_running = 0
+    await TextRecogniser(engine.as_engine(), Path()).read([line(60)] * 100)
+    assert engine.most_running == LINES_OF_ONE_PHOTO
+
+
+async def test_a_failing_line_stops_the_others() -> None:
+    def refuse(_: object) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
+        raise Overloaded("full")
+
+    engine = FakeEngine(refuse, CHARACTERS)
+    with pytest.raises(Overloaded):
+        await TextRecogniser(engine.as_engine(), Path()).read([line(60)] * 100)
+    await asyncio.sleep(0)
+    assert len(engine.shapes) < 2 * LINES_OF_ONE_PHOTO
+
+
+def test_a_model_without_characters_is_refused(tmp_path: Path) -> None:
+    engine = FakeEngine(lambda blob: blob)
+    engine.metadata = {}
+    with pytest.raises(ModelNotFound, match=r"inference\.yml"):
+        TextRecogniser(engine.as_engine(), tmp_path)
