@@ -25,6 +25,8 @@ from router.photos.websocket import OpenSockets, close_websockets, relay_websock
 
 log = structlog.get_logger()
 
+WORTH_PACKING_BYTES = 4096
+
 Call = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -74,7 +76,7 @@ class FrontDoor:
         if call is None:
             return await self._proxy.forward(request)
         try:
-            return await call(request)
+            return _packed(request, await call(request))
         except ImmichAway as error:
             return failure(502, error.message)
         except MeshError as error:
@@ -156,6 +158,19 @@ class FrontDoor:
 
     def _credentials(self, request: web.Request) -> Credentials:
         return credentials_of(self._proxy.headers(request), request.query, request.cookies)
+
+
+def _packed(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+    """A long reply of ours, packed for a client that can unpack it; what passes through stays as Immich sent it."""
+    if (
+        isinstance(response, web.Response)
+        and response.content_length is not None
+        and response.content_length > WORTH_PACKING_BYTES
+        and "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "")
+    ):
+        response.headers.add(hdrs.VARY, hdrs.ACCEPT_ENCODING)
+        response.enable_compression(web.ContentCoding.gzip)
+    return response
 
 
 def _may_search(credentials: Credentials) -> bool:

@@ -1,6 +1,7 @@
 """The changed searches, from a client's side: what is found, for whom, in which shape, and who served it."""
 
 import gzip
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
@@ -25,7 +26,8 @@ class Client:
 
     async def call(self, path: str, body: Any, headers: dict[str, str] | None = None) -> tuple[int, Any, str | None]:
         url = self.door.url + path
-        async with self._http.post(url, json=body, headers=KEY if headers is None else headers) as reply:
+        sent = {"Accept-Encoding": "identity", **(KEY if headers is None else headers)}
+        async with self._http.post(url, json=body, headers=sent) as reply:
             return reply.status, await reply.json(), reply.headers.get("x-immich-mesh-search")
 
     async def names(self, query: str, headers: dict[str, str] | None = None, **more: Any) -> list[str]:
@@ -334,6 +336,21 @@ async def test_immichs_own_ocr_filter_is_never_lost(client: Client, alice: Doubl
         "page": 2,
         "filter": {"ocr": {"matches": "发票 增值税"}, "city": {"eq": "上海"}},
     }
+
+
+async def test_a_long_reply_is_packed_for_who_can_unpack_it(
+    client: Client, alice: DoubleUser, http: aiohttp.ClientSession
+) -> None:
+    for _ in range(20):
+        client.door.immich.photo(alice, "发票")
+    url, body = f"{client.door.url}/api/search/smart", {"query": "ocr:发票"}
+    async with http.post(url, json=body, headers=KEY | {"Accept-Encoding": "gzip, br"}) as reply:
+        packed = await reply.read()
+        assert reply.headers["Content-Encoding"] == "gzip"
+        assert json.loads(gzip.decompress(packed))["assets"]["count"] == 20
+    async with http.post(url, json=body, headers=KEY | {"Accept-Encoding": "identity"}) as reply:
+        assert "Content-Encoding" not in reply.headers
+        assert len(packed) < len(await reply.read()) / 4
 
 
 async def test_an_empty_text_finds_nothing(client: Client, alice: DoubleUser) -> None:
