@@ -16,12 +16,9 @@ def config(release: Any, slug: str = "router") -> dict[str, Any]:
 
 def test_the_router_finds_the_services_by_dns(render: Render) -> None:
     found = config(render({"clusterDomain": "example.local"}))
-    assert found["ocr_endpoints"] == ["mesh-immich-mesh-ocr.immich.svc.example.local:50051"]
-    assert found["clip_endpoints"] == ["mesh-immich-mesh-clip.immich.svc.example.local:50052"]
-    assert found["face_endpoints"] == ["mesh-immich-mesh-face.immich.svc.example.local:50053"]
-    assert {name: cluster["discovery"] for name, cluster in found["clusters"].items()} == dict.fromkeys(
-        ("ocr", "clip", "face"), "dns"
-    )
+    assert found["ocr_endpoints"] == ["dns:///mesh-immich-mesh-ocr.immich.svc.example.local:50051"]
+    assert found["clip_endpoints"] == ["dns:///mesh-immich-mesh-clip.immich.svc.example.local:50052"]
+    assert found["face_endpoints"] == ["dns:///mesh-immich-mesh-face.immich.svc.example.local:50053"]
 
 
 def test_each_process_opens_its_own_listeners(render: Render) -> None:
@@ -41,8 +38,8 @@ def test_settings_are_merged_over_the_charts(render: Render) -> None:
     routes = [{"task": "clip", "type": "textual", "cluster": "clip", "hedge_ms": 200}]
     given = {"clusters": {"clip": {"balancer": "round_robin"}}, "routes": routes, "ocr_endpoints": ["gpu-box:50051"]}
     found = config(render({"router": {"config": given}}))
-    assert found["clusters"]["clip"] == {"discovery": "dns", "balancer": "round_robin"}
-    assert found["clusters"]["ocr"] == {"discovery": "dns"}
+    assert found["clusters"] == {"clip": {"balancer": "round_robin"}}
+    assert found["clip_endpoints"][0].startswith("dns:///")
     assert found["routes"] == routes
     assert found["ocr_endpoints"] == ["gpu-box:50051"]
 
@@ -56,7 +53,6 @@ def test_the_clip_model_is_the_services(render: Render) -> None:
 def test_a_service_that_is_off_has_no_address(render: Render) -> None:
     found = config(render({"face": {"enabled": False}}))
     assert "face_endpoints" not in found
-    assert "face" not in found["clusters"]
 
 
 def test_tls_is_configured_for_the_calls(render: Render) -> None:
