@@ -19,6 +19,9 @@ UNCLIP_RATIO = 1.6
 MIN_SIDE_PX = 3
 """RapidOCR's own settings; a box whose side is no longer than `MIN_SIDE_PX` holds no text."""
 
+MAX_BOXES = 1000
+"""Boxes of one photo that are read, the most certain ones: a page has a hundred, noise may have thousands."""
+
 MAX_CANDIDATES = 5000
 """Regions that are looked at; more than RapidOCR's 1000, since specks count too and must not crowd out the text."""
 
@@ -123,5 +126,7 @@ def to_boxes(probabilities: NDArray[np.float32], size: tuple[int, int], min_scor
     quads = np.asarray(found, np.float32)
     np.clip(quads, 0, np.array([size[1] - 1, size[0] - 1], np.float32), out=quads)
     widths, heights = sides(quads)
-    keep = (widths > MIN_SIDE_PX) & (heights > MIN_SIDE_PX)
-    return Boxes(quads[keep], np.asarray(scores, np.float32)[keep])
+    boxes = Boxes(quads, np.asarray(scores, np.float32)).where((widths > MIN_SIDE_PX) & (heights > MIN_SIDE_PX))
+    if len(boxes) <= MAX_BOXES:
+        return boxes
+    return boxes.where(boxes.scores >= np.partition(boxes.scores, -MAX_BOXES)[-MAX_BOXES])

@@ -8,6 +8,7 @@ import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
 from pathlib import Path
 
@@ -26,6 +27,16 @@ HEIGHT = 48
 
 MIN_WIDTH, MAX_WIDTH = 48, 3200
 """Widths of its input in pixels. A longer line is squeezed: it would hold some three hundred characters."""
+
+
+class Widths(Enum):
+    """How far apart the widths are that lines are padded to."""
+
+    FINE = "fine"
+    """A CPU runs lines one by one: every column of padding is work for nothing."""
+    COARSE = "coarse"
+    """A GPU wants equal shapes, to fill its batches and to keep the memory it has set aside for each."""
+
 
 LINES_OF_ONE_PHOTO = 32
 """Lines of one photo that are with the engine at the same time: enough for a batch, too few to hold others up."""
@@ -62,6 +73,7 @@ class TextRecogniser(EngineModel):
         super().__init__(engine)
         self._input = engine.inputs[0].name
         self._decoder = CTCLabelDecode(character=read_characters(engine.metadata, folder))
+        self._widths = Widths.FINE if engine.provider == "CPUExecutionProvider" else Widths.COARSE
         self._places = asyncio.Semaphore(lines_at_once)
         self._weights = lru_cache(maxsize=8)(lambda language: language_weights(language, self._decoder.character))
 
@@ -91,7 +103,7 @@ class TextRecogniser(EngineModel):
 
     async def _read_line(self, line: Pixels, language: str, places: asyncio.Semaphore) -> Reading:
         async with places, self._places:
-            blob = await self.engine.in_thread(lambda: to_input(line))
+            blob = await self.engine.in_thread(lambda: to_input(line, self._widths))
             outputs = await self.engine.infer({self._input: blob})
             return await self.engine.in_thread(lambda: self._decode(outputs[0], language))
 
@@ -104,17 +116,20 @@ class TextRecogniser(EngineModel):
         return Reading(text, float(score))
 
 
-def to_input(line: Pixels) -> NDArray[np.float32]:
+def to_input(line: Pixels, widths: Widths = Widths.FINE) -> NDArray[np.float32]:
     """A line as the recogniser's input: 48 high, values in -1 to 1, padded with 0 on the right; (1, 3, 48, width)."""
     rows, columns = line.shape[:2]
     width = min(MAX_WIDTH, max(1, math.ceil(HEIGHT * columns / rows)))
     scaled = cv2.resize(line, (width, HEIGHT))
-    padded = np.zeros((1, 3, HEIGHT, padded_width(width)), np.float32)
+    padded = np.zeros((1, 3, HEIGHT, padded_width(width, widths)), np.float32)
     padded[:, :, :, :width] = cv2.dnn.blobFromImage(scaled, scalefactor=1 / 127.5, mean=(127.5, 127.5, 127.5))
     return padded
 
 
-def padded_width(width: int) -> int:
-    """The next of the widths that lines are padded to: multiples of 8, of 16 from 512 on, of 32 from 1024 on, ..."""
-    step = max(8, 1 << max(0, width.bit_length() - 6))
+def padded_width(width: int, widths: Widths = Widths.FINE) -> int:
+    """The next of the widths that lines are padded to.
+
+    Fine: multiples of 8, of 16 from 512 on, of 32 from 1024 on, and so forth. Coarse: four times as far apart.
+    """
+    step = max(8, 1 << max(0, width.bit_length() - 6)) * (4 if widths is Widths.COARSE else 1)
     return max(MIN_WIDTH, math.ceil(width / step) * step)

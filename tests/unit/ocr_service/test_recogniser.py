@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from common.errors import ModelNotFound, Overloaded
-from ocr_service.recogniser import LINES_OF_ONE_PHOTO, MAX_WIDTH, MIN_WIDTH, TextRecogniser, padded_width, to_input
+from ocr_service.recogniser import (
+    LINES_OF_ONE_PHOTO,
+    MAX_WIDTH,
+    MIN_WIDTH,
+    TextRecogniser,
+    Widths,
+    padded_width,
+    to_input,
+)
 from tests.unit.ocr_service.doubles import FakeEngine, spell
 
 CHARACTERS = "abc中文"
@@ -37,6 +45,14 @@ def test_widths_are_few_and_hardly_wider_than_the_line() -> None:
     assert all(padded >= width for width, padded in widths.items())
     assert all(padded - width < 8 + width / 16 for width, padded in widths.items() if width >= MIN_WIDTH)
     assert len(set(widths.values())) < 160
+
+
+async def test_a_gpu_gets_fewer_shapes() -> None:
+    assert len({padded_width(width, Widths.COARSE) for width in range(1, MAX_WIDTH + 1)}) < 50
+    engine = FakeEngine(lambda _: spell("a", CHARACTERS), CHARACTERS)
+    engine.provider = "CUDAExecutionProvider"
+    await TextRecogniser(engine.as_engine(), Path()).read([line(width) for width in range(260, 289, 4)])
+    assert {shape[3] for shape in engine.shapes} == {288}
 
 
 async def test_readings_come_in_the_order_of_the_lines() -> None:
