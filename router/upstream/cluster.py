@@ -12,16 +12,13 @@ from typing import Any
 
 import structlog
 
-from common.errors import MeshError, Overloaded, Unavailable
 from common.tracing import span
 from router.config import ClusterSettings, RetrySettings
 from router.errors import PoisonousPayload
 from router.metrics import RouterMetrics
-from router.upstream.balancer import make_balancer, pick_available
-from router.upstream.breaker import CircuitBreaker
-from router.upstream.calls import Call, FailureKind, Lane, Retired, TryFailed, Turn
-from router.upstream.endpoint import Endpoint, HealthState, Probe
-from router.upstream.hold import QUEUE_ORDER, HoldQueue, Ticket
+from router.upstream.admission import Admission
+from router.upstream.calls import Call, FailureKind, Lane, TryFailed
+from router.upstream.endpoint import Endpoint, Probe
 from router.upstream.membership import Membership, OpenTransport
 from router.upstream.poison import PoisonMemory
 from router.upstream.retry import ENDPOINTS_FAULT, RetryPlan
@@ -55,17 +52,14 @@ class Cluster:
     ) -> None:
         self.name = name
         self.settings = settings
-        self.retired = False
         self.poison = PoisonMemory(settings.poison, (timing or LoopTiming()).now)
         self._timing = timing or LoopTiming()
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._metrics = metrics
-        self._hold = HoldQueue(name, settings.circuit_breakers)
-        self._breakers = {lane: CircuitBreaker(settings.circuit_breakers, settings.retry_budget) for lane in Lane}
-        self._choice = make_balancer(settings.balancer, self._rng)
         self._members = Membership(name, settings, open_transport, self._timing, self._changed)
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._admission = Admission(
+            name, settings, lambda: self.endpoints, self._members.settled, metrics, self._timing, self._rng
+        )
 
     # What others read.
 
@@ -77,19 +71,19 @@ class Cluster:
     @property
     def can_serve(self) -> bool:
         """Whether any endpoint passes its health checks."""
-        return any(endpoint.health is HealthState.HEALTHY and not endpoint.draining for endpoint in self.endpoints)
+        return self._admission.can_serve
 
     def active(self, lane: Lane) -> int:
         """Requests at the endpoints."""
-        return self._breakers[lane].active
+        return self._admission.active(lane)
 
     def held(self, lane: Lane) -> int:
         """Requests that wait."""
-        return self._hold.pending(lane)
+        return self._admission.held(lane)
 
     def held_bytes(self) -> int:
         """Bytes of the requests that wait."""
-        return self._hold.pending_bytes
+        return self._admission.held_bytes
 
     def endpoint_states(self) -> Iterable[str]:
         """One word for each endpoint: healthy, unhealthy, unknown, ejected or draining."""
@@ -104,17 +98,13 @@ class Cluster:
 
     async def retire(self) -> None:
         """Sends those who wait to be routed anew, lets calls under way finish, then closes."""
-        self.retired = True
-        for ticket in self._hold.tickets():
-            ticket.fail(Retired())
-        await self._idle.wait()
+        self._admission.close()
+        await self._admission.idle.wait()
         await self.close()
 
     async def close(self) -> None:
         """Closes all connections at once."""
-        self.retired = True
-        for ticket in self._hold.tickets():
-            ticket.fail(Retired())
+        self._admission.close()
         await self._members.close()
 
     # The way of a call.
@@ -135,7 +125,7 @@ class Cluster:
         call.trail.cluster = self.name
         plan = RetryPlan(policy, self._rng, call.avoid, suspect=bool(self.poison.victims(call.content)))
         while True:
-            endpoint = await self._admit(call, plan, hold_until)
+            endpoint = await self._admission.enter(call, plan, hold_until)
             turn = plan.turn
             try:
                 return await self._try(endpoint, call, plan)
@@ -146,9 +136,9 @@ class Cluster:
                     raise failed.error from failed
                 self._metrics.retries.labels(self.name, failed.kind).inc()
             finally:
-                self._leave(endpoint, call.lane, turn)
+                self._admission.leave(endpoint, call.lane, turn)
             if pause:
-                with self._hold.account(call):
+                with self._admission.holding(call):
                     await self._timing.sleep(pause)
             await self._judge_payload(call)
 
@@ -224,96 +214,12 @@ class Cluster:
         seconds = endpoint.outlier.eject()
         self._metrics.ejections.labels(self.name).inc()
         log.warning("endpoint ejected", cluster=self.name, endpoint=endpoint.address, seconds=seconds)
-        self._timing.call_later(seconds, self._dispatch)
+        self._timing.call_later(seconds, self._admission.dispatch)
 
     def _back_off(self, endpoint: Endpoint, failed: TryFailed) -> None:
         seconds = DEFAULT_PUSHBACK_SECONDS if failed.retry_after_seconds is None else failed.retry_after_seconds
         endpoint.overloaded(seconds)
-        self._timing.call_later(seconds, self._dispatch)
-
-    # Admission.
-
-    async def _admit(self, call: Call, plan: RetryPlan, hold_until: float | None) -> Endpoint:
-        """An endpoint with a place for the call taken; waits for one."""
-        if self.retired:
-            raise Retired
-        lane, turn = call.lane, plan.turn
-        if not self._hold.waiting(lane, turn):
-            endpoint = self._place(lane, turn, plan.avoid)
-            if endpoint is not None:
-                return endpoint
-        if not call.hold:
-            raise Unavailable(self._why_nobody())
-        return await self._wait(call, plan, hold_until)
-
-    async def _wait(self, call: Call, plan: RetryPlan, hold_until: float | None) -> Endpoint:
-        lane, since = call.lane, self._timing.now()
-        ticket = Ticket(call, plan.turn, plan.avoid, asyncio.get_running_loop().create_future())
-        timers = [self._timing.call_later(call.deadline - since, lambda: ticket.fail(self._gave_up(plan)))]
-        if hold_until is not None and hold_until < call.deadline:
-            timers.append(self._timing.call_later(hold_until - since, lambda: self._stays_down(ticket, plan)))
-        try:
-            with self._hold.account(call), span("queue", cluster=self.name, lane=lane):
-                self._hold.put(ticket)
-                endpoint = await ticket.future
-        except Overloaded:
-            self._metrics.rejected.labels(self.name, lane).inc()
-            raise
-        except asyncio.CancelledError:
-            # The caller left in the moment a place was found: it goes to the next one.
-            if ticket.future.done() and not ticket.future.cancelled() and ticket.future.exception() is None:
-                self._leave(ticket.future.result(), lane, ticket.turn)
-            raise
-        finally:
-            self._hold.remove(ticket)
-            for timer in timers:
-                timer.cancel()
-            held = self._timing.now() - since
-            call.trail.held_seconds += held
-            self._metrics.held_seconds.labels(self.name, lane).observe(held)
-        return endpoint
-
-    def _place(self, lane: Lane, turn: Turn, avoid: set[str]) -> Endpoint | None:
-        """Takes a place at an endpoint when breaker and endpoints allow."""
-        breaker, retry = self._breakers[lane], turn is not Turn.FIRST
-        openings = breaker.openings
-        if not breaker.admits(retry=retry, pending=self._hold.pending(lane)):
-            if breaker.openings > openings:
-                self._metrics.breaker_openings.labels(self.name, lane).inc()
-            return None
-        trial = turn is Turn.TRIAL
-        candidates = [endpoint for endpoint in self.endpoints if not endpoint.on_trial] if trial else self.endpoints
-        endpoint = pick_available(self._choice, candidates, avoid)
-        if endpoint is None:
-            return None
-        endpoint.on_trial = endpoint.on_trial or trial
-        endpoint.active += 1
-        breaker.enter(retry=retry)
-        self._idle.clear()
-        return endpoint
-
-    def _leave(self, endpoint: Endpoint, lane: Lane, turn: Turn) -> None:
-        endpoint.active -= 1
-        if turn is Turn.TRIAL:
-            endpoint.on_trial = False
-        self._breakers[lane].leave(retry=turn is not Turn.FIRST)
-        if not any(breaker.active for breaker in self._breakers.values()):
-            self._idle.set()
-        self._members.settled(endpoint)
-        self._dispatch()
-
-    def _dispatch(self) -> None:
-        """Gives places to those who wait, in their order."""
-        for lane, turn in QUEUE_ORDER:
-            while (ticket := self._hold.first(lane, turn)) is not None:
-                if ticket.future.done():
-                    self._hold.remove(ticket)
-                    continue
-                endpoint = self._place(lane, turn, ticket.avoid)
-                if endpoint is None:
-                    break
-                self._hold.remove(ticket)
-                ticket.future.set_result(endpoint)
+        self._timing.call_later(seconds, self._admission.dispatch)
 
     def _changed(self) -> None:
         """An endpoint came, went, or changed its health."""
@@ -322,19 +228,4 @@ class Cluster:
             # Tries at an endpoint that hangs go on elsewhere, if there is an elsewhere.
             if endpoint.hung and healthy:
                 endpoint.abort()
-        self._dispatch()
-
-    def _stays_down(self, ticket: Ticket, plan: RetryPlan) -> None:
-        if not self.can_serve:
-            ticket.fail(self._gave_up(plan))
-
-    def _gave_up(self, plan: RetryPlan) -> MeshError:
-        last = f"; the last try failed: {plan.last_message}" if plan.last_message else ""
-        text = f"{self._why_nobody()}{last}"
-        return Overloaded(text) if self.can_serve else Unavailable(text)
-
-    def _why_nobody(self) -> str:
-        if self.can_serve:
-            return f"every endpoint of cluster {self.name} is busy"
-        states = ", ".join(f"{endpoint.address} {endpoint.health_detail}" for endpoint in self.endpoints)
-        return f"no endpoint of cluster {self.name} can answer ({states or 'none is known'})"
+        self._admission.dispatch()

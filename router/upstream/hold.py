@@ -18,6 +18,10 @@ from router.upstream.endpoint import Endpoint
 QUEUE_ORDER = tuple((lane, turn) for lane in (Lane.TEXT, Lane.IMAGE) for turn in (Turn.TRIAL, Turn.RETRY, Turn.FIRST))
 
 
+class QueueFull(Overloaded):
+    """Too many requests wait already."""
+
+
 @dataclass(slots=True, eq=False)
 class Ticket:
     """One waiting request. Its future gets the endpoint, with a place there already taken."""
@@ -59,14 +63,14 @@ class HoldQueue:
 
     @contextmanager
     def account(self, call: Call) -> Iterator[None]:
-        """Counts a request as waiting. Raises Overloaded when there is no room."""
+        """Counts a request as waiting. Raises QueueFull when there is no room."""
         lane, size = call.lane, len(call.content.data)
         if self._pending[lane] >= self._limits.max_pending_requests:
-            raise Overloaded(
+            raise QueueFull(
                 f"{self._pending[lane]} requests wait for cluster {self._cluster} already: try again later", 5.0
             )
         if self._bytes[lane] + size > self._limits.max_pending_bytes:
-            raise Overloaded(
+            raise QueueFull(
                 f"the requests that wait for cluster {self._cluster} fill its memory limit: try again later", 5.0
             )
         self._pending[lane] += 1
