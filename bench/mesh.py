@@ -21,7 +21,7 @@ from typing import Any
 from bench import photos, raw, report
 from bench.load import ImmichClient, closed_loop
 from bench.models import benchmark_cache
-from bench.processes import SERVICES, Processes, Usage, mesh
+from bench.processes import SERVICES, Processes, Quiet, Usage, mesh
 from common.settings import Device
 
 TARGETS = {"clip": 0.95, "face": 0.9, "ocr": 0.9}
@@ -41,6 +41,7 @@ COLUMNS = {
     "router_cpu_ms": "router CPU ms",
     "peak_mb": "peak MB",
     "errors": "errors",
+    "others": "others",
 }
 SEARCH_COLUMNS = {
     "server": "server",
@@ -52,6 +53,8 @@ SEARCH_COLUMNS = {
     "errors": "errors",
 }
 WARM_UP = 3
+MAX_DISTURBANCE = 0.05
+"""Share of the machine that other processes may take before the numbers are called into question."""
 BACKLOG = 8
 
 
@@ -64,10 +67,12 @@ async def drive(
         for _ in range(WARM_UP):
             if not await send():
                 raise RuntimeError(f"{server} did not answer a {family} request rightly")
+        quiet = Quiet(lambda: time.process_time() + processes.cpu_seconds()) if processes else None
         before = processes.usage() if processes else None
         seen = await closed_loop(send, clients=clients, seconds=seconds)
         after = processes.usage() if processes else None
     row: dict[str, Any] = {"server": server, "family": family, "clients": clients, **seen.summary()}
+    row["others"] = quiet.others_share() if quiet else None
     if before and after:
         row |= _cost(before, after, len(seen.latencies))
     return row
@@ -168,6 +173,11 @@ def _write(rows: list[dict[str, Any]], searches: list[dict[str, Any]], limits: M
     saved.with_suffix(".md").write_text(text, "utf-8")
     report.plot_mesh(rows, plot)
     print(f"\n{text}\n{saved}\n{plot}")
+    disturbed = max(
+        [*(row["others"] or 0.0 for row in rows), *(limit.others_share for limit in limits.values())], default=0.0
+    )
+    if disturbed > MAX_DISTURBANCE:
+        print(f"Other processes took up to {disturbed:.0%} of the machine meanwhile: measure again when it is quiet.")
 
 
 def _named(argument: str) -> tuple[str, str]:

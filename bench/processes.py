@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +48,10 @@ class Processes:
         self.url = url
         self._watched = {name: psutil.Process(child.pid) for name, child in children.items()}
 
+    def cpu_seconds(self) -> float:
+        """CPU time of all of them so far."""
+        return sum(sum(process.cpu_times()[:2]) for process in self._watched.values())
+
     def usage(self) -> Usage:
         """CPU and memory of every process."""
         cpu, resident, peak = {}, {}, {}
@@ -57,6 +61,31 @@ class Processes:
             resident[name] = process.memory_info().rss
             peak[name] = _peak_bytes(process.pid)
         return Usage(cpu, resident, peak)
+
+
+class Quiet:
+    """How much of the machine others take while something is measured.
+
+    Args:
+        mine: CPU seconds used so far by what is measured.
+    """
+
+    def __init__(self, mine: Callable[[], float]) -> None:
+        self._mine = mine
+        self._started = (time.perf_counter(), _busy_seconds(), mine())
+
+    def others_share(self) -> float:
+        """Share of all cores, 0 to 1, that went to other processes since the start. Above a few hundredths, times are
+        not to be trusted; CPU times somewhat more."""
+        now = (time.perf_counter(), _busy_seconds(), self._mine())
+        wall, busy, mine = (after - before for after, before in zip(now, self._started, strict=True))
+        cores = psutil.cpu_count() or 1
+        return min(1.0, max(0.0, (busy - mine) / (wall * cores)))
+
+
+def _busy_seconds() -> float:
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))
 
 
 @contextmanager

@@ -27,6 +27,7 @@ import onnxruntime
 from bench import report
 from bench.models import benchmark_cache
 from bench.photos import preview
+from bench.processes import Quiet
 from bench.recording import FAMILIES, Run, record
 from common.settings import Device
 from serving.session import RuntimeSettings, provider_options
@@ -59,6 +60,7 @@ class Limit:
         setting: that setting.
         alone_ms: the soonest answer to a single photo in milliseconds: the best setting for each of its stages.
         cpu_ms: CPU time of one photo in that setting, in milliseconds: less disturbed by other work on the machine.
+        others_share: share of the machine that other processes took meanwhile, 0 to 1.
         settings: photos per second of every setting tried.
     """
 
@@ -66,6 +68,7 @@ class Limit:
     setting: str
     alone_ms: float
     cpu_ms: float
+    others_share: float
     settings: dict[str, float]
 
 
@@ -87,6 +90,7 @@ def measure(
     rates: dict[Setting, float] = {}
     costs: dict[Setting, float] = {}
     stages: list[list[float]] = []
+    quiet = Quiet(time.process_time)
     for setting in settings_for(device, batches):
         with ThreadPoolExecutor(setting.workers) as threads:
             driver = Driver(setting, device, threads)
@@ -96,7 +100,7 @@ def measure(
     alone = sum(min(seconds) for seconds in zip(*stages, strict=True))
     best = max(rates, key=lambda setting: rates[setting])
     tried = {str(setting): rate for setting, rate in rates.items()}
-    return Limit(rates[best], str(best), alone * 1000, costs[best] * 1000, tried)
+    return Limit(rates[best], str(best), alone * 1000, costs[best] * 1000, quiet.others_share(), tried)
 
 
 class Driver:

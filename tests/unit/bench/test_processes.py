@@ -1,0 +1,25 @@
+"""What others take of the machine is told from what is measured."""
+
+import time
+
+import pytest
+
+from bench import processes
+from bench.processes import Quiet, free_port
+
+
+@pytest.mark.parametrize(
+    ("busy", "mine", "share"), [(2.0, 2.0, 0.0), (3.0, 2.0, 0.125), (1.0, 2.0, 0.0), (8.0, 0.0, 1.0)]
+)
+def test_others_share(monkeypatch: pytest.MonkeyPatch, busy: float, mine: float, share: float) -> None:
+    clock = iter([100.0, 102.0])
+    busy_seconds = iter([50.0, 50.0 + busy])
+    used = iter([5.0, 5.0 + mine])
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(processes, "_busy_seconds", lambda: next(busy_seconds))
+    monkeypatch.setattr(processes.psutil, "cpu_count", lambda: 4)
+    assert Quiet(lambda: next(used)).others_share() == pytest.approx(share)
+
+
+def test_free_port() -> None:
+    assert 1024 <= free_port() <= 65535
