@@ -4,11 +4,10 @@ A crop is upright or upside down. The first crops vote: each is read as it is an
 degrees. The others are then read the way that won, and turned only when they read badly that way.
 """
 
+import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import cv2
 
 from ocr_service.crops import Crop
 from ocr_service.recogniser import Reading, TextRecogniser
@@ -45,11 +44,9 @@ async def read_upright(recogniser: TextRecogniser, crops: Sequence[Crop], langua
     Returns:
         One reading per crop, in the order of `crops`.
     """
-    results: dict[int, Oriented] = {}
-    for turns in (0, 1):
-        group = [index for index, crop in enumerate(crops) if crop.turns == turns]
-        results.update(await _read_group(recogniser, crops, group, language))
-    return [results[index] for index in range(len(crops))]
+    groups = [[index for index, crop in enumerate(crops) if crop.turns == turns] for turns in (0, 1)]
+    across, down = await asyncio.gather(*(_read_group(recogniser, crops, group, language) for group in groups))
+    return [across[index] if index in across else down[index] for index in range(len(crops))]
 
 
 async def _read_group(
@@ -91,7 +88,7 @@ async def _read_one_way(
 ) -> dict[int, Oriented]:
     lines = [crops[index].pixels for index in indices]
     if upside_down:
-        lines = [cv2.rotate(line, cv2.ROTATE_180).astype(line.dtype, copy=False) for line in lines]
+        lines = [line[::-1, ::-1] for line in lines]
     readings = await recogniser.read(lines, language)
     half_turn = 2 if upside_down else 0
     return {

@@ -60,10 +60,14 @@ async def read_photo(
     crops: list[Crop] = await detector.engine.in_thread(lambda: [cut(pixels, quad) for quad in boxes.quads])
     readings = await read_upright(recogniser, crops, options.language)
     columns = await are_columns(recogniser, crops, readings, options.language)
-    kept = _kept(boxes, readings, pixels, options)
-    frames = [turned(boxes.quads[index], readings[index].turns) for index in kept]
-    order = reading_order(np.stack(frames)) if frames else []
-    return [_line(boxes, readings, kept[place], columns=columns) for place in order]
+
+    def lines() -> list[Line]:
+        kept = _kept(boxes, readings, pixels, options)
+        frames = [turned(boxes.quads[index], readings[index].turns) for index in kept]
+        order = reading_order(np.stack(frames)) if frames else []
+        return [_line(boxes, readings, kept[place], columns=columns) for place in order]
+
+    return await detector.engine.in_thread(lines)
 
 
 async def find_boxes(pixels: Pixels, detector: TextDetector, options: Options) -> Boxes:

@@ -120,7 +120,7 @@ def to_input(line: Pixels, widths: Widths = Widths.FINE) -> NDArray[np.float32]:
     """A line as the recogniser's input: 48 high, values in -1 to 1, padded with 0 on the right; (1, 3, 48, width)."""
     rows, columns = line.shape[:2]
     width = min(MAX_WIDTH, max(1, math.ceil(HEIGHT * columns / rows)))
-    scaled = cv2.resize(line, (width, HEIGHT))
+    scaled = cv2.resize(np.ascontiguousarray(line), (width, HEIGHT))
     padded = np.zeros((1, 3, HEIGHT, padded_width(width, widths)), np.float32)
     padded[:, :, :, :width] = cv2.dnn.blobFromImage(scaled, scalefactor=1 / 127.5, mean=(127.5, 127.5, 127.5))
     return padded
