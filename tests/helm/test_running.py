@@ -1,4 +1,4 @@
-"""The rendered chart runs: its Deployments and Services as containers of this machine, and Immich's requests answered."""
+"""The rendered chart runs: its Deployments and Services as containers of this machine, answering Immich's requests."""
 
 import json
 import math

@@ -137,8 +137,7 @@ class Kubelet:
         self._server.store.set_status(key, finished_pod(await self._outcome(pod)))
 
     async def _outcome(self, pod: Pod) -> bool:
-        while pod.exit_code is None:
-            await asyncio.sleep(TICK_SECONDS)
+        await pod.finished.wait()
         pod.network.close()
         return pod.exit_code == 0
 

@@ -9,10 +9,12 @@ from tests.helm.cluster.sandbox import VENV, Mount
 from tests.helm.cluster.store import Object
 from tests.images.dockerfile import Dockerfile
 
+TREE = Path(__file__).resolve().parents[3]
+
 BASE_ENVIRONMENT = {
     "PATH": f"{VENV}/bin:/usr/local/bin:/usr/bin:/bin",
     "PYTHONDONTWRITEBYTECODE": "1",
-    "PYTHONPATH": f"{VENV.parent}:{VENV.parent / 'protos'}",
+    "PYTHONPATH": f"{TREE}:{TREE / 'protos'}",
 }
 """What stands for the image's own PATH: the project's environment, which has every target's packages."""
 
@@ -119,10 +121,13 @@ class Volumes:
 
     def mounts(self, container: Object) -> list[Mount]:
         """Where a container sees them."""
-        return [
+        found = [
             Mount(self._folders[mount["name"]], mount["mountPath"], mount.get("readOnly", False))
             for mount in container.get("volumeMounts", ())
         ]
+        hidden = any(Path(mount.path) in TREE.parents for mount in found)
+        # The tree stands for the image's files; one that lies in /tmp is not to vanish under the container's own.
+        return [*found, Mount(TREE, str(TREE), read_only=True)] if hidden else found
 
 
 def user(pod: Object, container: Object) -> int:

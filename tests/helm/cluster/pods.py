@@ -61,7 +61,9 @@ class Pod:
         self._dockerfile = Dockerfile()
         self.volumes = Volumes(self._spec, self._folder / "volumes", folder / "claims", lookup)
         self._container: Container | None = None
+        self.finished = asyncio.Event()
         self._life = asyncio.ensure_future(self._live())
+        self._life.add_done_callback(lambda _: self.finished.set())
 
     @staticmethod
     def fingerprint_of(template: Object) -> str:
@@ -102,9 +104,13 @@ class Pod:
             await asyncio.sleep(5)
         self._changed()
 
-    async def _run(self, manifest: Object, watch: Callable[[Object], Awaitable[None]] | None = None) -> int:
+    def _fresh_folder(self) -> Path:
         where = Path(tempfile.mkdtemp(dir=self._folder))
         where.chmod(0o755)
+        return where
+
+    async def _run(self, manifest: Object, watch: Callable[[Object], Awaitable[None]] | None = None) -> int:
+        where = self._fresh_folder()
         self.logs.append(where / "log")
         pod = {"status.podIP": self.address, "metadata.name": self.name, "metadata.namespace": "immich"}
         spec = ContainerSpec(

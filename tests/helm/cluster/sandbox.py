@@ -93,8 +93,8 @@ class PodNetwork:
         self.address = address
         self._pause = subprocess.Popen([*DIE_WITH_US, "unshare", "--net", "sleep", "infinity"], **QUIET)
         self.pid = self._pause.pid
-        own = os.readlink("/proc/self/ns/net")
-        while os.readlink(f"/proc/{self.pid}/ns/net") == own:
+        own, theirs = Path("/proc/self/ns/net"), Path(f"/proc/{self.pid}/ns/net")
+        while theirs.readlink() == own.readlink():
             if self._pause.poll() is not None:
                 raise RuntimeError("unshare --net failed")
         outside = f"m{os.getpid()}p{next(self._numbers)}"

@@ -238,7 +238,8 @@ def test_models_are_where_the_values_say(render: Render) -> None:
 
 def test_images_are_named_by_registry_tag_variant_and_digest(render: Render) -> None:
     release = render({
-        "image": {"registry": "registry.example.com/photos/", "tag": "7", "pullPolicy": "Always", "pullSecrets": [{"name": "s"}]},
+        "image": {"registry": "registry.example.com/photos/", "tag": "7", "pullPolicy": "Always",
+                  "pullSecrets": [{"name": "s"}]},
         "clip": {"gpu": {"enabled": True}},
         "face": {"image": {"repository": "mine", "tag": "8", "pullPolicy": "Never"}},
         "ocr": {"image": {"digest": f"sha256:{'0' * 64}"}},
