@@ -12,8 +12,8 @@ import pytest
 from immich_mesh.model.v1 import model_pb2, model_pb2_grpc
 
 from serving.compute import Lane
-from tests.builders.clip import CLIP_DIMENSION, clip_image_vector, clip_text_vector, write_clip
-from tests.builders.graph import INT32, INT64, Dimension
+from tests.builders.clip import CLIP_DIMENSION, CONTEXT_LENGTH, clip_image_vector, clip_text_vector, write_clip
+from tests.builders.graph import FLOAT, INT32, INT64, Dimension, Graph
 from tests.integration.clip.conftest import Serve
 
 RED, GREEN, BLUE = (230, 20, 20), (20, 230, 20), (20, 20, 230)
@@ -46,6 +46,22 @@ async def test_known_answers(
     assert cosine(text.embedding, clip_text_vector([101, 671, 1372, 4318, 102])) > 0.99999
     for reply in (image, text):
         assert np.linalg.norm(reply.embedding) == pytest.approx(1, abs=1e-5)
+
+
+async def test_m_clip_takes_an_attention_mask(serve: Serve, tmp_path: Path) -> None:
+    folder = write_clip(tmp_path, "XLM-Roberta-Large-Vit-B-32")
+    graph = Graph()
+    tokens = graph.input("input_ids", ["batch", CONTEXT_LENGTH], INT32)
+    mask = graph.input("attention_mask", ["batch", CONTEXT_LENGTH], INT32)
+    weights = np.eye(8, dtype=np.float32)[[0, *range(1, 8)]].repeat([1] + [3_000] * 7, axis=0)
+    features = graph.op("Gather", graph.weight(weights), tokens, axis=0)  # padding, token 0, points its own way
+    counted = graph.op("Mul", features, graph.op("Unsqueeze", graph.op("Cast", mask, to=FLOAT), graph.weight([2])))
+    graph.output(graph.op("ReduceSum", counted, graph.weight([1]), keepdims=0), "embedding", ["batch", 8])
+    graph.save(folder / "textual" / "model.onnx")
+    async with serve(model_name="XLM-Roberta-Large-Vit-B-32") as clip:
+        embedding = (await clip.text("一只狗")).embedding
+    assert embedding[0] == 0  # none of the 47 tokens of padding counted
+    assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-5)
 
 
 async def test_a_search_by_colour_finds_its_photo(serve: Serve, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import time
 
+import psutil
 import pytest
 
 from bench import processes
@@ -17,7 +18,7 @@ def test_others_share(monkeypatch: pytest.MonkeyPatch, busy: float, mine: float,
     used = iter([5.0, 5.0 + mine])
     monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
     monkeypatch.setattr(processes, "_busy_seconds", lambda: next(busy_seconds))
-    monkeypatch.setattr(processes.psutil, "cpu_count", lambda: 4)
+    monkeypatch.setattr(psutil, "cpu_count", lambda: 4)
     assert Quiet(lambda: next(used)).others_share() == pytest.approx(share)
 
 
