@@ -49,7 +49,17 @@ def _is_fuzzy(term: FoldedTerm) -> bool:
 
 
 def _is_divisible(term: FoldedTerm) -> bool:
-    return not term.quoted and (len(term.runs) > 1 or _is_long(term.runs[0]))
+    return _is_long_number(term) or (not term.quoted and (len(term.runs) > 1 or _is_long(term.runs[0])))
+
+
+def _is_long_number(term: FoldedTerm) -> bool:
+    """Whether another number that differs in one digit is, more likely than not, this one misread."""
+    plain = term.squeezed
+    return (
+        plain.isascii()
+        and 8 <= len(plain) <= LONGEST_WORD
+        and sum(letter.isdigit() for letter in plain) * 2 > len(plain)
+    )
 
 
 def _is_long(run: Run) -> bool:
@@ -80,7 +90,9 @@ def _term(term: FoldedTerm, step: Match, arguments: Arguments) -> str:
         ways.append(_loose(term, arguments))
     if step is Match.FUZZY and _is_fuzzy(term):
         ways.append(_all([*(_fuzzy(run, arguments) for run in term.runs), *_in_order(term, arguments)]))
-    if step is Match.APART and _is_divisible(term):
+    if step is Match.APART and _is_long_number(term):
+        ways.append(_misread_number(term, arguments))
+    if step is Match.APART and not term.quoted and _is_divisible(term) and not _is_long_number(term):
         ways.append(_all([_apart(run, arguments) for run in term.runs]))
     return _either(ways)
 
@@ -129,6 +141,15 @@ def _fuzzy(run: Run, arguments: Arguments) -> str:
     pattern = arguments.add(one_unknown(plain), "text")
     checked = f"translate({SQUEEZED}, 'oilsbz', '011582') ~ {pattern}"
     return _either([exact, f"(document.grams @@ {_tsquery(pieces, arguments)} AND {checked})"])
+
+
+def _misread_number(term: FoldedTerm, arguments: Arguments) -> str:
+    plain = term.squeezed.translate(LOOK_ALIKES)
+    middle = len(plain) // 2
+    halves = [_all_grams(plain[:middle]), _all_grams(plain[middle:]), f"'{plain[:3]}' & '{plain[-3:]}'"]
+    ways = "|".join(f"{re.escape(plain[:at])}.{re.escape(plain[at + 1 :])}" for at in range(len(plain)))
+    checked = f"translate({SQUEEZED}, 'oilsbz', '011582') ~ {arguments.add(ways, 'text')}"
+    return f"document.grams @@ {_tsquery(halves, arguments)} AND {checked}"
 
 
 def _in_order(term: FoldedTerm, arguments: Arguments) -> list[str]:

@@ -18,17 +18,23 @@ from sql.results import Hit, Match, SearchPage
 from sql.settings import HybridWeights
 from sql.text_search import TextSearch
 
-SAMPLE = 256
+SAMPLE = 128
 """Photos from which the general distance to a query is estimated: those with the first ids, which are random."""
 
 FEW = 2000
 """Up to this many photos in scope are compared one by one: the index would have to look at many more to find them."""
 
-NOISE = 2.5
+MOST_LOOKED_AT = 20_000
+"""Photos of the vector index that are looked at before those in scope are given up (pgvector's own limit)."""
+
+NOISE = 3.5
 """Standard deviations below which nearness says nothing: among many photos some are always that near."""
 
 CERTAIN = 6.5
 """Standard deviations from which nearness counts as certain."""
+
+SUREST_LOOK = 0.7
+"""Most evidence that a look gives: below words read in large letters, above words in small ones."""
 
 CUT = 0.4
 """Results whose evidence is below this share of the best one's are left out."""
@@ -36,17 +42,18 @@ CUT = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """Cosine distances between a query and photos in general."""
+    """Cosine distances between a query and photos in general: their median, and their deviation as the farther half shows
+    it (a normal distribution's 75th and 90th percentiles lie 0.674 and 1.282 deviations beyond the median), so that the matches themselves, however many a small library has, do not count as usual."""
 
-    mean: float
+    median: float
     deviation: float
 
     def evidence(self, distance: float) -> float:
         """How much a distance speaks for a photo, 0 to 1."""
         if self.deviation <= 0:
             return 0.0
-        nearer = (self.mean - distance) / self.deviation
-        return min(max((nearer - NOISE) / (CERTAIN - NOISE), 0.0), 1.0)
+        nearer = (self.median - distance) / self.deviation
+        return SUREST_LOOK * min(max((nearer - NOISE) / (CERTAIN - NOISE), 0.0), 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,7 @@ class HybridSearch:
             for asset_id in by_text.keys() | distances.keys()
         ]
         best = max((hit.score for hit in hits), default=0.0)
+        # Where neither side knows anything, the order of distances is what Immich's own search would give.
         kept = [hit for hit in hits if hit.score >= CUT * best]
         return sorted(kept, key=_order)
 
@@ -105,23 +113,36 @@ class HybridSearch:
         """Distances of the nearest photos and of those in `also`, and what is usual in this library."""
         if self.text.schema.dimension == 0:
             return {}, Background(0.0, 0.0)
+        few = await self._is_few(connection)
+        looked_at = self.vector_candidates * 3 // 2
+        while True:
+            rows = await self._nearest(connection, also, None if few else looked_at)
+            near = sum(row["source"] == "near" for row in rows)
+            if few or near >= self.vector_candidates or looked_at >= MOST_LOOKED_AT:
+                break
+            looked_at = min(looked_at * 8, MOST_LOOKED_AT)
+        usual = next(row for row in rows if row["source"] == "usual")
+        distances = {row["asset_id"]: row["distance"] for row in rows if row["source"] != "usual"}
+        return distances, Background(usual["distance"] or 0.0, usual["deviation"] or 0.0)
+
+    async def _nearest(self, connection: Any, also: Sequence[UUID], looked_at: int | None) -> list[Any]:
+        """Rows of the nearest photos (of the first `looked_at` of the index; None compares all), of `also`, of the usual."""
         arguments = Arguments()
         query = arguments.add(self.embedding, "vector")
-        near = self._all_near if await self._is_few(connection) else self._index_near
+        near = self._all_near(query, arguments) if looked_at is None else self._index_near(query, looked_at, arguments)
         statement = f"""
-            ({near(query, arguments)})
+            ({near})
             UNION ALL
             (SELECT 'also', smart."assetId", smart.embedding <=> {query}, NULL FROM public.smart_search AS smart
              WHERE smart."assetId" = ANY ({arguments.add(also, "uuid[]")}))
             UNION ALL
-            (SELECT 'usual', NULL, avg(distance), stddev_samp(distance) FROM (
-               SELECT embedding <=> {query} AS distance FROM public.smart_search
-               ORDER BY "assetId" LIMIT {SAMPLE}) AS sample)
+            (SELECT 'usual', NULL, at[1], (at[2] - at[1]) / 1.349 + (at[3] - at[1]) / 2.563 FROM (
+               SELECT percentile_cont(ARRAY[0.5, 0.75, 0.9]) WITHIN GROUP (ORDER BY distance) AS at FROM (
+                 SELECT embedding <=> {query} AS distance FROM public.smart_search
+               ORDER BY "assetId" LIMIT {SAMPLE}) AS sample) AS spread)
             """  # noqa: S608 - only names and placeholders
-        rows = await connection.fetch(statement, *arguments.values)
-        usual = next(row for row in rows if row["source"] == "usual")
-        distances = {row["asset_id"]: row["distance"] for row in rows if row["source"] != "usual"}
-        return distances, Background(usual["distance"] or 0.0, usual["deviation"] or 0.0)
+        rows: list[Any] = await connection.fetch(statement, *arguments.values)
+        return rows
 
     async def _is_few(self, connection: Any) -> bool:
         """Whether so few photos are in question that comparing them all is quicker, and misses none."""
@@ -144,15 +165,18 @@ class HybridSearch:
             WHERE {self._conditions(arguments)}
             ORDER BY (smart.embedding <=> {query}) + 0 LIMIT {arguments.add(self.vector_candidates, "bigint")}"""  # noqa: S608
 
-    def _index_near(self, query: str, arguments: Arguments) -> str:
-        """The nearest photos as the vector index gives them, those out of scope passed over until there are enough."""
+    def _index_near(self, query: str, looked_at: int, arguments: Arguments) -> str:
+        """The nearest photos as the vector index gives them, those out of scope left out.
+
+        The inner limit is what makes the planner take the index: it does not know what a distance costs.
+        """
         return f"""
             SELECT 'near' AS source, near."assetId" AS asset_id, near.distance, NULL::float8 AS deviation
             FROM (SELECT "assetId", embedding <=> {query} AS distance FROM public.smart_search
-                  ORDER BY embedding <=> {query}) AS near
+                  ORDER BY embedding <=> {query} LIMIT {looked_at}) AS near
             CROSS JOIN LATERAL (
               SELECT FROM public.asset WHERE asset.id = near."assetId" AND {self._conditions(arguments)} LIMIT 1) AS visible
-            LIMIT {arguments.add(self.vector_candidates, "bigint")}"""  # noqa: S608
+            ORDER BY near.distance LIMIT {arguments.add(self.vector_candidates, "bigint")}"""  # noqa: S608
 
     def _hit(self, asset_id: UUID, text: Hit | None, distance: float | None, background: Background) -> Hit:
         largest = max(self.weights.text, self.weights.vector) or 1.0

@@ -7,7 +7,7 @@ runs only, and runs hold no punctuation, so nothing in it can be syntax.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MAX_CHARACTERS = 512
 MAX_TERMS = 32
@@ -124,6 +124,10 @@ class TextQuery:
     def all_words(self, *, prefix: bool = True, exclude: bool = True) -> str:
         """The `tsquery` that documents must match."""
         return " | ".join(f"({_conjunction(group, prefix, exclude)})" for group in self.groups)
+
+    def whole_words(self) -> "TextQuery":
+        """The same query with no word going on: what a sentence means, where "a" is not the beginning of "apple"."""
+        return TextQuery(tuple(tuple(replace(term, quoted=True) for term in group) for group in self.groups))
 
     @property
     def goes_on(self) -> bool:

@@ -6,6 +6,7 @@ and `UnsupportedFilter` when a filter cannot be applied there.
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID
@@ -136,7 +137,7 @@ class SearchRepository:
         for name, value in session_settings(text.schema.vector_lists, self._settings.vector_candidates * 100).items():
             await connection.execute("SELECT set_config($1, $2, false)", name, value)
         return HybridSearch(
-            text,
+            replace(text, query=text.query.whole_words()),
             vector_literal(embedding, text.schema.dimension),
             weights or self._settings.weights,
             self._settings.text_candidates,

@@ -17,7 +17,8 @@ class Match(StrEnum):
     FUZZY = "fuzzy"
     """With letters that OCR got wrong."""
     APART = "apart"
-    """The parts of the query, wherever they stand; asked for only when all else finds nothing."""
+    """The parts of the query, wherever they stand, or a long number with one digit misread; asked for only when all
+    else finds nothing."""
     VECTOR = "vector"
     """By what the photo looks like alone (hybrid search)."""
 

@@ -21,7 +21,7 @@ from sql.schema import ImmichSchema
 WINDOW = 2000
 """Photos that one statement ranks."""
 
-LITTLE = 5
+LITTLE = 2
 """Fewer photos than this and misread text is looked for too."""
 
 BANDS = {

@@ -67,7 +67,7 @@ BEGIN
   ), large AS (
     SELECT reading FROM (
       SELECT reading, sum(length(folded)) OVER (ORDER BY prominence DESC, reading) - length(folded) AS before
-      FROM line WHERE prominence >= 0.6
+      FROM line WHERE prominence >= 0.7
     ) AS by_size WHERE before < 48
   ), run AS (
     SELECT line.reading, part.ordinal, part.unsegmented, part.run, line.confidence, line.size,

@@ -170,20 +170,43 @@ class ImmichDatabase:
         return found
 
 
+async def template(server: Server, *files: str, vectors: bool, migrated: bool) -> str:
+    """The name of a database to copy: Immich's tables (2.7's, then the files), made once per server."""
+    name = "_".join(["template", *(Path(file).stem for file in files), "vectors" * vectors, "migrated" * migrated])
+    admin = await asyncpg.connect(server.url)
+    try:
+        if await admin.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name):
+            return name
+        await admin.execute(f'CREATE DATABASE "{name}"')
+    finally:
+        await admin.close()
+    connection = await asyncpg.connect(server.database(name))
+    for file in ("immich.sql", *(["vectors.sql"] if vectors else []), *files):
+        await connection.execute((HERE / file).read_text())
+    await connection.executemany('INSERT INTO "user" (id) VALUES ($1)', [(OWNER,), (PARTNER,), (STRANGER,)])
+    if migrated:
+        await migrate(connection)
+    await connection.close()
+    return name
+
+
 @asynccontextmanager
-async def immich_database(server: Server, *files: str, vectors: bool = True) -> AsyncIterator[ImmichDatabase]:
-    """A fresh database with Immich's tables (2.7's, then the files), not migrated."""
+async def immich_database(
+    server: Server, *files: str, vectors: bool = True, migrated: bool = False
+) -> AsyncIterator[ImmichDatabase]:
+    """A fresh database with Immich's tables."""
+    source = await template(server, *files, vectors=vectors, migrated=migrated)
     name = f"immich_{uuid4().hex[:12]}"
     admin = await asyncpg.connect(server.url)
-    await admin.execute(f"CREATE DATABASE {name}")
+    await admin.execute(f'CREATE DATABASE {name} TEMPLATE "{source}"')
     connection = await asyncpg.connect(server.database(name))
     try:
-        for file in ("immich.sql", *(["vectors.sql"] if vectors else []), *files):
-            await connection.execute((HERE / file).read_text())
-        await connection.executemany('INSERT INTO "user" (id) VALUES ($1)', [(OWNER,), (PARTNER,), (STRANGER,)])
         yield ImmichDatabase(server, name, server.database(name), connection)
     finally:
-        await connection.close()
+        connection.terminate()
+        admin.terminate()
+        # The test may have restarted the server.
+        admin = await asyncpg.connect(server.url)
         await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         await admin.close()
 
@@ -195,9 +218,9 @@ async def unmigrated(postgres: Server) -> AsyncIterator[ImmichDatabase]:
 
 
 @pytest.fixture
-async def database(unmigrated: ImmichDatabase) -> ImmichDatabase:
-    await migrate(unmigrated.connection)
-    return unmigrated
+async def database(postgres: Server) -> AsyncIterator[ImmichDatabase]:
+    async with immich_database(postgres, migrated=True) as database:
+        yield database
 
 
 def settings(url: str, **more: Any) -> DatabaseSettings:

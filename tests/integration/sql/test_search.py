@@ -131,9 +131,18 @@ async def test_one_ocr_error_is_forgiven(
 async def test_errors_are_not_forgiven_in_numbers_and_short_words(
     database: ImmichDatabase, repository: SearchRepository
 ) -> None:
-    await database.photo("12345678", "发票单", "word")
-    for query in ("12345679", "发粟单", "ward"):
+    await database.photo("123456", "发票单", "word")
+    for query in ("123457", "发粟单", "ward"):
         assert await found(repository, query) == []
+
+
+async def test_a_long_number_with_one_digit_misread_is_found_when_it_stands_nowhere_as_asked(
+    database: ImmichDatabase, repository: SearchRepository
+) -> None:
+    misread = await database.photo("NO.1234-5673")
+    assert await found(repository, "12345678") == [misread]
+    right = await database.photo("NO.12345678")
+    assert await found(repository, "12345678") == [right]
 
 
 async def test_parts_are_found_apart_only_when_nothing_else_is(

@@ -1,0 +1,142 @@
+"""Text and look together."""
+
+import random
+from collections.abc import Sequence
+from uuid import UUID
+
+import pytest
+
+from common.errors import DimensionMismatch
+from sql import hybrid as module
+from sql.filters import AssetFilters, Condition, Field, Op, Scope
+from sql.repository import SearchRepository
+from sql.results import Match
+from sql.settings import HybridWeights
+from tests.integration.sql.conftest import OWNER, STRANGER, ImmichDatabase
+
+SCOPE = Scope((OWNER,))
+
+
+def direction(seed: int, near: Sequence[float] | None = None, noise: float = 1.0) -> list[float]:
+    """A vector of 512 numbers at random, or one near another."""
+    rng = random.Random(seed)
+    vector = [rng.gauss(0, noise) for _ in range(512)]
+    return [a + b for a, b in zip(vector, near, strict=True)] if near else vector
+
+
+QUERY = direction(0)
+
+
+async def look(database: ImmichDatabase, asset_id: UUID, vector: Sequence[float]) -> None:
+    await database.connection.execute(
+        "INSERT INTO smart_search VALUES ($1, $2::text::vector)", asset_id, str(list(vector))
+    )
+
+
+@pytest.fixture
+async def photos(database: ImmichDatabase) -> dict[str, UUID]:
+    """Forty photos that have nothing to do with the query, and one of each kind that has."""
+    for number in range(40):
+        await look(database, await database.photo("公司", str(number)), direction(number + 1))
+    made = {
+        "both": await database.photo("发票"),
+        "said": await database.photo("发票"),
+        "shown": await database.photo("公司"),
+        "said, no vector": await database.photo("发票"),
+    }
+    await look(database, made["both"], direction(101, QUERY, 0.5))
+    await look(database, made["said"], direction(102))
+    await look(database, made["shown"], direction(103, QUERY, 0.5))
+    await database.connection.execute("ANALYZE")
+    return made
+
+
+@pytest.mark.parametrize("few", [0, 2000])
+async def test_both_sides_count_and_noise_is_cut(
+    repository: SearchRepository, photos: dict[str, UUID], monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(module, "FEW", few)
+    page = await repository.search_hybrid("发票", QUERY, SCOPE)
+    assert page.hits[0].asset_id == photos["both"]
+    assert {hit.asset_id for hit in page.hits} == set(photos.values())
+    by_id = {hit.asset_id: hit for hit in page.hits}
+    shown, without = by_id[photos["shown"]], by_id[photos["said, no vector"]]
+    assert (shown.match, shown.text_rank) == (Match.VECTOR, None)
+    assert without.vector_distance is None
+    assert without.score == by_id[photos["said"]].score
+
+
+async def test_weights(repository: SearchRepository, photos: dict[str, UUID]) -> None:
+    page = await repository.search_hybrid("发票", QUERY, SCOPE, weights=HybridWeights(text=0, vector=1))
+    assert {hit.asset_id for hit in page.hits} == {photos["both"], photos["shown"]}
+    page = await repository.search_hybrid("发票", QUERY, SCOPE, weights=HybridWeights(text=1, vector=0))
+    assert photos["shown"] not in {hit.asset_id for hit in page.hits}
+
+
+async def test_pages_are_cut_from_one_sequence(repository: SearchRepository, photos: dict[str, UUID]) -> None:
+    whole = (await repository.search_hybrid("发票", QUERY, SCOPE)).hits
+    pages = [
+        await repository.search_hybrid("发票", QUERY, SCOPE, limit=1, offset=offset) for offset in range(len(whole))
+    ]
+    assert tuple(hit for page in pages for hit in page.hits) == whole
+    assert [page.has_more for page in pages] == [True] * (len(whole) - 1) + [False]
+
+
+async def test_where_neither_side_knows_anything_distance_orders(
+    repository: SearchRepository, photos: dict[str, UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "NOISE", 6.0)
+    hits = (await repository.search_hybrid("nothing of this", direction(999), SCOPE)).hits
+    assert len(hits) == 43
+    assert [hit.vector_distance for hit in hits] == sorted(hit.vector_distance or 9 for hit in hits)
+
+
+async def test_a_small_share_of_a_large_library_is_found(
+    database: ImmichDatabase, repository: SearchRepository, photos: dict[str, UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many photos of others that are nearer must not use up the candidates."""
+    monkeypatch.setattr(module, "FEW", 0)
+    for number in range(20):
+        other = await database.photo("公司", owner=STRANGER)
+        await look(database, other, direction(2000 + number, QUERY, 0.2))
+    repository._settings = repository._settings.model_copy(update={"vector_candidates": 10})
+    page = await repository.search_hybrid("发票", QUERY, SCOPE)
+    assert photos["shown"] in {hit.asset_id for hit in page.hits}
+
+
+async def test_filters_hold_on_both_sides(
+    database: ImmichDatabase, repository: SearchRepository, photos: dict[str, UUID]
+) -> None:
+    await database.connection.execute('UPDATE asset SET "isFavorite" = true WHERE id = $1', photos["shown"])
+    filters = AssetFilters((Condition(Field.IS_FAVORITE, Op.EQ, True),))
+    page = await repository.search_hybrid("发票", QUERY, SCOPE, filters)
+    assert [hit.asset_id for hit in page.hits] == [photos["shown"]]
+    assert (await repository.search_hybrid("发票", QUERY, Scope((STRANGER,)))).hits == ()
+
+
+async def test_a_wrong_dimension_is_told(repository: SearchRepository) -> None:
+    with pytest.raises(DimensionMismatch, match="768 numbers, Immich's photos have 512"):
+        await repository.search_hybrid("发票", [0.1] * 768, SCOPE)
+
+
+async def test_without_a_vector_table_text_ranks_alone(database: ImmichDatabase, repository: SearchRepository) -> None:
+    photo = await database.photo("发票")
+    await database.connection.execute("DROP TABLE smart_search")
+    page = await repository.search_hybrid("发票", QUERY, SCOPE)
+    assert [hit.asset_id for hit in page.hits] == [photo]
+
+
+async def test_explanations(database: ImmichDatabase, repository: SearchRepository, photos: dict[str, UUID]) -> None:
+    await database.lines(photos["both"], "增值稅電子普通發票", "備註", "發票號碼")
+    asked = [photos["shown"], photos["both"], UUID(int=9)]
+    shown, both = await repository.explain("发票", SCOPE, asked, QUERY)
+    assert (shown.hit.asset_id, shown.lines) == (photos["shown"], ())
+    assert [line.text for line in both.lines] == ["增值稅電子普通發票", "發票號碼"]
+    assert both.lines[0].box == pytest.approx((0.1, 0.05, 0.9, 0.05, 0.9, 0.11, 0.1, 0.11))
+    assert both.lines[0].confidence == pytest.approx(0.97)
+    assert both.hit.vector_distance is not None
+    page = await repository.search_hybrid("发票", QUERY, SCOPE)
+    assert both.hit in page.hits
+    (text,) = await repository.explain("号码", SCOPE, asked)
+    assert (text.hit.match, [line.text for line in text.lines]) == (Match.TEXT, ["發票號碼"])
+    assert await repository.explain("发票", Scope((STRANGER,)), asked) == ()
