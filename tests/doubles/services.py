@@ -48,8 +48,8 @@ class Services:
         for service in METHODS:
             await self._health.set(service, status)
 
-    async def start(self, port: int = 0) -> grpc.aio.Server:
-        """Listens."""
+    async def start(self, port: int = 0, credentials: grpc.ServerCredentials | None = None) -> grpc.aio.Server:
+        """Listens; with TLS when there are credentials."""
         server = grpc.aio.server(options=SERVER_OPTIONS)
         for service, methods in METHODS.items():
             handlers: dict[str, Any] = {
@@ -59,7 +59,8 @@ class Services:
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         await self.set_serving(True)
-        self.port = server.add_insecure_port(f"127.0.0.1:{port}")
+        address = f"127.0.0.1:{port}"
+        self.port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
         await server.start()
         return server
 
@@ -81,10 +82,10 @@ class Services:
 
 
 @asynccontextmanager
-async def running_services() -> AsyncIterator[Services]:
+async def running_services(credentials: grpc.ServerCredentials | None = None) -> AsyncIterator[Services]:
     """A server for the length of the block."""
     services = Services()
-    server = await services.start()
+    server = await services.start(credentials=credentials)
     try:
         yield services
     finally:
