@@ -26,8 +26,8 @@ from bench.processes import Processes, mesh
 CLIENTS = {"clip": 2, "face": 2, "ocr": 1, "text": 1}
 """Immich's own concurrency at default settings, and one person who searches."""
 SAMPLE_SECONDS = 5.0
-MAX_GROWTH = 0.02
-"""Growth of memory per hour, as a share of itself, that is noise within twenty minutes; more is called a leak."""
+MAX_GROWTH = 0.01
+"""Growth of memory through the second half, as a share of itself, that is noise; more is called a leak."""
 MAX_DRIFT = 1.25
 """Median latency of the last quarter over that of the second."""
 COLUMNS = {
@@ -98,12 +98,12 @@ def drift(seen: Measurement) -> float:
     return median(quarters[3]) / median(quarters[1])
 
 
-def verdict(memory: Sequence[Mapping[str, Any]], loads: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What is wrong, in words; nothing when all is well."""
+def verdict(memory: Sequence[Mapping[str, Any]], loads: Sequence[Mapping[str, Any]], hours: float) -> list[str]:
+    """What is wrong after so many hours, in words; nothing when all is well."""
     faults = [
         f"memory of {row['process']} grows by {row['slope_mb_per_hour']:.0f} MB per hour"
         for row in memory
-        if row["slope_mb_per_hour"] > MAX_GROWTH * row["end_mb"]
+        if row["slope_mb_per_hour"] * hours / 2 > MAX_GROWTH * row["end_mb"]
     ]
     for row in loads:
         if row["errors"]:
@@ -140,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, values in soaked.resident.items()
     ]
     loads = [{"family": family, **seen.summary(), "drift": drift(seen)} for family, seen in soaked.loads.items()]
-    faults = verdict(memory, loads)
+    faults = verdict(memory, loads, options.minutes / 60)
     latency = {family: minutes_of(seen) for family, seen in soaked.loads.items()}
     series = {"seconds": soaked.seconds, "resident_bytes": soaked.resident, "latency_ms": latency}
     content = {"machine": report.machine(), "memory": memory, "loads": loads, "faults": faults, "series": series}

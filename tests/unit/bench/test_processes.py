@@ -1,6 +1,10 @@
 """What others take of the machine is told from what is measured."""
 
+import contextlib
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -24,3 +28,19 @@ def test_others_share(monkeypatch: pytest.MonkeyPatch, busy: float, mine: float,
 
 def test_free_port() -> None:
     assert 1024 <= free_port() <= 65535
+
+
+def test_children_do_not_outlive_a_killed_benchmark(tmp_path: Path) -> None:
+    script = (
+        "import os, pathlib, sys, time\n"
+        "from bench.processes import child\n"
+        f"with child(['http.server', '0'], os.environ, pathlib.Path({str(tmp_path / 'log')!r})) as process:\n"
+        "    print(process.pid, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as benchmark:
+        assert benchmark.stdout is not None
+        grandchild = psutil.Process(int(benchmark.stdout.readline()))
+        benchmark.kill()
+    with contextlib.suppress(psutil.NoSuchProcess):  # gone already; TimeoutExpired when it stays
+        grandchild.wait(20)

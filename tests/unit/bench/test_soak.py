@@ -35,10 +35,10 @@ def test_minutes() -> None:
 def test_verdict() -> None:
     memory = [{"process": "clip", "end_mb": 1000.0, "slope_mb_per_hour": 5.0}]
     loads = [{"family": "clip", "errors": 0, "drift": 1.1}]
-    assert verdict(memory, loads) == []
+    assert verdict(memory, loads, hours=1 / 3) == []
     leaking = [{"process": "clip", "end_mb": 1000.0, "slope_mb_per_hour": 90.0}]
     failing = [{"family": "ocr", "errors": 2, "drift": 1.6}]
-    assert verdict(leaking, failing) == [
+    assert verdict(leaking, failing, hours=1 / 3) == [
         "memory of clip grows by 90 MB per hour",
         "2 ocr requests failed",
         "ocr became 1.60 times as slow",
