@@ -56,7 +56,7 @@ def test_versions_agree() -> None:
 def test_default_models_are_those_of_the_code() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     code = "; ".join(
-        f"from {name}_service.config import {name.capitalize()}Settings as S{name}; print('{name}', S{name}().model_name)"
+        f"from {name}_service.config import {name.capitalize()}Settings as S; print('{name}', S().model_name)"
         for name in ("ocr", "clip", "face")
     )
     done = subprocess.run(

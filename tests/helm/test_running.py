@@ -32,7 +32,7 @@ VALUES: Object = {
         "probes": {"startup": SECOND, "readiness": {"periodSeconds": 1}, "liveness": {"periodSeconds": 5}},
         "termination": {"preStopSeconds": 2, "drainSeconds": 20},
     },
-    "router": {"replicaCount": 2},
+    "router": {"replicaCount": 2, "probes": {"startup": SECOND}},
     "ocr": {"config": {"threads": 1}},
     "models": {"offline": True, "persistence": {"existingClaim": CLAIM}},
     "auth": {"existingSecret": "mesh-token"},
