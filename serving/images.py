@@ -22,6 +22,9 @@ from common.errors import InvalidInput
 # `decode` has its own limit, told by the caller and checked before decoding; Pillow's would warn or raise besides.
 PIL.Image.MAX_IMAGE_PIXELS = None
 
+# Photos are worked on side by side, one per compute thread; OpenCV's own threads would only crowd those out.
+cv2.setNumThreads(1)
+
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _FORMATS_TEXT = "JPEG, PNG, WebP, GIF, BMP or TIFF"
 
