@@ -1,7 +1,7 @@
 """Connections to Immich's database that fail fast: one pool, time limits on every step, a pause after a hang.
 
-A router must start, and pass Immich's traffic on, whatever the database does. So nothing here connects before it is asked
-to, every wait has a limit, and after a hang callers are refused at once until `retry_after_seconds` have passed.
+A router must start, and pass Immich's traffic on, whatever the database does. So nothing here connects before it is
+asked to, every wait has a limit, and after a hang callers are refused at once until `retry_after_seconds` have passed.
 """
 
 import asyncio
@@ -40,6 +40,8 @@ LOST = (
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.InterfaceError,
+    # A connection that has been told of its end, but not yet closed, when it is lent.
+    asyncpg.InternalClientError,
     ConnectionError,
     OSError,
 )
