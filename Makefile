@@ -57,6 +57,17 @@ test-helm: setup ## The chart in the Helm engine and as processes (Python 3.12)
 	$(UV) pip install -q -p .venv-helm -r tests/helm/requirements.txt
 	HELM_DRIVER=memory .venv-helm/bin/pytest tests/helm
 
+.PHONY: test-export
+test-export: setup ## The cn-clip exporter, which needs torch (Python 3.11)
+	test -x .venv-export/bin/python || $(UV) venv -q -p 3.11 .venv-export
+	$(UV) pip install -q -p .venv-export $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) -e ".[cli,export,cpu]" --group dev torch==2.13.0
+	.venv-export/bin/pytest tests/export
+
+.PHONY: test-node
+test-node: setup ## Immich's official SDK through the front door, buf on the protos (npm)
+	cd tests/node && npm ci --no-audit --no-fund --loglevel=error
+	$(VENV)/bin/pytest tests/node
+
 .PHONY: test-browser
 test-browser: setup ## The admin page in chromium (Debian: apt-get install -y chromium chromium-driver)
 	@command -v chromedriver >/dev/null || { echo "missing: apt-get install -y chromium chromium-driver"; exit 1; }

@@ -172,6 +172,11 @@ class ServiceSettings(MeshSettings):
     def _split(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
+    @field_validator("metrics_port", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        return None if value == "" else value
+
     @field_validator("cache_folder")
     @classmethod
     def _expand(cls, value: Path) -> Path:

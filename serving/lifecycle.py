@@ -148,6 +148,10 @@ class ModelManager(Generic[M]):
         if self._unloading:
             await asyncio.wait(set(self._unloading))
 
+    def stop_fetching(self) -> None:
+        """Ends downloads and conversions under way; what is there is kept and a later process goes on from it."""
+        self._store.close()
+
     async def close(self) -> None:
         """Unloads everything; nothing may be in use."""
         for task in [*self._fetches.values(), *(slot.loading for slot in self._slots.values() if slot.loading)]:

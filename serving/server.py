@@ -113,6 +113,7 @@ async def running(service: Service, settings: ServiceSettings) -> AsyncIterator[
     finally:
         for chore in chores:
             chore.cancel()
+        service.manager.stop_fetching()
         await statuses.enter_graceful_shutdown()
         await server.stop(settings.drain_seconds)
         await asyncio.gather(*chores, return_exceptions=True)

@@ -47,6 +47,11 @@ def test_lists_are_comma_separated_and_groups_nested(monkeypatch: pytest.MonkeyP
     assert settings.batching.max_queue_size == 7
 
 
+def test_an_empty_metrics_port_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCR_METRICS_PORT", "")
+    assert Settings().metrics_port is None
+
+
 def test_nonsense_is_refused_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OCR_PORT", "seventy")
     with pytest.raises(ValidationError, match="port"):
