@@ -1,20 +1,27 @@
 """The rendered chart runs: its Deployments and Services as containers of this machine, answering Immich's requests."""
 
+import asyncio
+import base64
 import json
 import math
+import socket
 import subprocess
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from tests.helm.cluster import api, sandbox
 from tests.helm.cluster.engine import Helm
 from tests.helm.cluster.kubelet import Kubelet, node
 from tests.helm.cluster.store import Object
+from tests.helm.conftest import CHART
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUESTS = ROOT / "tests" / "contract" / "requests"
@@ -74,13 +81,22 @@ class Mesh:
         answer: dict[str, Any] = json.loads(text)
         return answer
 
+    def run(self, pod: Any, words: list[str]) -> int:
+        """A command inside a pod; its exit code."""
+        return asyncio.run_coroutine_threadsafe(pod.execute(words), self.server.loop).result(30)
+
+    def until(self, holds: Callable[[], bool], seconds: float = 30) -> None:
+        """Waits for something that other processes bring about."""
+        end = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < end, self.logs()
+            time.sleep(0.2)
+
     def logs(self) -> str:
         return "\n".join(f"--- {pod.name} restarts={pod.restarts}\n{pod.output()[-3000:]}" for pod in self.kubelet.pods)
 
 
 def secret(name: str, data: dict[str, bytes]) -> Object:
-    import base64
-
     encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "immich"}, "data": encoded}
 
@@ -127,6 +143,22 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     yield from installed(folder, VALUES, secret("mesh-token", {"token": b"a-shared-token"}))
 
 
+def recorded_form(name: str, photo: bytes) -> tuple[bytes, str]:
+    """A recorded request's form with another photo; body and content type."""
+    head, body = (REQUESTS / f"{name}.raw").read_bytes().split(b"\r\n\r\n", 1)
+    content_type = next(line[14:] for line in head.decode().splitlines() if line.lower().startswith("content-type: "))
+    start, end = body.index(b"\xff\xd8\xff"), body.rindex(b"\xff\xd9") + 2
+    return body[:start] + photo + body[end:], content_type
+
+
+def merged(values: Object, more: Object) -> Object:
+    """Values over values."""
+    found = dict(values)
+    for name, value in more.items():
+        found[name] = merged(found.get(name, {}), value) if isinstance(value, dict) else value
+    return found
+
+
 def cosine(one: list[float], other: list[float]) -> float:
     return sum(a * b for a, b in zip(one, other, strict=True)) / (math.hypot(*one) * math.hypot(*other))
 
@@ -149,11 +181,126 @@ def test_the_recorded_search_gets_its_vector(mesh: Mesh) -> None:
     assert cosine(json.loads(answer["clip"]), mesh.answers["clip_textual"]) > 0.99999
 
 
-def test_the_recorded_photo_is_read(mesh: Mesh) -> None:
-    found = mesh.predict("predict-ocr")["ocr"]
-    print(found)
+def test_the_recorded_photo_without_text_gives_none(mesh: Mesh) -> None:
+    assert mesh.predict("predict-ocr")["ocr"] == {"text": [], "box": [], "boxScore": [], "textScore": []}
+
+
+def test_a_photo_with_text_is_read(mesh: Mesh) -> None:
+    photo = (CHART / "files" / "photo.png").read_bytes()
+    found = mesh.post(*recorded_form("predict-ocr", photo))["ocr"]
+    assert found["text"] == ["IMMICH MESH 2026"]
     assert len(found["text"]) == len(found["boxScore"]) == len(found["textScore"]) == len(found["box"]) // 8
 
 
 def test_the_recorded_photo_shows_nobody(mesh: Mesh) -> None:
     assert mesh.predict("predict-facial-recognition")["facial-recognition"] == []
+
+
+def test_a_face_is_found_and_encoded(mesh: Mesh) -> None:
+    photo = base64.b64decode(mesh.answers["face_photo"])
+    (face,) = mesh.post(*recorded_form("predict-facial-recognition", photo))["facial-recognition"]
+    box = face["boundingBox"]
+    assert all(
+        abs(box[name] - value) <= 2
+        for name, value in zip(("x1", "y1", "x2", "y2"), mesh.answers["face_box"], strict=True)
+    )
+    assert cosine(json.loads(face["embedding"]), mesh.answers["face_vector"]) > 0.99
+
+
+def test_services_refuse_calls_without_the_token(mesh: Mesh) -> None:
+    pod = mesh.pods("ocr")[0]
+    with grpc.insecure_channel(f"{pod.address}:50051") as channel:
+        call = channel.unary_unary("/immich_mesh.model.v1.ModelService/ListModels")
+        with pytest.raises(grpc.RpcError) as caught:
+            call(b"", timeout=10)
+        assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+        token = (("authorization", "Bearer a-shared-token"),)
+        assert call(b"", timeout=10, metadata=token)
+
+
+def test_every_container_has_no_root_and_writes_nothing_outside_its_volumes(mesh: Mesh) -> None:
+    for component in ("router", "ocr", "clip", "face"):
+        pod = mesh.pods(component)[0]
+        assert mesh.run(pod, ["sh", "-c", "test $(id -u) = 65532"]) == 0
+        assert mesh.run(pod, ["sh", "-c", "touch /tmp/here"]) == 0
+        assert mesh.run(pod, ["sh", "-c", "touch /here 2>/dev/null"]) != 0
+
+
+def test_every_port_that_is_declared_is_listened_to(mesh: Mesh) -> None:
+    without_key = {"mt-photos"}  # opens with MT_PHOTOS_API_KEY alone
+    for component in ("router", "ocr", "clip", "face"):
+        for pod in mesh.pods(component):
+            for port in pod.container["ports"]:
+                if port["name"] not in without_key:
+                    socket.create_connection((pod.address, port["containerPort"]), timeout=5).close()
+
+
+def test_prometheus_finds_metrics_where_the_services_say(mesh: Mesh) -> None:
+    for component, name in (("router", "immich_mesh_router_requests_total"), ("clip", "immich_mesh_inference_seconds")):
+        connection = HTTPConnection(mesh.pods(component)[0].address, 9464, timeout=10)
+        connection.request("GET", "/metrics")
+        assert name in connection.getresponse().read().decode()
+
+
+def test_helm_test_passes(mesh: Mesh) -> None:
+    mesh.helm.test()
+    pod = next(pod for pod in reversed(mesh.kubelet.pods) if pod.owner.endswith("test-predict"))
+    assert pod.exit_code == 0, pod.output()
+    assert pod.output().count(": ok, ") == 3, pod.output()
+
+
+def test_a_changed_configuration_is_taken_over_without_a_restart(mesh: Mesh) -> None:
+    before = [pod.name for pod in mesh.pods("router")]
+    values = merged(VALUES, {"router": {"config": {"clusters": {"clip": {"balancer": "round_robin"}}}}})
+    mesh.helm.upgrade(values, wait=True, timeout=60)
+    code = "import urllib.request as r; assert b'round_robin' in r.urlopen('http://127.0.0.1:9901/config_dump').read()"
+    for pod in mesh.pods("router"):
+        mesh.until(lambda pod=pod: mesh.run(pod, ["python", "-c", code]) == 0)
+    assert [pod.name for pod in mesh.pods("router")] == before
+
+
+def test_rolling_every_deployment_loses_no_request(mesh: Mesh) -> None:
+    """While all pods are replaced, Immich's three workers, each on a kept-alive connection, get every answer right."""
+    before = {pod.name for component in ("router", "ocr", "clip", "face") for pod in mesh.pods(component)}
+    done = threading.Event()
+    wrong: list[str] = []
+    answered = [0]
+
+    def worker(name: str, right: Callable[[dict[str, Any]], bool]) -> None:
+        connection = mesh.router()
+        while not done.is_set():
+            try:
+                if not right(mesh.predict(name, connection)):
+                    wrong.append(f"{name}: a wrong answer")
+            except (AssertionError, HTTPException, OSError) as error:
+                wrong.append(f"{name}: {type(error).__name__} {error}")
+                connection.close()
+                connection = mesh.router()
+            answered[0] += 1
+
+    checks: dict[str, Callable[[dict[str, Any]], bool]] = {
+        "predict-clip-visual": lambda one: cosine(json.loads(one["clip"]), mesh.answers["clip_visual"]) > 0.999,
+        "predict-facial-recognition": lambda one: one["facial-recognition"] == [],
+        "predict-ocr": lambda one: one["ocr"]["text"] == [],
+    }
+    workers = [threading.Thread(target=worker, args=item) for item in checks.items()]
+    for thread in workers:
+        thread.start()
+    try:
+        mesh.helm.upgrade(merged(VALUES, {"defaults": {"podAnnotations": {"rolled": "yes"}}}), wait=True, timeout=150)
+        mesh.until(
+            lambda: all(pod.exit_code is not None for pod in mesh.kubelet.pods if pod.name in before), seconds=60
+        )
+    finally:
+        done.set()
+        for thread in workers:
+            thread.join(60)
+    assert wrong == []
+    assert answered[0] > 20
+    assert not [pod.name for pod in mesh.kubelet.pods if pod.name in before and pod.killed]
+
+
+def test_nothing_went_wrong_on_the_way(mesh: Mesh) -> None:
+    assert mesh.kubelet.errors == []
+    for component in ("router", "ocr", "clip", "face"):
+        assert [pod.restarts for pod in mesh.pods(component)] == [0] * len(mesh.pods(component))

@@ -16,13 +16,12 @@ import numpy as np
 from PIL import Image
 from tokenizers import Tokenizer
 
+from clip_service.preprocessing import Preprocessing
+from serving.images import ChannelOrder, decode
 from tests.builders.clip import clip_image_vector, clip_text_vector, write_clip
 from tests.builders.faces import MARKERS, face_vector, marker_photo, write_faces
 
 REQUESTS = Path(__file__).resolve().parents[2] / "contract" / "requests"
-INPUT = 32
-"""Side of the CLIP model's input in pixels."""
-
 FACE = (60, 40, 180, 160)
 
 
@@ -31,14 +30,12 @@ def photo_of(request: bytes) -> bytes:
     return request[request.index(b"\xff\xd8\xff") : request.rindex(b"\xff\xd9") + 2]
 
 
-def mean_colour(photo: bytes) -> list[float]:
-    """The mean colour of what CLIP sees: the middle square, reduced to the model's input."""
-    picture = Image.open(io.BytesIO(photo)).convert("RGB")
-    scale = INPUT / min(picture.size)
-    small = picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BICUBIC)
-    left, top = (small.width - INPUT) // 2, (small.height - INPUT) // 2
-    square = np.asarray(small.crop((left, top, left + INPUT, top + INPUT)))
-    return [float(value) for value in square.mean(axis=(0, 1))]
+def mean_colour(photo: bytes, model: Path) -> list[float]:
+    """The mean colour, 0 to 255 per channel, of what the CLIP model is given of a photo."""
+    preprocessing = Preprocessing.read(model / "visual/preprocess_cfg.json")
+    decoded = decode(photo, max_pixels=10**8, order=ChannelOrder.RGB, min_short_side=preprocessing.min_short_side)
+    pixels = (np.squeeze(preprocessing(decoded.pixels)) - preprocessing.offset) / preprocessing.scale
+    return [float(value) for value in pixels.mean(axis=(1, 2))]
 
 
 def text_of(request: bytes) -> str:
@@ -48,7 +45,7 @@ def text_of(request: bytes) -> str:
 
 def main(cache_folder: Path) -> None:
     """Writes the models and prints the answers."""
-    write_clip(cache_folder)
+    clip = write_clip(cache_folder)
     write_faces(cache_folder)
     tokenizer = Tokenizer.from_file(str(files("models.clip_import") / "tokenizer.json"))
     visual = (REQUESTS / "predict-clip-visual.raw").read_bytes()
@@ -57,7 +54,7 @@ def main(cache_folder: Path) -> None:
     Image.fromarray(marker_photo(320, 240, {"magenta": FACE})).save(face_photo, "PNG")
     vector = face_vector(MARKERS["magenta"].rgb)
     answers = {
-        "clip_visual": clip_image_vector(mean_colour(photo_of(visual))).tolist(),
+        "clip_visual": clip_image_vector(mean_colour(photo_of(visual), clip)).tolist(),
         "clip_textual": clip_text_vector(tokenizer.encode(text_of(textual)).ids).tolist(),
         "face_photo": base64.b64encode(face_photo.getvalue()).decode(),
         "face_box": FACE,
