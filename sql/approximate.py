@@ -16,7 +16,8 @@ LOOK_ALIKES = str.maketrans("oilsbz", "011582")
 """As `mesh.grams` folds letters and digits that OCR mixes up."""
 
 LONG_WORD = 6
-"""From this length on a word or number is looked for inside longer ones; shorter numbers only at the end of longer ones."""
+"""From this length on a word or number is looked for inside longer ones; shorter numbers only at the end of longer
+ones."""
 SHORTEST_FUZZY_RUN = 4
 SHORTEST_OPEN_RUN = 5
 """From this length on the unknown character may be the first or the last one: what is left says enough."""

@@ -1,7 +1,9 @@
-"""Makes every document equal to its photo's lines: the first time, after triggers were missing, after an update of ours.
+"""Makes every document equal to its photo's lines: the first time, after triggers were missing, after an update of
+ours.
 
 Works through the photos in the order of their ids, a few hundred per transaction. Documents that are right already are
-left alone, so a backfill that was killed goes on where it was by being run again, and writers beside it are not held up.
+left alone, so a backfill that was killed goes on where it was by being run again, and writers beside it are not held
+up.
 """
 
 from collections.abc import Callable
@@ -91,7 +93,8 @@ async def _total(connection: Any, tables: tuple[str, ...]) -> int:
 
 
 async def _next(connection: Any, tables: tuple[str, ...], last: UUID) -> list[UUID]:
-    """The next photos by id over all sources. Where one source was cut short, ids beyond its last wait for their turn."""
+    """The next photos by id over all sources. Where one source was cut short, ids beyond its last wait for their
+    turn."""
     ids: set[UUID] = set()
     horizon = None
     for name in tables:

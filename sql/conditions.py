@@ -1,7 +1,9 @@
-"""Scope and filters as SQL over Immich's tables. Values travel as parameters; only names from the tables below are text.
+"""Scope and filters as SQL over Immich's tables. Values travel as parameters; only names from the tables below are
+text.
 
-The meaning of each filter is Immich's own (`searchAssetBuilder` of 2.2 to 3.2, observed): fields of `asset_exif` demand a
-row there, people count visible faces that are not deleted, tags include the tags nested below them, `all` demands every id.
+The meaning of each filter is Immich's own (`searchAssetBuilder` of 2.2 to 3.2, observed): fields of `asset_exif`
+demand a row there, people count visible faces that are not deleted, tags include the tags nested below them, `all`
+demands every id.
 """
 
 from collections.abc import Callable, Sequence
@@ -87,7 +89,8 @@ def filters_sql(filters: AssetFilters, schema: ImmichSchema, arguments: Argument
     """The filters as one boolean expression over table `asset`; "true" for none.
 
     Raises:
-        UnsupportedFilter: this combination of field, operator and value has no meaning, or this Immich lacks the column.
+        UnsupportedFilter: this combination of field, operator and value has no meaning, or this Immich lacks the
+        column.
     """
     build = _Builder(schema, arguments)
     parts = [build.condition(condition) for condition in filters.conditions]

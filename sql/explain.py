@@ -1,4 +1,5 @@
-"""Why a photo is where it is: its ranks, its vector distance, and the lines of its text that match, with their boxes."""
+"""Why a photo is where it is: its ranks, its vector distance, and the lines of its text that match, with their
+boxes."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -48,7 +49,8 @@ async def _lines(connection: Any, text: TextSearch, asset_ids: Sequence[UUID]) -
     rows = await connection.fetch(
         f"""
         WITH line AS ({_source(text.schema)}),
-        cut AS (SELECT line.*, (mesh.document(ARRAY[ROW(asset_id, 1, content, confidence, 1)::mesh.line])).words FROM line),
+        cut AS (
+          SELECT line.*, (mesh.document(ARRAY[ROW(asset_id, 1, content, confidence, 1)::mesh.line])).words FROM line),
         judged AS (SELECT *, words @@ $2::tsquery AS is_whole, words @@ $3::tsquery AS is_part FROM cut)
         SELECT *, bool_or(is_whole) OVER (PARTITION BY asset_id) AS has_whole FROM judged
         WHERE is_whole OR is_part ORDER BY asset_id, ordinal

@@ -2,9 +2,10 @@
 
     python -m sql.generate_folding TSCharacters.txt > sql/migrations/0001_folding.up.sql
 
-`TSCharacters.txt` is OpenCC's single-character table from traditional to simplified Chinese (Apache-2.0, BYVoid and the
-OpenCC contributors), as shipped by the PyPI package `opencc-python-reimplemented` 0.1.7. Case folding comes from Python's
-`unicodedata`. The result is closed (folding a folded character changes nothing), so that `mesh.fold` is idempotent.
+`TSCharacters.txt` is OpenCC's single-character table from traditional to simplified Chinese (Apache-2.0, BYVoid and
+the OpenCC contributors), as shipped by the PyPI package `opencc-python-reimplemented` 0.1.7. Case folding comes from
+Python's `unicodedata`. The result is closed (folding a folded character changes nothing), so that `mesh.fold` is
+idempotent.
 """
 
 import json
@@ -16,7 +17,8 @@ from pathlib import Path
 from string import Template
 
 ACCENTS = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
-"""Combining marks of Latin, Greek and Cyrillic letters. Those that carry meaning (kana voicing, Thai vowels) are not."""
+"""Combining marks of Latin, Greek and Cyrillic letters. Those that carry meaning (kana voicing, Thai vowels) are
+not."""
 INVISIBLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"

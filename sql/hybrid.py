@@ -2,8 +2,8 @@
 
 Ranks say nothing about how good a match is (the tenth best of a query without any match is noise), so both sides are
 calibrated to evidence, 0 to 1, before they meet. Text: the bands of its steps. Look: by how many standard deviations a
-photo is nearer to the query than photos of this library are in general. The two are joined as independent evidence,
-`1 - (1 - text)(1 - look)`, so a photo without text or without a vector keeps what its other side says; whatever stays far
+photo is nearer to the query than photos of this library are in general. The two are joined as independent evidence, `1
+- (1 - text)(1 - look)`, so a photo without text or without a vector keeps what its other side says; whatever stays far
 behind the best result is cut off.
 """
 
@@ -42,8 +42,9 @@ CUT = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """Cosine distances between a query and photos in general: their median, and their deviation as the farther half shows
-    it (a normal distribution's 75th and 90th percentiles lie 0.674 and 1.282 deviations beyond the median), so that the matches themselves, however many a small library has, do not count as usual."""
+    """Cosine distances between a query and photos in general: their median, and their deviation as the farther half
+    shows it (a normal distribution's 75th and 90th percentiles lie 0.674 and 1.282 deviations beyond the median), so
+    that the matches themselves, however many a small library has, do not count as usual."""
 
     median: float
     deviation: float
@@ -126,7 +127,8 @@ class HybridSearch:
         return distances, Background(usual["distance"] or 0.0, usual["deviation"] or 0.0)
 
     async def _nearest(self, connection: Any, also: Sequence[UUID], looked_at: int | None) -> list[Any]:
-        """Rows of the nearest photos (of the first `looked_at` of the index; None compares all), of `also`, of the usual."""
+        """Rows of the nearest photos (of the first `looked_at` of the index; None compares all), of `also`, of the
+        usual."""
         arguments = Arguments()
         query = arguments.add(self.embedding, "vector")
         near = self._all_near(query, arguments) if looked_at is None else self._index_near(query, looked_at, arguments)
@@ -147,7 +149,8 @@ class HybridSearch:
     async def _is_few(self, connection: Any) -> bool:
         """Whether so few photos are in question that comparing them all is quicker, and misses none."""
         arguments = Arguments()
-        statement = f"SELECT count(*) FROM (SELECT FROM public.asset WHERE {self._conditions(arguments)} LIMIT {FEW + 1}) AS few"  # noqa: S608
+        in_scope = f"SELECT FROM public.asset WHERE {self._conditions(arguments)} LIMIT {FEW + 1}"
+        statement = f"SELECT count(*) FROM ({in_scope}) AS few"  # noqa: S608
         return bool(await connection.fetchval(statement, *arguments.values) <= FEW)
 
     def _conditions(self, arguments: Arguments) -> str:
@@ -175,7 +178,8 @@ class HybridSearch:
             FROM (SELECT "assetId", embedding <=> {query} AS distance FROM public.smart_search
                   ORDER BY embedding <=> {query} LIMIT {looked_at}) AS near
             CROSS JOIN LATERAL (
-              SELECT FROM public.asset WHERE asset.id = near."assetId" AND {self._conditions(arguments)} LIMIT 1) AS visible
+              SELECT FROM public.asset
+              WHERE asset.id = near."assetId" AND {self._conditions(arguments)} LIMIT 1) AS visible
             ORDER BY near.distance LIMIT {arguments.add(self.vector_candidates, "bigint")}"""  # noqa: S608
 
     def _hit(self, asset_id: UUID, text: Hit | None, distance: float | None, background: Background) -> Hit:
@@ -206,7 +210,8 @@ def vector_literal(embedding: Sequence[float], dimension: int) -> str:
 
 
 def session_settings(lists: Sequence[int], rows: int) -> Mapping[str, str]:
-    """Settings of a VectorChord index that keep recall under an owner filter; none for pgvector, whose are the pool's."""
+    """Settings of a VectorChord index that keep recall under an owner filter; none for pgvector, whose are the
+    pool's."""
     if not lists:
         return {}
     probes = ",".join(str(max(1, min(count, round(count**0.5)))) for count in lists)

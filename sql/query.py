@@ -1,8 +1,8 @@
 """From what a person typed to full-text queries: words, "phrases", -exclusions, OR; any string is valid.
 
-Two steps, because folding belongs to the database: `parse` splits the string by its syntax; the database folds each term
-and cuts it into runs (`mesh.fold`, `mesh.runs`); `TextQuery` turns the runs into `tsquery` literals. A literal is made of
-runs only, and runs hold no punctuation, so nothing in it can be syntax.
+Two steps, because folding belongs to the database: `parse` splits the string by its syntax; the database folds each
+term and cuts it into runs (`mesh.fold`, `mesh.runs`); `TextQuery` turns the runs into `tsquery` literals. A literal is
+made of runs only, and runs hold no punctuation, so nothing in it can be syntax.
 """
 
 import re
@@ -143,7 +143,8 @@ class TextQuery:
 
 
 def fold(groups: Sequence[Sequence[Term]], runs: Sequence[Sequence[Run]]) -> TextQuery:
-    """Joins parsed terms with their runs, given in the order of the terms; terms without a run (punctuation) drop out."""
+    """Joins parsed terms with their runs, given in the order of the terms; terms without a run (punctuation) drop
+    out."""
     flat = iter(runs)
     folded = (
         tuple(FoldedTerm(tuple(found), term.quoted, term.excluded) for term in group if (found := next(flat)))
@@ -179,7 +180,8 @@ def broken(text: str) -> list[str]:
 
 
 def phrase(text: str, *, last: bool) -> str:
-    """Tokens of neighbouring characters; with `last`, the final character too, as documents have it where a run ends."""
+    """Tokens of neighbouring characters; with `last`, the final character too, as documents have it where a run
+    ends."""
     tokens = [f"'{text[start : start + 2]}'" for start in range(len(text) - 1)]
     if last:
         tokens.append(f"'{text[-1]}'")

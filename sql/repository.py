@@ -27,7 +27,8 @@ T = TypeVar("T")
 NO_FILTERS = AssetFilters()
 
 LOOK_AGAIN_SECONDS = 300.0
-"""How long what was seen of the schema holds; Immich changes it only when it is updated, and errors look again at once."""
+"""How long what was seen of the schema holds; Immich changes it only when it is updated, and errors look again at
+once."""
 
 
 class SearchRepository:
@@ -101,7 +102,8 @@ class SearchRepository:
         embedding: Sequence[float] | None = None,
         weights: HybridWeights | None = None,
     ) -> tuple[Explanation, ...]:
-        """For each of these photos, those in scope, how it was found: ranks, vector distance, matched lines with boxes."""
+        """For each of these photos, those in scope, how it was found: ranks, vector distance, matched lines with
+        boxes."""
 
         async def work(connection: Any) -> tuple[Explanation, ...]:
             if embedding is None:
@@ -167,7 +169,8 @@ async def fold_query(connection: Any, query: str) -> TextQuery:
     rows = await connection.fetch(
         """
         SELECT number, runs.unsegmented, runs.run
-        FROM unnest($1::text[]) WITH ORDINALITY AS terms(term, number) CROSS JOIN LATERAL mesh.runs(mesh.fold(term)) AS runs
+        FROM unnest($1::text[]) WITH ORDINALITY AS terms(term, number)
+        CROSS JOIN LATERAL mesh.runs(mesh.fold(term)) AS runs
         ORDER BY number, runs.ordinal
         """,
         terms,

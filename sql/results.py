@@ -1,4 +1,5 @@
-"""What a search gives back: ids in rank order, never photos; the caller fetches those from Immich with its own rights."""
+"""What a search gives back: ids in rank order, never photos; the caller fetches those from Immich with its own
+rights."""
 
 from dataclasses import dataclass
 from enum import StrEnum

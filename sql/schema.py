@@ -1,4 +1,5 @@
-"""What this Immich's database looks like: found by looking, since tables and columns differ from 2.2 to 3.2 and the fork."""
+"""What this Immich's database looks like: found by looking, since tables and columns differ from 2.2 to 3.2 and the
+fork."""
 
 import json
 import re

@@ -6,14 +6,16 @@ from common.settings import Frozen
 
 
 class HybridWeights(Frozen):
-    """What text and vector add to a hybrid result's score; both sides are calibrated to 0..1 before they are weighed."""
+    """What text and vector add to a hybrid result's score; both sides are calibrated to 0..1 before they are
+    weighed."""
 
     text: float = Field(1.0, ge=0, le=10, description="Weight of the text in photos.")
     vector: float = Field(1.0, ge=0, le=10, description="Weight of what photos look like (CLIP).")
 
 
 class DatabaseSettings(Frozen):
-    """Immich's PostgreSQL, as the mesh uses it. Nested into the router's settings; the CLI builds one from its options."""
+    """Immich's PostgreSQL, as the mesh uses it. Nested into the router's settings; the CLI builds one from its
+    options."""
 
     url: SecretStr | None = Field(
         None, description="postgresql://user:password@host:port/database of Immich's database; empty for none."

@@ -34,7 +34,8 @@ BANDS = {
 """Where the scores of a step begin, and how far they reach."""
 
 WEIGHTS = "{0.1,0.25,0.55,1}"
-"""What a match counts in letters of unsure reading, small, middle and large (D to A): one large beats many small ones."""
+"""What a match counts in letters of unsure reading, small, middle and large (D to A): one large beats many small
+ones."""
 
 ONLY_BELOW = {Match.FUZZY: LITTLE, Match.APART: 1}
 """Steps that are asked only when earlier ones found less than this."""
@@ -93,9 +94,9 @@ class TextSearch:
               LIMIT {arguments.add(limit, "bigint")} OFFSET {arguments.add(offset, "bigint")}
             )
             SELECT asset_id, rank, NULL::bigint AS matches FROM page
-            UNION ALL SELECT NULL, NULL, count(*) FROM found"""
+            UNION ALL SELECT NULL, NULL, count(*) FROM found"""  # noqa: S608 - only names and placeholders
         rows = await connection.fetch(statement, *arguments.values)
-        ranked = sorted(((-row["rank"], row["asset_id"]) for row in rows[:-1]))
+        ranked = sorted((-row["rank"], row["asset_id"]) for row in rows[:-1])
         return [_hit(match, -rank, asset_id) for rank, asset_id in ranked], rows[-1]["matches"]
 
     async def _count(self, connection: Any, match: Match, window: int) -> int:
@@ -103,7 +104,7 @@ class TextSearch:
         arguments = Arguments()
         statement = f"""
             SELECT count(*) FROM ({self._found(match, window, arguments)}) AS found
-            JOIN public.asset ON asset.id = found.asset_id WHERE {scope_sql(self.scope, arguments)}"""
+            JOIN public.asset ON asset.id = found.asset_id WHERE {scope_sql(self.scope, arguments)}"""  # noqa: S608
         return int(await connection.fetchval(statement, *arguments.values))
 
     async def score(
@@ -115,8 +116,8 @@ class TextSearch:
         arguments = Arguments()
         ids = arguments.add(list(asset_ids), "uuid[]")
         parts = [
-            f"SELECT asset_id, '{match}' AS match, {self.rank(match, arguments)} AS rank FROM mesh.ocr_document AS document"  # noqa: S608
-            f" WHERE asset_id = ANY ({ids}) AND {where}"
+            f"SELECT asset_id, '{match}' AS match, {self.rank(match, arguments)} AS rank"  # noqa: S608
+            f" FROM mesh.ocr_document AS document WHERE asset_id = ANY ({ids}) AND {where}"
             for match in steps
             if (where := self.where(match, arguments))
         ]
@@ -137,7 +138,7 @@ class TextSearch:
             SELECT document.asset_id, {self.rank(match, arguments)} AS rank
             FROM mesh.ocr_document AS document {join}
             WHERE document.owner_id = ANY ({owners}) AND {where}
-            OFFSET {window} LIMIT {WINDOW}"""
+            OFFSET {window} LIMIT {WINDOW}"""  # noqa: S608 - only names and placeholders
 
     def where(self, match: Match, arguments: Arguments) -> str | None:
         """Which documents a step finds, over `document`; None for none."""
@@ -169,7 +170,8 @@ class TextSearch:
             return f"({rank} + 0.1 / (1 + ln(1 + length(document.body))))::real"
         if self.query.goes_on:
             # The word itself before words that only begin with it.
-            rank = f"(0.6 * {rank} + 0.4 * {self._ts_rank(column, self.query.all_words(prefix=False, exclude=False), arguments)})"
+            exact = self._ts_rank(column, self.query.all_words(prefix=False, exclude=False), arguments)
+            rank = f"(0.6 * {rank} + 0.4 * {exact})"
         if any(len(group) > 1 for group in self.query.groups):
             # All words close together, best of all as they were typed.
             near = arguments.add(self.query.all_words(exclude=False), "tsquery")

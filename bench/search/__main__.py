@@ -1,8 +1,8 @@
 """Measures search: `python -m bench.search [--photos 100000] [--growth 10000,100000,1000000]`.
 
-Ranking quality and latency per class of query against stock Immich's trigram filter and a full scan, index build and size,
-one photo's update, and growth of the text side. Writes `search.json`, `search.md` and `search.png` into bench/out.
-Databases are kept in the work folder, so that a second run starts at once; delete the folder to begin anew.
+Ranking quality and latency per class of query against stock Immich's trigram filter and a full scan, index build and
+size, one photo's update, and growth of the text side. Writes `search.json`, `search.md` and `search.png` into
+bench/out. Databases are kept in the work folder, so that a second run starts at once; delete the folder to begin anew.
 """
 
 import argparse

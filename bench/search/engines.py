@@ -1,4 +1,5 @@
-"""What is measured: the mesh's search, stock Immich's OCR filter, and fusion by scanning everything (the seed's way)."""
+"""What is measured: the mesh's search, stock Immich's OCR filter, and fusion by scanning everything (the seed's
+way)."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -75,7 +76,8 @@ class FullScan:
     async def search(self, text: str, embedding: Sequence[float] | None, limit: int) -> list[UUID]:
         """The first `limit` results; equal-weight reciprocal ranks when an embedding is given."""
         by_text = """
-            SELECT "assetId" AS id, row_number() OVER (ORDER BY ts_rank(to_tsvector('simple', content), query) DESC, "assetId") AS place
+            SELECT "assetId" AS id,
+                   row_number() OVER (ORDER BY ts_rank(to_tsvector('simple', content), query) DESC, "assetId") AS place
             FROM (SELECT "assetId", string_agg(regexp_replace(text, '([\u4e00-\u9fff])', ' \\1 ', 'g'), ' ') AS content
                   FROM asset_ocr GROUP BY 1) AS photo,
                  phraseto_tsquery('simple', regexp_replace($2, '([\u4e00-\u9fff])', ' \\1 ', 'g')) AS query
@@ -96,8 +98,8 @@ class FullScan:
                 WITH by_text AS ({by_text}), by_look AS (
                   SELECT "assetId" AS id, row_number() OVER (ORDER BY embedding <=> $4::vector, "assetId") AS place
                   FROM smart_search)
-                SELECT id FROM by_text FULL JOIN by_look USING (id) JOIN asset USING (id) WHERE {visible}
-                ORDER BY coalesce(1.0 / (60 + by_text.place), 0) + coalesce(1.0 / (60 + by_look.place), 0) DESC, id LIMIT $3
+                SELECT id FROM by_text FULL JOIN by_look USING (id) JOIN asset USING (id) WHERE {visible} ORDER BY
+                coalesce(1.0 / (60 + by_text.place), 0) + coalesce(1.0 / (60 + by_look.place), 0) DESC, id LIMIT $3
                 """,
                 list(OWNERS[:2]),
                 text,

@@ -1,4 +1,5 @@
-"""Queries for hybrid search: said only, shown only, and both; a photo is relevant when it says or shows what is asked."""
+"""Queries for hybrid search: said only, shown only, and both; a photo is relevant when it says or shows what is
+asked."""
 
 import random
 from collections.abc import Sequence
@@ -20,7 +21,8 @@ class HybridQuery:
 
 
 def hybrid_queries(photos: Sequence[Photo], library: dict[int, Truth], maker: QueryMaker) -> list[HybridQuery]:
-    """All kinds, judged. Photos without a vector cannot be found by what they show, so they count by their text alone."""
+    """All kinds, judged. Photos without a vector cannot be found by what they show, so they count by their text
+    alone."""
     rng = random.Random(67)
     made = []
     for word, concept in words.SHOWN_AND_WRITTEN.items():

@@ -4,6 +4,8 @@ Deterministic: the same seed and size give the same library. About half of the p
 character in a hundred, sometimes breaks a line in two, and titles are sometimes set with spaces.
 """
 
+# ruff: noqa: E501 - tables read best as lines
+
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -149,8 +151,8 @@ def _sign(rng: Rng) -> list[Line]:
 
 def _chat(rng: Rng) -> list[Line]:
     lines = [Line(_person(rng), MEDIUM)]
-    for _ in range(rng.randint(3, 9)):
-        lines.append(Line(rng.choice(words.CHAT) if rng.random() < 0.6 else _sentence(rng), MEDIUM))
+    said = (rng.choice(words.CHAT) if rng.random() < 0.6 else _sentence(rng) for _ in range(rng.randint(3, 9)))
+    lines += [Line(text, MEDIUM) for text in said]
     return [*lines, Line(f"{rng.randint(0, 23)}:{rng.randint(10, 59)}", SMALL)]
 
 
@@ -258,7 +260,8 @@ KINDS: dict[str, tuple[Maker | None, int, str]] = {
 
 
 def library(size: int, traditional: dict[str, str], seed: int = 6) -> Iterator[Photo]:
-    """`size` photos; `traditional` maps simplified to traditional characters, for the photos from Taiwan and Hong Kong."""
+    """`size` photos; `traditional` maps simplified to traditional characters, for the photos from Taiwan and Hong
+    Kong."""
     rng = random.Random(seed)
     kinds, shares = list(KINDS), [share for _, share, _ in KINDS.values()]
     for _ in range(size):

@@ -1,5 +1,7 @@
 """Fills a database with Immich's tables and the generated library."""
 
+# ruff: noqa: E501 - tables read best as lines
+
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -62,7 +64,8 @@ async def fill(connection: Any, photos: Sequence[Photo], encoder: Encoder | None
         await _fill_vectors(connection, photos, encoder)
         await connection.execute("SET max_parallel_maintenance_workers = 2; SET maintenance_work_mem = '1500MB'")
         await connection.execute(
-            "CREATE INDEX clip_index ON smart_search USING hnsw (embedding vector_cosine_ops) WITH (ef_construction = 300, m = 16)"
+            "CREATE INDEX clip_index ON smart_search USING hnsw (embedding vector_cosine_ops)"
+            " WITH (ef_construction = 300, m = 16)"
         )
     await connection.execute("VACUUM ANALYZE")
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 
 def precision(found: Sequence[int], relevant: Mapping[int, int], depth: int = 10) -> float:
-    """Share of relevant photos among the first `depth` results (as many as there are). Nothing found is 0 when something
-    is relevant, and 1 when nothing is."""
+    """Share of relevant photos among the first `depth` results (as many as there are). Nothing found is 0 when
+    something is relevant, and 1 when nothing is."""
     first = found[:depth]
     if not first:
         return 0.0 if relevant else 1.0
@@ -29,7 +29,7 @@ def ndcg(found: Sequence[int], relevant: Mapping[int, int], depth: int = 10) -> 
 
 
 def _gain(grades: Sequence[int]) -> float:
-    return sum((2**grade - 1) / math.log2(rank + 2) for rank, grade in enumerate(grades))
+    return sum(float(2**grade - 1) / math.log2(rank + 2) for rank, grade in enumerate(grades))
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -1,8 +1,8 @@
 """Queries of each class with judged relevance, from what stands in the photos (not from what OCR read).
 
-A photo is relevant when every word of the query stands in it; how much, the size of the letters says: 3 large, 2 middle, 1
-small (of several words the smallest counts). A phrase that stands nowhere whole, but in two parts in one photo, makes that
-photo relevant by 1. Nothing here knows how any engine searches.
+A photo is relevant when every word of the query stands in it; how much, the size of the letters says: 3 large, 2
+middle, 1 small (of several words the smallest counts). A phrase that stands nowhere whole, but in two parts in one
+photo, makes that photo relevant by 1. Nothing here knows how any engine searches.
 """
 
 import random
@@ -143,31 +143,36 @@ class QueryMaker:
 
     def _line(self) -> str:
         photo = self._photos[self._rng.choice(self._indices)]
-        return self._rng.choice(photo.lines).text
+        text: str = self._rng.choice(photo.lines).text
+        return text
 
     def _cut(self, low: int, high: int) -> str | None:
         runs = [run for run in CJK.findall(self._line()) if len(run) >= low]
         if not runs:
             return None
-        run = self._rng.choice(runs)
+        run: str = self._rng.choice(runs)
         length = self._rng.randint(low, min(high, len(run)))
         start = self._rng.randint(0, len(run) - length)
         return run[start : start + length]
 
     def two_characters(self) -> tuple[str, tuple[str, ...]] | None:
+        """A word of two characters."""
         word = self._rng.choice(self._by_length[2])
         return word, (word,)
 
     def phrase(self) -> tuple[str, tuple[str, ...]] | None:
+        """A longer word, or a piece of a line."""
         long = [word for length, listed in self._by_length.items() if length >= 3 for word in listed]
         text = self._rng.choice(long) if self._rng.random() < 0.5 else self._cut(4, 10)
         return (text, (text,)) if text else None
 
     def one_character(self) -> tuple[str, tuple[str, ...]] | None:
+        """A single character of a word."""
         character = self._rng.choice(self._rng.choice(self._by_length[self._rng.choice((2, 3, 4))]))
         return character, (character,)
 
     def english(self) -> tuple[str, tuple[str, ...]] | None:
+        """An English word, or its beginning."""
         word = self._rng.choice([*words.ENGLISH, *(title.split()[0] for title in words.ENGLISH_TITLES)])
         if self._rng.random() < 0.3 and len(word) > 5:
             word = word[: self._rng.randint(4, len(word) - 1)]
@@ -175,6 +180,7 @@ class QueryMaker:
         return word, (word.lower(),)
 
     def digits(self) -> tuple[str, tuple[str, ...]] | None:
+        """A number, its tail, or a date or telephone number with and without dashes."""
         numbers = re.findall(r"\d[\d-]{5,}\d", self._line())
         if not numbers:
             return None
@@ -186,6 +192,7 @@ class QueryMaker:
         return number, (number.replace("-", ""),)
 
     def mixed(self) -> tuple[str, tuple[str, ...]] | None:
+        """A piece of a line with both scripts."""
         parts = re.findall(r"[\u4e00-\u9fff]+[0-9A-Za-z]+[\u4e00-\u9fff]*|[0-9A-Za-z]+[\u4e00-\u9fff]+", self._line())
         if not parts:
             return None
@@ -193,6 +200,7 @@ class QueryMaker:
         return (text, (text.lower(),)) if 3 <= len(text) <= 12 else None
 
     def several_words(self) -> tuple[str, tuple[str, ...]] | None:
+        """Words of two or three lines of one photo."""
         photo = self._photos[self._rng.choice(self._indices)]
         if len(photo.lines) < 2:
             return None
@@ -209,6 +217,7 @@ class QueryMaker:
         return " ".join(terms), tuple(term.lower() for term in terms)
 
     def traditional(self) -> tuple[str, tuple[str, ...]] | None:
+        """A word or phrase in traditional characters."""
         drawn = self.two_characters() if self._rng.random() < 0.5 else self.phrase()
         if not drawn:
             return None
@@ -216,6 +225,7 @@ class QueryMaker:
         return (text, drawn[1]) if text != drawn[0] else None
 
     def full_width(self) -> tuple[str, tuple[str, ...]] | None:
+        """Letters and digits as wide as Chinese characters."""
         drawn = self.english() if self._rng.random() < 0.5 else self.mixed()
         if not drawn:
             return None
@@ -223,6 +233,7 @@ class QueryMaker:
         return wide, drawn[1]
 
     def one_ocr_error(self) -> tuple[str, tuple[str, ...]] | None:
+        """A word that OCR misread in one photo, as it is printed."""
         photo = self._photos[self._rng.choice(self._indices)]
         wrong = [line for line in photo.lines if line.misread >= 0 and photo.style == "plain"]
         if not wrong:
@@ -235,6 +246,7 @@ class QueryMaker:
         return None
 
     def nothing(self) -> tuple[str, tuple[str, ...]] | None:
+        """What stands in no photo."""
         form = self._rng.random()
         if form < 0.4:
             text = self._rng.choice(self._by_length[2]) + self._rng.choice("鑫龘犇骉淼焱麤魍魉饕餮")

@@ -1,5 +1,7 @@
 """The run as a Markdown table and a plot."""
 
+# ruff: noqa: E501 - tables read best as lines
+
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def _rows(found: dict[str, Any]) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for engine, kinds in found.items():
         for kind, summary in kinds.items():
             if kind != "failed":
@@ -45,7 +47,7 @@ def _hybrid(results: dict[str, Any]) -> str:
 def _costs(results: dict[str, Any]) -> str:
     if "bytes" not in results:
         return ""
-    rows = [(name, f"{size / 2**20:.1f} MiB") for name, size in sorted(results["bytes"].items())]
+    rows: list[tuple[str, ...]] = [(name, f"{size / 2**20:.1f} MiB") for name, size in sorted(results["bytes"].items())]
     rows.append(
         ("backfill", f"{results['backfill']['seconds']:.1f} s for {results['backfill']['documents']} documents")
     )
@@ -61,7 +63,7 @@ def _costs(results: dict[str, Any]) -> str:
 
 
 def _growth(results: dict[str, Any]) -> str:
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             f"{int(size):,}",
             f"{found['median_ms']:.1f}",

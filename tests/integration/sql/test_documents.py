@@ -1,5 +1,7 @@
 """Documents follow Immich's rows, and never stand in Immich's way."""
 
+# ruff: noqa: E501 - tables read best as lines
+
 import asyncio
 import json
 from collections.abc import AsyncIterator
@@ -71,6 +73,12 @@ async def test_blank_and_odd_texts_are_stored_without_complaint(database: Immich
     assert await database.connection.fetchval("SELECT count(*) FROM mesh.stale") == 0
 
 
+async def until_somebody_waits(database: ImmichDatabase) -> None:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    while not await database.connection.fetchval(waiting):  # noqa: ASYNC110 - the event is in another process
+        await asyncio.sleep(0)
+
+
 async def test_two_writers_of_one_photo_leave_the_document_of_both(database: ImmichDatabase) -> None:
     """The second writer's trigger must see what the first has committed, though it began before that."""
     photo = await database.photo("初")
@@ -83,10 +91,7 @@ async def test_two_writers_of_one_photo_leave_the_document_of_both(database: Imm
     await transaction.start()
     await first.execute(insert, photo, "甲")
     waiting = asyncio.create_task(second.execute(insert, photo, "乙"))
-    while not await database.connection.fetchval(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    ):
-        await asyncio.sleep(0)
+    await until_somebody_waits(database)
     await transaction.commit()
     await waiting
     assert set((await database.body(photo) or "").split()) == {"初", "甲", "乙"}
@@ -119,7 +124,8 @@ async def test_immich_may_change_its_tables_and_go_on_writing(database: ImmichDa
     columns = [
         row["attname"]
         for row in await database.connection.fetch(
-            """SELECT attname FROM pg_attribute WHERE attrelid = coalesce(to_regclass('asset_ocr'), to_regclass('asset_text'))
+            """SELECT attname FROM pg_attribute WHERE attrelid = coalesce(to_regclass('asset_ocr'),
+            to_regclass('asset_text'))
                AND attnum > 0 AND NOT attisdropped AND attname <> 'id'"""
         )
     ]

@@ -21,7 +21,8 @@ async def fill(database: ImmichDatabase) -> tuple[UUID, UUID]:
     connection = database.connection
     await connection.execute(
         """
-        UPDATE asset SET "libraryId" = $2, "deviceId" = 'phone', type = 'VIDEO', "isFavorite" = true, "isOffline" = true,
+        UPDATE asset SET "libraryId" = $2, "deviceId" = 'phone', type = 'VIDEO', "isFavorite" = true, "isOffline" =
+        true,
           "originalFileName" = 'Été 100%.jpg', "originalPath" = '/photos/a.jpg', "fileCreatedAt" = $3, "createdAt" = $3,
           "updatedAt" = $3, "deletedAt" = $3, "livePhotoVideoId" = $4, "stackId" = $2, checksum = '\\x0102'
         WHERE id = $1

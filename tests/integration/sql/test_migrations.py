@@ -1,5 +1,7 @@
 """Schema `mesh` comes, stays the same, and goes."""
 
+# ruff: noqa: E501 - tables read best as lines
+
 import asyncio
 
 import asyncpg

@@ -1,5 +1,7 @@
 """Text search: what is found, in which order, and that no string is too strange."""
 
+# ruff: noqa: E501 - tables read best as lines
+
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -17,7 +19,7 @@ SCOPE = Scope((OWNER,))
 EXAMPLES = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-ANY_TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 SYNTAX = st.text(st.sampled_from(list("发票a1 \"“”'\\&|!<->():*%_-－OR　,.;$\0\n")), max_size=30)
 
 
@@ -100,7 +102,7 @@ async def test_broken_by_a_line_end_or_spaces_it_is_found_after_the_rest(
     broken = await database.photo("增值税发", "票联")
     whole = await database.photo("发票")
     page = await repository.search_text("发票", SCOPE)
-    assert [hit.asset_id for hit in page.hits][0] == whole
+    assert page.hits[0].asset_id == whole
     assert {hit.asset_id for hit in page.hits[1:]} == {spaced, broken}
     assert {hit.match for hit in page.hits[1:]} == {Match.LOOSE}
 
