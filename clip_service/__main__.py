@@ -30,4 +30,4 @@ def build(settings: ServiceSettings, foundation: Foundation) -> Service:
 
 
 if __name__ == "__main__":
-    sys.exit(run(ClipSettings(), build, "clip"))
+    sys.exit(run(ClipSettings, build, "clip"))

@@ -36,4 +36,4 @@ def build(settings: ServiceSettings, foundation: Foundation) -> Service:
 
 
 if __name__ == "__main__":
-    sys.exit(run(FaceSettings(), build, "face"))
+    sys.exit(run(FaceSettings, build, "face"))

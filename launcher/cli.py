@@ -93,7 +93,7 @@ def settings_fault(error: ValueError) -> str:
     """Wrong settings of a command's own reading, named. Another ValueError is a fault of ours and goes on."""
     from pydantic import ValidationError
 
-    from launcher.faults import settings_fault as name_faults
+    from common.faults import settings_fault as name_faults
 
     if isinstance(error, ValidationError):
         return name_faults(error)

@@ -8,10 +8,10 @@ from pydantic import ValidationError
 
 from clip_service.config import ClipSettings
 from common.errors import Unavailable
+from common.faults import settings_fault
 from common.settings import Device, ServiceSettings
 from face_service.config import FaceSettings
 from launcher import ports
-from launcher.faults import settings_fault
 from launcher.outcome import CommandError, ExitCode
 from ocr_service.config import OcrSettings
 from router.config import DEFAULT_CONFIG_VARIABLE, ListenerSettings, RouterSettings, config_path

@@ -15,8 +15,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-BULK_NICENESS = 10
-"""Added to the niceness of bulk threads; at 10 a thread gets about a tenth of what a competing normal one gets."""
+BULK_NICENESS = 5
+"""Added to the niceness of bulk threads: beside a query's thread each gets a quarter of a core, so queries lose little;
+beside other work of the machine (Immich's own transcoding) photos still get on."""
 
 
 class Lane(StrEnum):

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from immich_mesh.model.v1 import model_pb2_grpc
+from pydantic import ValidationError
 
 from common.channels import SERVER_OPTIONS, server_credentials
 from common.errors import MeshError
+from common.faults import settings_fault
 from common.logs import configure_logs
 from common.settings import ServiceSettings
 from common.tracing import configure_tracing
@@ -158,14 +161,22 @@ async def _sweep(manager: ModelManager[Any]) -> None:
         await manager.sweep()
 
 
-def run(settings: ServiceSettings, build: Callable[[ServiceSettings, Foundation], Service], process: str) -> int:
-    """The whole life of a service process, until SIGTERM or SIGINT. Returns its exit code.
+def run(kind: type[ServiceSettings], build: Callable[[ServiceSettings, Foundation], Service], process: str) -> int:
+    """The whole life of a service process, until SIGTERM or SIGINT.
 
     Args:
-        settings: the service's own.
+        kind: the service's own settings, read from the environment here and nowhere else.
         build: makes the service, once the device is known to be there.
         process: short name for logs and traces, e.g. `ocr`.
+
+    Returns:
+        The exit code: 0 after a clean end, 1 when it cannot start, 2 for wrong settings.
     """
+    try:
+        settings = kind()
+    except ValidationError as error:
+        print(f"immich-mesh {process}: {settings_fault(error, kind)}", file=sys.stderr)  # noqa: T201 - no log level yet
+        return 2
     configure_logs(settings.log_level, settings.log_format, process)
     configure_tracing(f"immich-mesh-{process}")
     try:

@@ -1,0 +1,52 @@
+"""What a service says when it cannot even start."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from ocr_service.config import OcrSettings
+from serving.server import Foundation, Service, run
+
+
+@pytest.fixture(autouse=True)
+def _restore_logs() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers, root.level = handlers, level
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def no_service(*_: object) -> Service:
+    raise AssertionError("it must not get this far")
+
+
+def test_wrong_settings_are_one_line_that_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OCR_PORT", "seventy")
+    monkeypatch.setenv("MESH_AUTH_TOKEN", "s3cret")
+    assert run(OcrSettings, no_service, "ocr") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("immich-mesh ocr: OCR_PORT: ")
+    assert "s3cret" not in line
+
+
+def test_a_gpu_that_is_not_there_is_a_refusal_that_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DEVICE", "cuda")
+    monkeypatch.setenv("OCR_PORT", "0")
+    assert run(OcrSettings, no_service, "ocr") == 1
+    output = capsys.readouterr().err
+    assert "CUDAExecutionProvider" in output
+    assert "install the extra `cuda`" in output
+
+
+def test_foundations_are_built_for_devices_that_are_there() -> None:
+    foundation = Foundation.of(OcrSettings(offline=True))
+    foundation.compute.close()
+    assert foundation.store.offline
