@@ -26,14 +26,17 @@ LONGEST_WORD = 32
 SQUEEZED = "replace(document.body, ' ', '')"
 
 
-def condition(query: TextQuery, step: Match, arguments: Arguments) -> str | None:
-    """SQL over `document` for LOOSE, FUZZY or APART; None when the step has nothing to offer for this query."""
+def condition(query: TextQuery, step: Match, arguments: Arguments, trigram_schema: str | None = None) -> str | None:
+    """SQL over `document` for LOOSE, FUZZY or APART; None when the step has nothing to offer for this query.
+
+    With pg_trgm (`trigram_schema`), FUZZY also finds long words with more than one error.
+    """
     has_more = {Match.LOOSE: _is_loose, Match.FUZZY: _is_fuzzy, Match.APART: _is_divisible}[step]
     if not any(has_more(term) for term in query.wanted):
         return None
     groups = []
     for group in query.groups:
-        parts = [_term(term, step, arguments) for term in group if not term.excluded]
+        parts = [_term(term, step, arguments, trigram_schema) for term in group if not term.excluded]
         parts += [f"NOT document.words @@ {_tsquery([term.anyhow()], arguments)}" for term in group if term.excluded]
         groups.append("(" + " AND ".join(parts) + ")")
     return "(" + " OR ".join(groups) + ")"
@@ -82,7 +85,7 @@ def _is_misreadable(run: Run) -> bool:
     return LONG_WORD <= len(run.text) <= LONGEST_WORD
 
 
-def _term(term: FoldedTerm, step: Match, arguments: Arguments) -> str:
+def _term(term: FoldedTerm, step: Match, arguments: Arguments, trigram_schema: str | None) -> str:
     exact = f"document.words @@ {_tsquery([term.phrase()], arguments)}"
     if step is Match.LOOSE:
         return _either([exact, _loose(term, arguments)]) if _is_loose(term) else exact
@@ -91,6 +94,9 @@ def _term(term: FoldedTerm, step: Match, arguments: Arguments) -> str:
         ways.append(_loose(term, arguments))
     if step is Match.FUZZY and _is_fuzzy(term):
         ways.append(_all([*(_fuzzy(run, arguments) for run in term.runs), *_in_order(term, arguments)]))
+    if step is Match.FUZZY and trigram_schema and _is_long_word(term):
+        word = arguments.add(term.squeezed, "text")
+        ways.append(f"{word} OPERATOR({trigram_schema}.<%) document.body")
     if step is Match.APART and _is_long_number(term):
         ways.append(_misread_number(term, arguments))
     if step is Match.APART and not term.quoted and _is_divisible(term) and not _is_long_number(term):
@@ -144,6 +150,12 @@ def _fuzzy(run: Run, arguments: Arguments) -> str:
     return _either([exact, f"(document.grams @@ {_tsquery(pieces, arguments)} AND {checked})"])
 
 
+def _is_long_word(term: FoldedTerm) -> bool:
+    """Whether trigrams say enough: a long word without digits (one digit makes another number)."""
+    text = term.squeezed
+    return len(term.runs) == 1 and not term.quoted and 8 <= len(text) <= LONGEST_WORD and text.isalpha()
+
+
 def _misread_number(term: FoldedTerm, arguments: Arguments) -> str:
     plain = term.squeezed.translate(LOOK_ALIKES)
     middle = len(plain) // 2
@@ -174,6 +186,8 @@ def _apart(run: Run, arguments: Arguments) -> str:
             f"({phrase(run.text[:cut], last=False)}) & ({phrase(run.text[cut:], last=False)})"
             for cut in range(2, run.length - 1)
         ]
+    if len(run.words) > 1:
+        ways.append(" & ".join(f"({phrase(word, last=False)})" for word in run.words))
     return f"document.words @@ {_tsquery(ways, arguments)}"
 
 

@@ -62,6 +62,8 @@ class Run:
 
     text: str
     unsegmented: bool
+    words: tuple[str, ...] = ()
+    """The words that zhparser cuts it into, where zhparser is installed."""
 
     @property
     def length(self) -> int:

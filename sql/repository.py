@@ -124,7 +124,10 @@ class SearchRepository:
             raise Unavailable(
                 "Immich's database has no schema mesh (or it is not readable): run `immich-mesh db migrate`"
             )
-        return TextSearch(await fold_query(connection, query), scope, filters, schema)
+        folded = await fold_query(connection, query)
+        if schema.has_zhparser:
+            folded = await add_words(connection, folded)
+        return TextSearch(folded, scope, filters, schema)
 
     async def _hybrid_search(
         self,
@@ -179,3 +182,29 @@ async def fold_query(connection: Any, query: str) -> TextQuery:
     for row in rows:
         runs[row["number"] - 1].append(Run(row["run"], row["unsegmented"]))
     return fold(groups, runs)
+
+
+async def add_words(connection: Any, query: TextQuery) -> TextQuery:
+    """The query with the words that zhparser cuts its unsegmented runs into."""
+    texts = sorted({run.text for term in query.wanted for run in term.runs if run.unsegmented and run.length > 3})
+    if not texts:
+        return query
+    rows = await connection.fetch(
+        """
+        SELECT text, array_agg(token ORDER BY place) AS words
+        FROM unnest($1::text[]) AS text
+        CROSS JOIN LATERAL ts_parse('zhparser', text) WITH ORDINALITY AS parsed(kind, token, place)
+        WHERE token <> '' AND position(token IN text) > 0 GROUP BY text
+        """,
+        texts,
+    )
+    words = {row["text"]: tuple(row["words"]) for row in rows}
+    return TextQuery(
+        tuple(
+            tuple(
+                replace(term, runs=tuple(replace(run, words=words.get(run.text, ())) for run in term.runs))
+                for term in group
+            )
+            for group in query.groups
+        )
+    )

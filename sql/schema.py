@@ -52,6 +52,7 @@ class ImmichSchema:
         extensions: name to version of what is installed.
         has_unaccent: whether Immich's function `f_unaccent` exists.
         has_zhparser: whether a text search parser `zhparser` exists.
+        trigram_schema: quoted name of the schema that pg_trgm's operators lie in; None without pg_trgm.
         migrated: version of schema `mesh`; 0 for none.
     """
 
@@ -62,6 +63,7 @@ class ImmichSchema:
     extensions: dict[str, str] = field(default_factory=dict)
     has_unaccent: bool = False
     has_zhparser: bool = False
+    trigram_schema: str | None = None
     migrated: int = 0
 
     def has(self, table: str, column: str) -> bool:
@@ -107,7 +109,9 @@ async def inspect(connection: Any) -> ImmichSchema:
         SELECT
           (SELECT json_object_agg(extname, extversion)::text FROM pg_extension) AS extensions,
           to_regprocedure('public.f_unaccent(text)') IS NOT NULL AS has_unaccent,
-          EXISTS (SELECT FROM pg_ts_parser WHERE prsname = 'zhparser') AS has_zhparser,
+          EXISTS (SELECT FROM pg_ts_parser WHERE prsname = 'zhparser' AND pg_ts_parser_is_visible(oid)) AS has_zhparser,
+          (SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace
+           WHERE extname = 'pg_trgm') AS trigram_schema,
           to_regclass('mesh.migration') IS NOT NULL AND has_schema_privilege('mesh', 'USAGE') AS has_mesh,
           (SELECT format_type(atttypid, atttypmod) FROM pg_attribute
            WHERE attrelid = to_regclass('public.smart_search') AND attname = 'embedding') AS embedding
@@ -128,6 +132,7 @@ async def inspect(connection: Any) -> ImmichSchema:
         extensions=_extensions(facts["extensions"]),
         has_unaccent=facts["has_unaccent"],
         has_zhparser=facts["has_zhparser"],
+        trigram_schema=facts["trigram_schema"],
         migrated=await connection.fetchval("SELECT max(version) FROM mesh.migration") or 0 if facts["has_mesh"] else 0,
     )
 

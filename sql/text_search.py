@@ -148,7 +148,7 @@ class TextSearch:
             return self._in_headline(arguments) + also
         if match is Match.TEXT:
             return f"{self._in_words(arguments)} AND NOT {self._in_headline(arguments)}"
-        found = approximate_condition(self.query, match, arguments)
+        found = approximate_condition(self.query, match, arguments, self.schema.trigram_schema)
         if found is None:
             return None
         earlier = [self._in_words(arguments)]
