@@ -31,8 +31,8 @@ BUDGETS = {
     ("ocr", "cuda"): Budget(58, 1900),
     ("clip", "cpu"): Budget(55, 160),
     ("clip", "cuda"): Budget(63, 1900),
-    ("face", "cpu"): Budget(57, 210),
-    ("face", "cuda"): Budget(65, 1900),
+    ("face", "cpu"): Budget(42, 140),
+    ("face", "cuda"): Budget(49, 1900),
     ("cli", "cpu"): Budget(61, 165),
     ("export", "cpu"): Budget(96, 3500),
 }
