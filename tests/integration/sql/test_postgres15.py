@@ -14,8 +14,11 @@ from tests.integration.sql.conftest import OWNER, ImmichDatabase, Server, immich
 
 pytestmark = pytest.mark.postgres15
 
-SCOPE = Scope((OWNER,)) EXTENSIONS = """ CREATE EXTENSION pg_trgm; CREATE EXTENSION unaccent; CREATE FUNCTION
-f_unaccent(text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT RETURN unaccent('unaccent', $1);
+SCOPE = Scope((OWNER,))
+EXTENSIONS = """
+CREATE EXTENSION pg_trgm; CREATE EXTENSION unaccent;
+CREATE FUNCTION f_unaccent(text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT
+  RETURN unaccent('unaccent', $1);
 """
 ZHPARSER = """
 CREATE TEXT SEARCH PARSER zhparser (

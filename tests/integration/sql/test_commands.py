@@ -1,0 +1,45 @@
+"""`immich-mesh db`, as a person types it."""
+
+import asyncio
+
+import pytest
+
+from launcher.cli import run
+from launcher.outcome import ExitCode
+from tests.integration.sql.conftest import ImmichDatabase
+
+
+async def command(*arguments: str) -> int:
+    return await asyncio.to_thread(run, ["db", *arguments])
+
+
+async def test_from_nothing_to_search_and_back(unmigrated: ImmichDatabase, capsys: pytest.CaptureFixture[str]) -> None:
+    await unmigrated.photo("发票")
+    url = ("--database-url", unmigrated.url)
+    assert await command("status", *url) == ExitCode.FAILED
+    assert "run `immich-mesh db migrate`" in capsys.readouterr().out
+    assert await command("migrate", *url) == ExitCode.DONE
+    assert "next: immich-mesh db backfill" in capsys.readouterr().out
+    assert await command("backfill", *url) == ExitCode.DONE
+    assert "1 photos with text, 1 documents changed" in capsys.readouterr().out
+    assert await command("status", *url) == ExitCode.DONE
+    assert "documents         1" in capsys.readouterr().out
+    assert await command("migrate", *url) == ExitCode.DONE
+    assert "up to date" in capsys.readouterr().out
+    assert await command("uninstall", "--yes", *url) == ExitCode.DONE
+    assert "schema mesh removed" in capsys.readouterr().out
+
+
+async def test_a_role_is_granted(unmigrated: ImmichDatabase, capsys: pytest.CaptureFixture[str]) -> None:
+    role = f"reader_{unmigrated.name}"
+    await unmigrated.connection.execute(f"CREATE ROLE {role}")
+    assert await command("migrate", "--grant", role, "--refresh", "--database-url", unmigrated.url) == ExitCode.DONE
+    assert f"role {role} may search and refresh" in capsys.readouterr().out
+    await unmigrated.connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+async def test_what_goes_wrong_is_one_line(unmigrated: ImmichDatabase, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await command("status", "--database-url", "postgresql://postgres@127.0.0.1:1/x") == ExitCode.UNREACHABLE
+    assert await command("status", "--database-url", unmigrated.server.database("absent")) == ExitCode.REFUSED
+    assert await command("migrate", "--grant", "absent", "--database-url", unmigrated.url) == ExitCode.FAILED
+    assert len(capsys.readouterr().err.strip().splitlines()) >= 3

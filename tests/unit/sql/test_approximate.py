@@ -1,0 +1,49 @@
+"""What counts as the same text with an error."""
+
+import re
+
+import pytest
+
+from sql.approximate import condition, misread, one_unknown
+from sql.conditions import Arguments
+from sql.query import FoldedTerm, Run, TextQuery
+from sql.results import Match
+
+
+@pytest.mark.parametrize(
+    "read", ["payment", "paymert", "paynent", "paymen", "pavment", "payrnent", "xpayment", "aayment"]
+)
+def test_one_unknown_matches_one_error(read: str) -> None:
+    assert re.search(one_unknown("payment"), read)
+
+
+@pytest.mark.parametrize("read", ["pzzzent", "statement", "pay", "poyrnant"])
+def test_one_unknown_matches_no_more(read: str) -> None:
+    assert not re.search(one_unknown("payment"), read)
+
+
+def test_the_unknown_character_may_be_any_inner_one_and_of_longer_texts_any() -> None:
+    assert misread("增值税票") == ["'增':* <2> '税票'", "'增值' <3> '票':*"]
+    assert misread("增值税发票")[:2] == ["'值税' <1> '税发' <1> '发票'", "'增值' <1> '值税' <1> '税发'"]
+    assert len(misread("增值税发票")) == 5
+
+
+@pytest.mark.parametrize(
+    ("term", "steps"),
+    [
+        (FoldedTerm((Run("票", True),)), set()),
+        (FoldedTerm((Run("发票", True),)), {Match.LOOSE}),
+        (FoldedTerm((Run("增值税票", True),)), {Match.LOOSE, Match.FUZZY, Match.APART}),
+        (FoldedTerm((Run("增值税票", True),), quoted=True), {Match.LOOSE, Match.FUZZY}),
+        (FoldedTerm((Run("word", False),)), set()),
+        (FoldedTerm((Run("5678", False),)), {Match.LOOSE}),
+        (FoldedTerm((Run("payment", False),)), {Match.LOOSE, Match.FUZZY}),
+        (FoldedTerm((Run("12345678", False),)), {Match.LOOSE, Match.FUZZY, Match.APART}),
+        (FoldedTerm((Run("第", True), Run("3", False))), {Match.APART}),
+    ],
+)
+def test_which_steps_have_something_to_offer(term: FoldedTerm, steps: set[Match]) -> None:
+    offered = {
+        step for step in (Match.LOOSE, Match.FUZZY, Match.APART) if condition(TextQuery(((term,),)), step, Arguments())
+    }
+    assert offered == steps

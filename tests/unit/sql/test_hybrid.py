@@ -1,0 +1,31 @@
+"""Calibration of distances, and what is sent to the vector index."""
+
+import pytest
+
+from common.errors import DimensionMismatch
+from sql.hybrid import SUREST_LOOK, Background, session_settings, vector_literal
+
+
+def test_usual_distances_are_no_evidence_and_unusual_ones_are() -> None:
+    background = Background(median=0.8, deviation=0.03)
+    assert background.evidence(0.8) == background.evidence(0.7) == background.evidence(1.2) == 0
+    assert 0 < background.evidence(0.65) < background.evidence(0.62) < SUREST_LOOK
+    assert background.evidence(0.4) == SUREST_LOOK
+
+
+def test_without_spread_nothing_is_evidence() -> None:
+    assert Background(0.0, 0.0).evidence(0.0) == 0
+
+
+def test_embeddings_are_checked_and_written_in_full() -> None:
+    assert vector_literal([0.1, -2, 1e-9], 3) == "[0.1,-2.0,1e-09]"
+    assert vector_literal([0.1], 0) == "[0.1]"
+    with pytest.raises(DimensionMismatch, match="2 numbers, Immich's photos have 3"):
+        vector_literal([0.1, 0.2], 3)
+
+
+def test_vectorchord_is_told_how_many_lists_to_look_into() -> None:
+    assert session_settings((), 1) == {}
+    assert session_settings((100,), 5)["vchordrq.probes"] == "10"
+    assert session_settings((1,), 5)["vchordrq.probes"] == "1"
+    assert session_settings((16, 400), 5)["vchordrq.probes"] == "4,20"
