@@ -17,7 +17,7 @@ from tests.integration.sql.conftest import OWNER, PARTNER, STRANGER, ImmichDatab
 
 SCOPE = Scope((OWNER,))
 EXAMPLES = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 SYNTAX = st.text(st.sampled_from(list("发票a1 \"“”'\\&|!<->():*%_-－OR　,.;$\0\n")), max_size=30)
