@@ -55,7 +55,7 @@ class WrongMethod(InvalidInput):
 class UpstreamRefused(InvalidInput):
     """A native server answered with a client error of its own, which is passed on."""
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
 

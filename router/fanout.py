@@ -33,5 +33,11 @@ async def fan_out(mesh: Mesh, request: PredictRequest) -> list[Result]:
                 for task, trail in zip(request.tasks, request.trails, strict=True)
             ]
     except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return [task.result() for task in running]
+        # With its traceback the group would hold itself, and so the payload, until the garbage collector comes by.
+        failure = failures.with_traceback(None).exceptions[0]
+    else:
+        return [task.result() for task in running]
+    try:
+        raise failure
+    finally:
+        del failure, running, group  # likewise: the failure's traceback holds this frame

@@ -1,6 +1,7 @@
 """What happens around every call of a service: its token is checked, its id, deadline and trace are taken up, it is
 timed and logged, and a domain error becomes a gRPC status. The only place that maps errors to codes."""
 
+import functools
 import hmac
 import time
 from collections.abc import Awaitable, Callable
@@ -57,9 +58,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         behaviour = cast("Behaviour", handler.unary_unary)
         headers = {str(key): str(value) for key, value in handler_call_details.invocation_metadata or ()}
 
-        async def serve(request: Any, call: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            return await _serve(method, headers, behaviour, request, call)
-
+        serve = functools.partial(_serve, method, headers, behaviour)
         return grpc.unary_unary_rpc_method_handler(serve, handler.request_deserializer, handler.response_serializer)
 
 
@@ -71,6 +70,7 @@ async def _serve(
     context.deadline.set(None if left is None else time.monotonic() + left)
     started = time.perf_counter()
     code, reason = grpc.StatusCode.CANCELLED, ""  # what stays when the caller leaves
+    trailers: tuple[tuple[str, str], ...] = ()
     metrics.IN_FLIGHT.labels(method).inc()
     try:
         with remote_span(method.lstrip("/"), headers):
@@ -78,26 +78,32 @@ async def _serve(
         code = grpc.StatusCode.OK
         return response
     except MeshError as error:
-        code, reason = error.code, error.message
-        await call.abort(code, reason, _trailers(error))
+        code, reason, trailers = error.code, error.message, _trailers(error)
     except grpc.aio.AbortError:
         code = grpc.StatusCode.UNKNOWN
         raise
     except Exception as error:  # the caller gets no exception text; the log has it
         code, reason = grpc.StatusCode.INTERNAL, repr(error)
         log.exception("call failed", method=method)
-        hint = f"; request id {context.request_id.get()}" if context.request_id.get() else ""
-        await call.abort(code, f"internal error, see the service's log{hint}")
     finally:
-        seconds = time.perf_counter() - started
-        metrics.IN_FLIGHT.labels(method).dec()
-        metrics.REQUESTS.labels(method, code.name).inc()
-        metrics.REQUEST_SECONDS.labels(method).observe(seconds)
-        # Status lines and admin pages list the models again and again.
-        write = log.debug if method.endswith("/ListModels") and not reason else log.info
-        write(
-            "call", method=method, code=code.name, ms=round(seconds * 1000, 1), **({"reason": reason} if reason else {})
-        )
+        _record(method, code, reason, time.perf_counter() - started)
+        # gRPC keeps the exception of `abort` in the call, whose traceback keeps this frame: without the request.
+        del request
+    return await call.abort(code, _hint() if code is grpc.StatusCode.INTERNAL else reason, trailers)
+
+
+def _record(method: str, code: grpc.StatusCode, reason: str, seconds: float) -> None:
+    metrics.IN_FLIGHT.labels(method).dec()
+    metrics.REQUESTS.labels(method, code.name).inc()
+    metrics.REQUEST_SECONDS.labels(method).observe(seconds)
+    # Status lines and admin pages list the models again and again.
+    write = log.debug if method.endswith("/ListModels") and not reason else log.info
+    write("call", method=method, code=code.name, ms=round(seconds * 1000, 1), **({"reason": reason} if reason else {}))
+
+
+def _hint() -> str:
+    identity = context.request_id.get()
+    return f"internal error, see the service's log{f'; request id {identity}' if identity else ''}"
 
 
 def _trailers(error: MeshError) -> tuple[tuple[str, str], ...]:

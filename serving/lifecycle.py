@@ -186,6 +186,9 @@ class ModelManager(Generic[M]):
             error=_describe(slot.error) if slot.error else "",
         )
 
+    def _is_known(self, name: str) -> bool:
+        return name == self.policy.default or catalogue.find(self.family, name) is not None
+
     def _slot(self, key: Key) -> Slot[M]:
         return self._slots.setdefault(key, Slot(key))
 
@@ -224,6 +227,10 @@ class ModelManager(Generic[M]):
                 slot.model = await self._read(slot, folder)
                 await self._make_room(0, keep=slot)
         except MeshError as error:
+            if isinstance(error, ModelNotFound) and not self._is_known(slot.key.name):
+                # Callers may name what they like: nothing is kept or shown of a name that stands for no model.
+                self._slots.pop(slot.key, None)
+                raise
             slot.state, slot.error, slot.failed_at = State.FAILED, error, self._clock()
             metrics.MODEL_LOAD_FAILURES.labels(slot.key.name, slot.key.part).inc()
             log.error("model failed to load", model=slot.key.name, part=slot.key.part, reason=error.message)
@@ -251,7 +258,8 @@ class ModelManager(Generic[M]):
         try:
             return await asyncio.shield(task)
         finally:
-            metrics.DOWNLOAD_PROGRESS.labels(name).set(0)
+            if slot.progress is not None:
+                metrics.DOWNLOAD_PROGRESS.labels(name).set(0)
 
     def _note_progress(self, name: str, progress: DownloadProgress) -> None:
         if name not in self._fetches:

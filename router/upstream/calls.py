@@ -1,5 +1,6 @@
 """One call to a cluster: what is sent, until when, and how a single try of it can fail."""
 
+import copy
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -116,6 +117,12 @@ class TryFailed(Exception):
         self.kind = kind
         self.error = error
         self.retry_after_seconds = retry_after_seconds
+
+    def to_tell(self) -> MeshError:
+        """The error to raise for the caller: a copy. Raised while this failure is handled, the error itself would point
+        back at it, and the two would keep the payload in their tracebacks until the garbage collector comes by.
+        """
+        return copy.copy(self.error)
 
 
 class BrokenReply(Exception):

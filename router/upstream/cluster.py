@@ -133,7 +133,7 @@ class Cluster:
                 self._blame(endpoint, call, failed)
                 pause = plan.after(failed, endpoint.address, call.deadline - self._timing.now())
                 if not call.hold:
-                    raise failed.error from failed
+                    raise failed.to_tell() from failed
                 self._metrics.retries.labels(self.name, failed.kind).inc()
             finally:
                 self._admission.leave(endpoint, call.lane, turn)

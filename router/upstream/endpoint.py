@@ -136,6 +136,7 @@ class Endpoint:
             raise TryFailed(FailureKind.HUNG, problem) from None
         finally:
             self._tries.discard(this)
+            del task, this  # an error's traceback holds this frame, and the task holds the error
 
     def abort(self) -> None:
         """Cuts short every try under way, so that it goes on elsewhere."""

@@ -58,13 +58,13 @@ class RetryPlan:
         self.last_message, self._last_kind = failed.error.message, type(failed.error)
         self.avoid.add(address)
         if failed.kind is FailureKind.CLIENT:
-            raise failed.error
+            raise failed.to_tell()
         if remaining_seconds <= 0:
             raise self.too_late() from failed
         if failed.kind in _COUNTED:
             self._counted += 1
             if self._counted > self.policy.max_retries:
-                raise failed.error
+                raise failed.to_tell()
         if failed.kind is FailureKind.DIED:
             self.turn = Turn.TRIAL
             return TRIAL_PAUSE_SECONDS
