@@ -1,13 +1,12 @@
 """CLIP's image encoder: a photo becomes a vector."""
 
-import time
 from dataclasses import dataclass
 
 from clip_service.preprocessing import Preprocessing
-from serving import metrics
+from serving.decoding import decode_photo
 from serving.embedding import Embedding, embedding_of
 from serving.engine import Engine
-from serving.images import ChannelOrder, decode
+from serving.images import ChannelOrder
 from serving.model import EngineModel
 from serving.session import Array
 
@@ -55,11 +54,7 @@ class VisualEncoder(EngineModel):
 
     def _prepare(self, data: bytes, max_pixels: int) -> _Prepared:
         """Decodes no more of the photo than the model looks at, and lets the pixels go again."""
-        started = time.perf_counter()
-        image = decode(
-            data, max_pixels=max_pixels, order=ChannelOrder.RGB, min_short_side=self._preprocessing.min_short_side
-        )
-        metrics.DECODE_SECONDS.labels("clip").observe(time.perf_counter() - started)
-        metrics.IMAGE_PIXELS.labels("clip").observe(image.width * image.height)
+        shortest = self._preprocessing.min_short_side
+        image = decode_photo("clip", data, max_pixels=max_pixels, order=ChannelOrder.RGB, min_short_side=shortest)
         tensor = self._preprocessing(image.pixels).astype(self._input.dtype, copy=False)
         return _Prepared(tensor, image.width, image.height)

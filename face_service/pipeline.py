@@ -4,7 +4,6 @@ Every step that computes runs in the engine's threads; the event loop only waits
 """
 
 import math
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +14,9 @@ from face_service.alignment import Landmarks
 from face_service.models import FaceModels
 from face_service.recogniser import FaceRecogniser
 from face_service.scrfd import Candidates
-from serving import metrics
+from serving.decoding import decode_photo
 from serving.embedding import Embedding
-from serving.images import ChannelOrder, Image, Pixels, decode
+from serving.images import ChannelOrder, Pixels
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in whole pixels, inside the photo, never empty."""
@@ -79,17 +78,12 @@ class FacePipeline:
             raise InvalidInput(f"min_score is {threshold:g}: give a number from 0 to 1")
         name = self._models.manager.resolve(model_name)
         async with self._models.use(name) as (detector, recogniser), self._models.gate.enter():
-            image = await detector.engine.in_thread(lambda: self._decode(data))
+            image = await detector.engine.in_thread(
+                lambda: decode_photo("face", data, max_pixels=self._max_image_pixels, order=ChannelOrder.RGB)
+            )
             found = await detector.detect(image.pixels, min_score=threshold, limit=self._max_faces)
             faces = await _encode(image.pixels, found, recogniser) if len(found) else []
         return Faces(faces, image.width, image.height, name)
-
-    def _decode(self, data: bytes) -> Image:
-        started = time.perf_counter()
-        image = decode(data, max_pixels=self._max_image_pixels, order=ChannelOrder.RGB)
-        metrics.DECODE_SECONDS.labels("face").observe(time.perf_counter() - started)
-        metrics.IMAGE_PIXELS.labels("face").observe(image.width * image.height)
-        return image
 
 
 async def _encode(pixels: Pixels, found: Candidates, recogniser: FaceRecogniser) -> list[Face]:

@@ -10,6 +10,7 @@ from models.catalogue import Family
 from ocr_service.detector import TextDetector
 from ocr_service.recogniser import TextRecogniser
 from serving.engine import Engine
+from serving.gate import Gate
 from serving.lifecycle import LifecyclePolicy, ModelManager
 from serving.server import Foundation
 
@@ -29,6 +30,7 @@ class OcrModels:
 
     def __init__(self, foundation: Foundation, policy: LifecyclePolicy) -> None:
         self._foundation = foundation
+        self.gate = Gate.of(foundation.runtime)
         self.manager: ModelManager[OcrPart] = ModelManager(
             Family.OCR, foundation.store, self._load, foundation.compute, policy
         )

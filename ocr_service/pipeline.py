@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from ocr_service.models import OcrModels
 from ocr_service.options import Options
 from ocr_service.reader import Line, read_photo
-from serving.images import ChannelOrder, decode
+from serving.decoding import decode_photo
+from serving.images import ChannelOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,9 @@ class OcrPipeline:
         Raises:
             InvalidInput, ModelNotFound, Unavailable, Overloaded, DeadlineExceeded.
         """
-        async with self._models.use(model_name) as (detector, recogniser):
+        async with self._models.use(model_name) as (detector, recogniser), self._models.gate.enter():
             image = await detector.engine.in_thread(
-                lambda: decode(data, max_pixels=self._max_pixels, order=ChannelOrder.BGR)
+                lambda: decode_photo("ocr", data, max_pixels=self._max_pixels, order=ChannelOrder.BGR)
             )
             lines = await read_photo(image.pixels, detector, recogniser, options)
         return Photo(lines, image.width, image.height), self._models.manager.resolve(model_name)
