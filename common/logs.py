@@ -5,6 +5,8 @@ import logging
 import sys
 
 import structlog
+from structlog.processors import ExceptionRenderer
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from common.context import request_id
@@ -46,11 +48,12 @@ def configure_logs(level: str, fmt: LogFormat, service: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
+    # No local variables beside the tracebacks, as structlog would have it: photos and secrets are among them.
     final: list[Processor]
     if fmt is LogFormat.JSON:
-        final = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        tracebacks = ExceptionDictTransformer(show_locals=False)
+        final = [ExceptionRenderer(tracebacks), structlog.processors.JSONRenderer(ensure_ascii=False)]
     else:
-        # Not the formatter that shows local variables: photos and secrets are among them.
         plain = structlog.dev.plain_traceback
         final = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
     structlog.configure(
