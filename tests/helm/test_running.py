@@ -29,6 +29,14 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
         yield mesh
 
 
+def test_the_job_found_every_configured_model(mesh: Mesh) -> None:
+    """They are cached already; a name that `immich-mesh models pull` does not know would have failed the install."""
+    (job,) = [pod for pod in mesh.kubelet.pods if pod.owner == "mesh-immich-mesh-models"]
+    assert job.exit_code == 0
+    for name in ("ViT-B-16__cn-clip", "buffalo_l"):
+        assert name in job.output()
+
+
 def test_every_pod_is_ready_without_a_restart(mesh: Mesh) -> None:
     for component, count in (("router", 2), ("ocr", 1), ("clip", 1), ("face", 1)):
         pods = mesh.pods(component)

@@ -31,7 +31,7 @@ VALUES: Object = {
     },
     "router": {"replicaCount": 2, "probes": {"startup": SECOND}},
     "ocr": {"config": {"threads": 1}},
-    "models": {"offline": True, "persistence": {"existingClaim": CLAIM}},
+    "models": {"persistence": {"existingClaim": CLAIM}},
     "auth": {"existingSecret": "mesh-token"},
 }
 

@@ -16,8 +16,8 @@ def job_pod(release: Any) -> dict[str, Any]:
 
 def pulled(release: Any) -> list[str]:
     words: list[str] = job_pod(release)["containers"][0]["args"]
-    assert words[:3] == ["immich-mesh", "models", "pull"]
-    return words[3:]
+    assert words[:4] == ["sh", "-c", 'set -e; for name; do immich-mesh models pull "$name"; done', "pull"]
+    return words[4:]
 
 
 def test_it_pulls_what_the_services_use(render: Render) -> None:
