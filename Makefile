@@ -43,13 +43,15 @@ check-generated:
 pytest:
 	$(VENV)/bin/pytest
 
-PYTHON_312 := $(firstword $(shell command -v python3.12) $(wildcard $(HOME)/.pyenv/versions/3.12.*/bin/python3.12))
+# The first that runs: a version manager's shim may stand in for an interpreter that is switched off.
+PYTHON_312 = $(firstword $(foreach python,$(shell which -a python3.12) $(wildcard $(HOME)/.pyenv/versions/3.12.*/bin/python3.12),\
+  $(shell $(python) -c 'import sys; print(sys.executable)' 2>/dev/null)))
 UV := $(firstword $(shell command -v uv) .tools/uv/bin/uv)
 
 .PHONY: test-python312
-test-python312: ## The tests under Python 3.12
-	$(PYTHON_312) scripts/bootstrap.py --venv .venv-3.12 $(EXTRAS) --group dev
-	.venv-3.12/bin/pytest
+test-python312: setup ## The unit and contract tests, and the services by a client, under Python 3.12
+	$(PYTHON_312) scripts/bootstrap.py --venv .venv-3.12 $(EXTRAS) --group dev --group bench
+	.venv-3.12/bin/pytest tests/unit tests/contract tests/integration/serving tests/integration/clip tests/integration/face
 
 .PHONY: test-helm
 test-helm: setup ## The chart in the Helm engine and as processes (Python 3.12)
@@ -67,6 +69,11 @@ test-export: setup ## The cn-clip exporter, which needs torch (Python 3.11)
 test-node: setup ## Immich's official SDK through the front door, buf on the protos (npm)
 	cd tests/node && npm ci --no-audit --no-fund --loglevel=error
 	$(VENV)/bin/pytest tests/node
+
+.PHONY: test-postgres15
+test-postgres15: setup ## Search on Debian's PostgreSQL with contrib (apt-get install -y postgresql-15)
+	@test -x /usr/lib/postgresql/15/bin/pg_ctl || { echo "missing: apt-get install -y postgresql-15"; exit 1; }
+	$(VENV)/bin/pytest -m postgres15 tests/integration/sql
 
 .PHONY: test-browser
 test-browser: setup ## The admin page in chromium (Debian: apt-get install -y chromium chromium-driver)
