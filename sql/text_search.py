@@ -21,9 +21,6 @@ from sql.schema import ImmichSchema
 WINDOW = 2000
 """Photos that one statement ranks."""
 
-LITTLE = 2
-"""Fewer photos than this and misread text is looked for too."""
-
 BANDS = {
     Match.HEADLINE: (0.75, 0.25),
     Match.TEXT: (0.5, 0.25),
@@ -37,8 +34,8 @@ WEIGHTS = "{0.1,0.25,0.55,1}"
 """What a match counts in letters of unsure reading, small, middle and large (D to A): one large beats many small
 ones."""
 
-ONLY_BELOW = {Match.FUZZY: LITTLE, Match.APART: 1}
-"""Steps that are asked only when earlier ones found less than this."""
+ONLY_IN_NEED = frozenset({Match.FUZZY, Match.APART})
+"""Steps that are asked only when earlier ones found nothing: beside a real match, a likely one is noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,7 @@ class TextSearch:
         hits: list[Hit] = []
         wanted, skip, before = limit + 1, offset, 0
         for match in BANDS:
-            if before >= ONLY_BELOW.get(match, before + 1):
+            if before and match in ONLY_IN_NEED:
                 break
             window = 0
             while True:
