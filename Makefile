@@ -38,6 +38,8 @@ check-generated:
 	$(PY) scripts/settings_table.py --check
 	$(PY) scripts/chart_schema.py --check
 	$(PY) scripts/chart_readme.py --check
+	$(PY) scripts/chart_dashboard.py --check
+	$(PY) -m router --schema | diff -q - docs/router.schema.json
 
 .PHONY: pytest
 pytest:
@@ -90,3 +92,5 @@ generate: ## Generate what comes from the code: protos/, settings table, the cha
 	$(PY) scripts/settings_table.py
 	$(PY) scripts/chart_schema.py
 	$(PY) scripts/chart_readme.py
+	$(PY) scripts/chart_dashboard.py
+	$(PY) -m router --schema > docs/router.schema.json
