@@ -87,9 +87,13 @@ async def _serve(
         log.exception("call failed", method=method)
     finally:
         _record(method, code, reason, time.perf_counter() - started)
-        # gRPC keeps the exception of `abort` in the call, whose traceback keeps this frame: without the request.
-        del request
-    return await call.abort(code, _hint() if code is grpc.StatusCode.INTERNAL else reason, trailers)
+        del request  # see below
+    try:
+        return await call.abort(code, _hint() if code is grpc.StatusCode.INTERNAL else reason, trailers)
+    finally:
+        # The call keeps the exception of `abort`, whose traceback keeps this frame: with call and request in it, all of
+        # them would stay until the garbage collector comes by.
+        del call
 
 
 def _record(method: str, code: grpc.StatusCode, reason: str, seconds: float) -> None:

@@ -19,6 +19,11 @@ def resident_bytes() -> int:
 def return_memory() -> None:
     """Collects garbage and gives freed memory back to the system; glibc would keep it for later."""
     gc.collect()
+    trim_heap()
+
+
+def trim_heap() -> None:
+    """Gives freed blocks of the C heap back to the system."""
     if sys.platform == "linux" and (libc := ctypes.util.find_library("c")):
         trim = getattr(ctypes.CDLL(libc), "malloc_trim", None)
         if trim is not None:

@@ -72,7 +72,8 @@ def observing(context: ListenerContext, first_request: Callable[[web.Request], N
         finally:
             in_flight.dec()
             took = time.monotonic() - started
-            predict: PredictRequest | None = request.get(PREDICT)
+            # aiohttp keeps a connection's last request for as long as the connection idles: without the photo.
+            predict: PredictRequest | None = request.pop(PREDICT, None)
             metrics.request_done(name, _task_label(request, predict), status, took)
             if request.content_length:
                 sizes.observe(request.content_length)
