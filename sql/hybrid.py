@@ -33,6 +33,9 @@ NOISE = 3.5
 CERTAIN = 6.5
 """Standard deviations from which nearness counts as certain."""
 
+SMALLEST_DEVIATION = 0.002
+"""A tenth of what real libraries show; a library of copies has none."""
+
 SUREST_LOOK = 0.7
 """Most evidence that a look gives: below words read in large letters, above words in small ones."""
 
@@ -51,9 +54,7 @@ class Background:
 
     def evidence(self, distance: float) -> float:
         """How much a distance speaks for a photo, 0 to 1."""
-        if self.deviation <= 0:
-            return 0.0
-        nearer = (self.median - distance) / self.deviation
+        nearer = (self.median - distance) / max(self.deviation, SMALLEST_DEVIATION)
         return SUREST_LOOK * min(max((nearer - NOISE) / (CERTAIN - NOISE), 0.0), 1.0)
 
 

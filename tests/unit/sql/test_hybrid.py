@@ -13,7 +13,9 @@ def test_usual_distances_are_no_evidence_and_unusual_ones_are() -> None:
     assert background.evidence(0.4) == SUREST_LOOK
 
 
-def test_without_spread_nothing_is_evidence() -> None:
+def test_without_spread_what_is_clearly_nearer_counts() -> None:
+    assert Background(0.9, 0.0).evidence(0.0) == SUREST_LOOK
+    assert Background(0.9, 0.0).evidence(0.899) == 0
     assert Background(0.0, 0.0).evidence(0.0) == 0
 
 
