@@ -41,6 +41,9 @@ class Transport(Protocol):
     async def probe(self, seconds: float) -> Probe:
         """One health check; never raises for what the endpoint does."""
 
+    async def progress(self, seconds: float) -> str:
+        """What a service that is not serving yet is busy with, for a person, or empty; never raises likewise."""
+
     async def close(self) -> None:
         """Closes the connection at once."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2
+from immich_mesh.model.v1 import model_pb2
 
 from common.channels import open_channel
 from common.errors import DeadlineExceeded, MeshError, Unavailable
@@ -20,6 +21,7 @@ from router.upstream.endpoint import Probe
 
 PUSHBACK_TRAILER = "grpc-retry-pushback-ms"
 HEALTH_METHOD = "/grpc.health.v1.Health/Check"
+LIST_METHOD = "/immich_mesh.model.v1.ModelService/ListModels"
 
 # gRPC's own words for UNAVAILABLE that no server has sent. They are no API, so `test_grpc_transport` kills, refuses and
 # drops real connections to notice when a new version says it differently.
@@ -103,6 +105,23 @@ class GrpcTransport:
             return self._probe_failure(error)
         status = health_pb2.HealthCheckResponse.FromString(reply).status
         return Probe.SERVING if status == health_pb2.HealthCheckResponse.SERVING else Probe.NOT_SERVING
+
+    async def progress(self, seconds: float) -> str:
+        """The models on their way, e.g. `is downloading ViT-B-16__cn-clip (43%)`; empty when nothing can be told."""
+        request = model_pb2.ListModelsRequest().SerializeToString()
+        try:
+            async with asyncio.timeout(seconds):
+                reply = await self.invoke(LIST_METHOD, request, seconds)
+        except (TimeoutError, grpc.aio.AioRpcError):
+            return ""
+        models = model_pb2.ListModelsResponse.FromString(reply).models
+        downloading = {
+            f"is downloading {model.name} ({model.download_progress:.0%})"
+            for model in models
+            if model.state == model_pb2.MODEL_STATE_DOWNLOADING
+        }
+        loading = {f"is loading {model.name}" for model in models if model.state == model_pb2.MODEL_STATE_LOADING}
+        return " and ".join(sorted(downloading or loading))
 
     async def close(self) -> None:
         """Closes the channel; calls under way fail."""

@@ -49,7 +49,10 @@ class HealthChecker:
     async def _run(self) -> None:
         while True:
             self._soon.clear()
-            self.note(await self._endpoint.transport.probe(self._settings.timeout_seconds))
+            transport, limit = self._endpoint.transport, self._settings.timeout_seconds
+            probe = await transport.probe(limit)
+            # Who waits for a model to be downloaded is told how far it is.
+            self.note(probe, await transport.progress(limit) if probe is Probe.NOT_SERVING else "")
             healthy = self._endpoint.health is HealthState.HEALTHY and not self._timed_out
             pause = self._settings.interval_seconds if healthy else self._settings.unhealthy_interval_seconds
             timer = self._timing.call_later(pause, self._soon.set)
@@ -58,8 +61,8 @@ class HealthChecker:
             finally:
                 timer.cancel()
 
-    def note(self, probe: Probe) -> None:
-        """Takes one check's outcome into account."""
+    def note(self, probe: Probe, progress: str = "") -> None:
+        """Takes one check's outcome into account; `progress` is what the service says that it is busy with."""
         self._endpoint.hung = probe is Probe.TIMEOUT and self._timed_out + 1 >= self._settings.unhealthy_threshold
         self._timed_out = self._timed_out + 1 if probe is Probe.TIMEOUT else 0
         self._passed = self._passed + 1 if probe is Probe.SERVING else 0
@@ -67,7 +70,7 @@ class HealthChecker:
             if self._endpoint.health is HealthState.HEALTHY or self._passed >= self._settings.healthy_threshold:
                 self._set(HealthState.HEALTHY, _DETAILS[probe])
         elif probe is not Probe.TIMEOUT or self._timed_out >= self._settings.unhealthy_threshold:
-            self._set(HealthState.UNHEALTHY, _DETAILS[probe])
+            self._set(HealthState.UNHEALTHY, progress or _DETAILS[probe])
 
     def _set(self, state: HealthState, detail: str) -> None:
         endpoint = self._endpoint

@@ -78,6 +78,10 @@ class HttpTransport:
         except aiohttp.ClientError:
             return Probe.UNREACHABLE
 
+    async def progress(self, seconds: float) -> str:
+        """A native server does not say."""
+        return ""
+
     async def close(self) -> None:
         """Closes all connections."""
         await self._session.close()

@@ -132,6 +132,7 @@ class FakeTransport:
         self.health = Probe.SERVING
         self.calls: list[Call] = []
         self.timeouts: list[float] = []
+        self.busy_with = ""
         self.closed = False
 
     async def send(self, call: Call, seconds: float) -> Any:
@@ -142,6 +143,9 @@ class FakeTransport:
     async def probe(self, seconds: float) -> Probe:
         await asyncio.sleep(0)
         return self.health
+
+    async def progress(self, seconds: float) -> str:
+        return self.busy_with
 
     async def close(self) -> None:
         self.closed = True

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
@@ -26,6 +27,9 @@ from common.errors import InvalidInput, MeshError, ModelNotFound, Overloaded, Un
 from common.settings import ServiceSettings, TlsSettings
 from models.catalogue import Family
 from models.store import ModelStore
+from router.upstream.discovery import Address
+from router.upstream.endpoint import Probe
+from router.upstream.grpc_transport import GrpcTransport
 from serving.compute import ComputePool
 from serving.lifecycle import LifecyclePolicy, ModelManager
 from serving.server import RunningServer, Service, running
@@ -181,6 +185,22 @@ async def test_the_model_service_shows_and_steers(harness: Harness) -> None:
         assert all(model.state == model_pb2.MODEL_STATE_CACHED for model in unloaded.models if model.size_bytes)
         again = await models.LoadModel(model_pb2.LoadModelRequest(name="PP-OCRv4_mobile"))
         assert [model.state for model in again.models] == [model_pb2.MODEL_STATE_LOADED] * 2
+
+
+async def test_a_router_hears_which_model_is_on_its_way(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr(harness.service.manager, "_load", lambda *_: gate.wait(30) and Model())
+    async with running(harness.service, harness.settings) as server:
+        transport = GrpcTransport(Address(server.address), NAME, None, None)
+        async with asyncio.timeout(20):
+            while not (progress := await transport.progress(5)):  # noqa: ASYNC110 - the load is on a thread
+                await asyncio.sleep(0.01)
+        assert await transport.probe(5) is Probe.NOT_SERVING
+        assert progress == "is loading PP-OCRv4_mobile"
+        gate.set()
+        await asyncio.wait_for(server.ready.wait(), 10)
+        assert await transport.progress(5) == ""
+        await transport.close()
 
 
 async def test_the_token_is_demanded_but_not_of_probes(harness: Harness) -> None:

@@ -411,6 +411,17 @@ async def test_a_call_that_does_not_hold_fails_at_once() -> None:
             await stand.send(hold=False)
 
 
+async def test_who_waits_for_a_model_on_its_way_is_told_how_far_it_is() -> None:
+    async with Stand() as stand:
+        stand.endpoints["a:1"].health = Probe.NOT_SERVING
+        stand.endpoints["a:1"].busy_with = "is downloading ViT-B-16__cn-clip (43%)"
+        await stand.timing.advance(3)
+        task = stand.send(seconds=60)
+        await stand.timing.advance(61)
+        with pytest.raises(Unavailable, match=r"a:1 is downloading ViT-B-16__cn-clip \(43%\)"):
+            await task
+
+
 async def test_waiting_for_a_cluster_that_stays_down_ends_early_for_the_last_resort() -> None:
     async with Stand() as stand:
         stand.endpoints["a:1"].health = Probe.NOT_SERVING
