@@ -95,11 +95,15 @@ def judge(serving: bool, models: list[model_pb2.Model]) -> Condition:
     if coming := by_state.get(model_pb2.MODEL_STATE_LOADING):
         return Condition(Level.COMING, f"loading {_names(coming)}")
     loaded = by_state.get(model_pb2.MODEL_STATE_LOADED, [])
-    if failed := by_state.get(model_pb2.MODEL_STATE_FAILED):
-        return Condition(Level.FAILED, one_line(f"{_names(failed)}: {failed[0].error}"))
+    failed = by_state.get(model_pb2.MODEL_STATE_FAILED, [])
+    fault = one_line(f"{_names(failed)}: {failed[0].error}") if failed else ""
+    if failed and not {model.name for model in loaded} - {model.name for model in failed}:
+        return Condition(Level.FAILED, fault)
     if not serving:
         return Condition(Level.COMING, "starting")
-    return Condition(Level.READY, _names(loaded) if loaded else "loads its model on first use")
+    ready = _names(loaded) if loaded else "loads its model on first use"
+    # Another model that somebody asked for once is no fault of the service that serves.
+    return Condition(Level.READY, f"{ready}; not {fault}" if fault else ready)
 
 
 def _names(models: list[model_pb2.Model]) -> str:

@@ -104,6 +104,14 @@ def model(state: model_pb2.ModelState.ValueType, part: str = "visual", **fields:
             [model(model_pb2.MODEL_STATE_FAILED, error="offline\nand not cached")],
             Condition(Level.FAILED, "ViT-B-16__cn-clip: offline and not cached"),
         ),
+        (
+            True,
+            [
+                model(model_pb2.MODEL_STATE_LOADED),
+                model_pb2.Model(name="other", state=model_pb2.MODEL_STATE_FAILED, error="no network"),
+            ],
+            Condition(Level.READY, "ViT-B-16__cn-clip; not other: no network"),
+        ),
     ],
 )
 def test_a_services_condition_is_that_of_its_models(
