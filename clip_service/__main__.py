@@ -26,7 +26,8 @@ def build(settings: ServiceSettings, foundation: Foundation) -> Service:
     )
     models = ClipModels(foundation, policy)
     servicer = ClipServicer(ClipPipeline(models, settings.max_image_pixels))
-    return Service(NAME, partial(clip_pb2_grpc.add_ClipServiceServicer_to_server, servicer), models.manager)
+    register = partial(clip_pb2_grpc.add_ClipServiceServicer_to_server, servicer)
+    return Service(NAME, register, models.manager, has_queries=True)
 
 
 if __name__ == "__main__":

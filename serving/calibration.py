@@ -6,7 +6,7 @@ machine that is busy with other things nothing can be measured, and both are kep
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -43,7 +43,7 @@ class Calibration:
     @property
     def wide_pays_always(self) -> bool:
         """Whether one run on all cores beats single-threaded runs even in throughput."""
-        return 1 / self.alone_wide_seconds > self.side_by_side_per_second
+        return 1 / self.alone_wide_seconds > WORTHWHILE_GAIN * self.side_by_side_per_second
 
 
 def calibrate(narrow: ModelSession, wide: ModelSession, feeds: Mapping[str, Array], cores: int) -> Calibration | None:
@@ -55,22 +55,36 @@ def calibrate(narrow: ModelSession, wide: ModelSession, feeds: Mapping[str, Arra
     for session in (narrow, wide):
         session.run(feeds)  # the first run allocates
     deadline = time.perf_counter() + BUDGET_SECONDS
-    narrow_seconds, wide_seconds, parallel_seconds, processor_seconds = [], [], [], []
+    alone, alone_wide, side_by_side = [], [], []
     with ThreadPoolExecutor(cores) as threads:
         for _ in range(MAX_ROUNDS):
-            before = time.thread_time()
-            narrow_seconds.append(_timed(lambda: narrow.run(feeds)))
-            processor_seconds.append(time.thread_time() - before)
-            wide_seconds.append(_timed(lambda: wide.run(feeds)))
-            parallel_seconds.append(_timed(lambda: list(threads.map(lambda _: narrow.run(feeds), range(cores)))))
+            alone.append(_timed(narrow, feeds))
+            alone_wide.append(_timed(wide, feeds).wall)
+            runs = list(threads.map(lambda _: _timed(narrow, feeds), range(cores)))
+            side_by_side.append(max(runs, key=lambda run: run.wall))
             if time.perf_counter() > deadline:
                 break
-    if min(narrow_seconds) > BUSY_RATIO * min(processor_seconds):
+    best, best_wide, best_beside = min(alone), min(alone_wide), min(side_by_side)
+    # A wide run that takes longer than a narrow one was not slow: somebody else had the other cores.
+    if best.disturbed or best_beside.disturbed or best_wide > best.wall:
         return None
-    return Calibration(cores / min(parallel_seconds), min(narrow_seconds), min(wide_seconds))
+    return Calibration(cores / best_beside.wall, best.wall, best_wide)
 
 
-def _timed(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+@dataclass(frozen=True, order=True)
+class _Run:
+    """Seconds that a run took, and those that its thread had a processor."""
+
+    wall: float
+    processor: float
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether a single-threaded run waited for a processor."""
+        return self.wall > BUSY_RATIO * self.processor
+
+
+def _timed(session: ModelSession, feeds: Mapping[str, Array]) -> _Run:
+    wall, processor = time.perf_counter(), time.thread_time()
+    session.run(feeds)
+    return _Run(time.perf_counter() - wall, time.thread_time() - processor)

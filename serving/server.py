@@ -25,7 +25,7 @@ from common.settings import ServiceSettings
 from common.tracing import configure_tracing
 from common.version import mesh_version
 from models.store import ModelStore
-from serving.compute import ComputePool
+from serving.compute import ComputePool, step_back
 from serving.interceptors import CallInterceptor, TokenInterceptor
 from serving.lifecycle import ModelManager
 from serving.model_servicer import ModelServicer
@@ -45,11 +45,13 @@ class Service:
         name: full name of its gRPC service, e.g. `immich_mesh.ocr.v1.OcrService`.
         register: adds its servicer to a server.
         manager: its models.
+        has_queries: whether persons wait for some of its answers; without, the process lets those of others go first.
     """
 
     name: str
     register: Callable[[grpc.aio.Server], None]
     manager: ModelManager[Any]
+    has_queries: bool = False
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,8 @@ def run(kind: type[ServiceSettings], build: Callable[[ServiceSettings, Foundatio
 async def _main(settings: ServiceSettings, build: Callable[[ServiceSettings, Foundation], Service]) -> None:
     foundation = Foundation.of(settings)
     service = build(settings, foundation)
+    if not service.has_queries:
+        step_back()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
