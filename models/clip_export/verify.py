@@ -1,8 +1,9 @@
 """An export is finished when it answers like torch: every row of mixed batches, and every token of mixed strings.
 
 Why a naive text export looks wrong (most likely the 0.07 that was seen): cn-clip's loader returns the model in training
-mode, where BERT drops a tenth of its values at random. torch's exporter switches to evaluation mode for the graph it writes and back again, so the graph
-is right and the torch vectors it is compared with are not (measured on ViT-B-16, random weights: see docs/models.md).
+mode, where BERT drops a tenth of its values at random. torch's exporter switches to evaluation mode for the graph it
+writes and back again, so the graph is right and the torch vectors it is compared with are not (measured on ViT-B-16,
+random weights: see docs/models.md).
 Both sides here are in evaluation mode, and texts of all lengths are compared in one batch.
 """
 
