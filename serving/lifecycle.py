@@ -279,9 +279,11 @@ class ModelManager(Generic[M]):
                 )
             except ModelNotFound:
                 raise
-            except MeshError:
+            except MeshError as error:
                 if attempt == LOAD_ATTEMPTS:
                     raise
+                which = {"model": slot.key.name, "part": slot.key.part, "attempt": attempt}
+                log.warning("model load failed, trying again", **which, reason=error.message)
                 await self._pause(RETRY_SECONDS * 2 ** (attempt - 1))
             except Exception as error:
                 # A loader reads files that people put there: whatever is wrong with them is told, foreseen or not.
