@@ -3,7 +3,8 @@
 import asyncio
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.http import SERVER_SOFTWARE
 from aiohttp.web_protocol import RequestHandler
 
 from router.listeners.messages import PREDICT, json_response, read_body
@@ -30,6 +31,7 @@ class HttpListener:
         self.host = context.settings.host
         self.port = context.settings.port
         app.middlewares.insert(0, observing(context, self._first_request))
+        app.on_response_prepare.append(_name_server)
         self._runner = web.AppRunner(
             app,
             access_log=None,
@@ -72,7 +74,14 @@ class HttpListener:
     async def stop(self) -> None:
         """Closes the socket, lets requests in flight finish for `drain_seconds`, then closes their connections."""
         self.close_socket()
+        # aiohttp grants its time twice: to the requests, and again to those that it has just given up on.
+        end = asyncio.get_running_loop().call_later(self.context.drain_seconds, self._hang_up)
         await self._runner.cleanup()
+        end.cancel()
+
+    def _hang_up(self) -> None:
+        for connection in self._runner.server.connections if self._runner.server else ():
+            connection.force_close()
 
     def _connection(self) -> asyncio.Protocol:
         server = self._runner.server
@@ -92,6 +101,12 @@ class HttpListener:
         if handler in self._newcomers:
             self._newcomers.discard(handler)
             handler.force_close()
+
+
+async def _name_server(_: web.Request, response: web.StreamResponse) -> None:
+    """Says who answers, but not on which versions of what, as aiohttp would. What Immich says of itself passes."""
+    if response.headers.get(hdrs.SERVER) == SERVER_SOFTWARE:
+        response.headers[hdrs.SERVER] = "immich-mesh"
 
 
 class _Refused(asyncio.Protocol):

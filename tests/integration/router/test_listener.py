@@ -215,3 +215,24 @@ async def test_stopping_lets_requests_in_flight_finish(services: Services) -> No
         gate.set()
         assert (await running)[0] == 200
         await stopping
+
+
+async def test_stopping_ends_when_its_time_is_up_whatever_is_in_flight(services: Services) -> None:
+    async def never(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    services.behave = never
+    drain_seconds = 1.5
+    async with front(services, drain_seconds=drain_seconds) as stage:
+        running = asyncio.create_task(stage.predict(CLIP))
+        await until(lambda: services.active == 1)
+        async with asyncio.timeout(1.8 * drain_seconds):  # a supervisor would kill it soon after
+            await stage.router.stop()
+        with pytest.raises(aiohttp.ClientError):
+            await running
+
+
+@pytest.mark.parametrize("path", ["/ping", "/no-such-path"])
+async def test_no_answer_tells_versions(stage: Front, path: str) -> None:
+    async with stage.client.get(path) as reply:
+        assert reply.headers["Server"] == "immich-mesh"
