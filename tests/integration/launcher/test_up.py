@@ -7,114 +7,14 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from launcher.router_client import RouterClient
-from tests.builders.clip import write_clip
-from tests.builders.faces import marker_photo, write_faces
-
-START_SECONDS = 60.0
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that are free now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
-
-
-class Up:
-    """A running `immich-mesh up`, and what it has written so far."""
-
-    def __init__(self, folder: Path, *arguments: str, clip: bool = True, output: int | None = None) -> None:
-        if clip:
-            write_clip(folder / "cache")
-        write_faces(folder / "cache")
-        names = ["OCR_PORT", "CLIP_PORT", "FACE_PORT", "OCR_METRICS_PORT", "CLIP_METRICS_PORT", "FACE_METRICS_PORT"]
-        listeners = ("IMMICH_ML", "ADMIN", "MT_PHOTOS")
-        names += [f"ROUTER_LISTENERS__{name}__PORT" for name in listeners]
-        self.ports = dict(zip(names, free_ports(len(names)), strict=True))
-        self.url = f"http://127.0.0.1:{self.ports['ROUTER_LISTENERS__IMMICH_ML__PORT']}"
-        self.environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("ROUTER_", "MESH_"))},
-            **{name: str(port) for name, port in self.ports.items()},
-            **{f"ROUTER_LISTENERS__{name}__HOST": "127.0.0.1" for name in listeners},
-            "MESH_CACHE_FOLDER": str(folder / "cache"),
-            "MESH_OFFLINE": "true",
-            "OCR_LAZY": "true",
-        }
-        self._log = folder / "up.log"
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "launcher.cli", "up", *arguments],
-                env=self.environment,
-                stdout=log if output is None else output,
-                stderr=subprocess.STDOUT,
-            )
-
-    @property
-    def output(self) -> str:
-        """All that it has written."""
-        return self._log.read_text(errors="replace")
-
-    def wait_for(self, pattern: str) -> re.Match[str]:
-        """The first match in the output. Fails when the process ends or time is up without it."""
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if found := re.search(pattern, self.output):
-                return found
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.05)
-        raise AssertionError(f"{pattern!r} did not come; exit code {self.process.poll()}; output:\n{self.output}")
-
-    def children(self) -> dict[str, int]:
-        """The process ids of the children by module."""
-        found = {}
-        for status in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                words = status.read_text().split("\0")
-                parent = int((status.parent / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            except OSError:
-                continue
-            if parent == self.process.pid and "launcher.child" in words:
-                found[words[words.index("launcher.child") + 1]] = int(status.parent.name)
-        return found
-
-    def end(self) -> None:
-        """Ends it, whatever state it is in."""
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-
-
-@pytest.fixture
-def up(tmp_path: Path) -> Iterator[Up]:
-    running = Up(tmp_path)
-    yield running
-    running.end()
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    """Two marker faces."""
-    path = tmp_path / "photo.png"
-    boxes = {"magenta": (40, 60, 120, 140), "cyan": (200, 60, 300, 160)}
-    Image.fromarray(marker_photo(400, 300, boxes)).save(path)
-    return path
+from tests.integration.launcher.conftest import Up, call
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -186,9 +86,3 @@ def test_a_terminal_that_closes_ends_the_mesh_in_order(tmp_path: Path) -> None:
         assert not any(Path(f"/proc/{child}").exists() for child in children)
     finally:
         up.end()
-
-
-def call(up: Up, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """One `immich-mesh call`."""
-    command = [sys.executable, "-m", "launcher.cli", "call", *arguments]
-    return subprocess.run(command, env=up.environment, capture_output=True, text=True, check=False)
