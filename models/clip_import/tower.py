@@ -68,11 +68,11 @@ def normalise_output(model: onnx.ModelProto, dimension: int) -> None:
     rename(model, EMBEDDING, f"{EMBEDDING}_inside")
     raw = graph.output[0].name
     batch = _first_axis(graph.output[0])
-    graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), f"{EMBEDDING}_axes"))
     graph.initializer.append(numpy_helper.from_array(np.array(1e-12, np.float32), f"{EMBEDDING}_least"))
     length = helper.make_node("ReduceL2", [raw], [f"{EMBEDDING}_length"], keepdims=1)
     if _opset(model) >= 18:
         length.input.append(f"{EMBEDDING}_axes")
+        graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), f"{EMBEDDING}_axes"))
     else:
         length.attribute.append(helper.make_attribute("axes", [1]))
     graph.node.extend(

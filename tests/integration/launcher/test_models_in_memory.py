@@ -30,7 +30,7 @@ def write_heavy_faces(cache_folder: Path, name: str) -> None:
     made = graph.node[-1].input[0]
     ballast = np.random.default_rng(0).random(BALLAST_BYTES // 4, np.float32)
     graph.initializer.append(numpy_helper.from_array(ballast, "ballast"))
-    graph.initializer.append(numpy_helper.from_array(np.float32(0), "nothing"))
+    graph.initializer.append(numpy_helper.from_array(np.zeros((), np.float32), "nothing"))
     graph.node[-1].input[0] = "weighed"
     weighing = [
         helper.make_node("Shape", ["input.1"], ["position"], start=0, end=1),  # known at run time alone
