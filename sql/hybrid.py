@@ -59,8 +59,23 @@ class Background:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidates:
+    """Photos that one index gave, scored on both sides.
+
+    Attributes:
+        texts: those whose text matches.
+        distances: cosine distances 0..2 of those with a vector.
+    """
+
+    texts: Mapping[UUID, Hit]
+    distances: Mapping[UUID, float]
+
+
+@dataclass(frozen=True, slots=True)
 class HybridSearch:
     """One query of one caller, by text and vector.
+
+    The two sides know nothing of each other until `page` joins them, so that they can be asked at the same time.
 
     Attributes:
         text: the text side, with scope and filters.
@@ -75,77 +90,87 @@ class HybridSearch:
     text_candidates: int
     vector_candidates: int
 
-    async def page(self, connection: Any, limit: int, offset: int) -> SearchPage:
-        """The hits from `offset` on, at most `limit`; all pages together hold the candidates that pass the cut."""
-        ranked = await self.ranked(connection)
-        return SearchPage(tuple(ranked[offset : offset + limit]), has_more=len(ranked) > offset + limit)
+    async def by_text(self, connection: Any) -> Candidates:
+        """The best of the text index."""
+        if not self.text.query:
+            return Candidates({}, {})
+        page = await self.text.page(connection, self.text_candidates, 0, last=Match.LOOSE)
+        texts = {hit.asset_id: hit for hit in page.hits}
+        return Candidates(texts, await self._distances(connection, list(texts)))
 
-    async def ranked(self, connection: Any) -> list[Hit]:
-        """All results, best first."""
-        by_text = await self._text_hits(connection)
-        distances, background = await self._distances(connection, list(by_text))
-        unscored = [asset_id for asset_id in distances if asset_id not in by_text]
-        by_text |= {hit.asset_id: hit for hit in await self.text.score(connection, unscored)}
+    async def by_look(self, connection: Any) -> tuple[Candidates, Background]:
+        """The best of the vector index, and what is usual in this library."""
+        if self.text.schema.dimension == 0:
+            return Candidates({}, {}), Background(0.0, 0.0)
+        distances = await self._nearest(connection)
+        texts = {hit.asset_id: hit for hit in await self.text.score(connection, list(distances))}
+        return Candidates(texts, distances), await self._background(connection)
+
+    def page(
+        self, by_text: Candidates, by_look: Candidates, background: Background, limit: int, offset: int
+    ) -> SearchPage:
+        """The hits from `offset` on, at most `limit`; all pages together hold the candidates that pass the cut."""
+        texts = {**by_look.texts, **by_text.texts}
+        distances = {**by_text.distances, **by_look.distances}
         hits = [
-            self._hit(asset_id, by_text.get(asset_id), distances.get(asset_id), background)
-            for asset_id in by_text.keys() | distances.keys()
+            self._hit(asset_id, texts.get(asset_id), distances.get(asset_id), background)
+            for asset_id in texts.keys() | distances.keys()
         ]
         best = max((hit.score for hit in hits), default=0.0)
         # Where neither side knows anything, the order of distances is what Immich's own search would give.
-        kept = [hit for hit in hits if hit.score >= CUT * best]
-        return sorted(kept, key=_order)
+        ranked = sorted((hit for hit in hits if hit.score >= CUT * best), key=_order)
+        return SearchPage(tuple(ranked[offset : offset + limit]), has_more=len(ranked) > offset + limit)
 
     async def score(self, connection: Any, asset_ids: Sequence[UUID]) -> list[Hit]:
-        """These photos scored as `ranked` scores them, whether they pass the cut or not. Scope is not looked at."""
-        by_text = {hit.asset_id: hit for hit in await self.text.score(connection, asset_ids)}
-        distances, background = await self._distances(connection, asset_ids)
+        """These photos scored as `page` scores them, whether they pass the cut or not. Scope is not looked at."""
+        texts = {hit.asset_id: hit for hit in await self.text.score(connection, asset_ids)}
+        distances, background = await self._distances(connection, asset_ids), await self._background(connection)
         return [
-            self._hit(asset_id, by_text.get(asset_id), distances.get(asset_id), background)
+            self._hit(asset_id, texts.get(asset_id), distances.get(asset_id), background)
             for asset_id in asset_ids
-            if asset_id in by_text or asset_id in distances
+            if asset_id in texts or asset_id in distances
         ]
 
-    async def _text_hits(self, connection: Any) -> dict[UUID, Hit]:
-        if not self.text.query:
-            return {}
-        page = await self.text.page(connection, self.text_candidates, 0, last=Match.LOOSE)
-        return {hit.asset_id: hit for hit in page.hits}
-
-    async def _distances(self, connection: Any, also: Sequence[UUID]) -> tuple[dict[UUID, float], Background]:
-        """Distances of the nearest photos and of those in `also`, and what is usual in this library."""
+    async def _distances(self, connection: Any, asset_ids: Sequence[UUID]) -> dict[UUID, float]:
+        """Distances of those of these photos that have a vector."""
         if self.text.schema.dimension == 0:
-            return {}, Background(0.0, 0.0)
+            return {}
+        rows = await connection.fetch(
+            'SELECT "assetId", embedding <=> $1::vector FROM public.smart_search WHERE "assetId" = ANY ($2::uuid[])',
+            self.embedding,
+            asset_ids,
+        )
+        return dict(rows)
+
+    async def _background(self, connection: Any) -> Background:
+        """What is usual in this library."""
+        if self.text.schema.dimension == 0:
+            return Background(0.0, 0.0)
+        at = await connection.fetchval(
+            f"""
+            SELECT percentile_cont(ARRAY[0.5, 0.75, 0.9]) WITHIN GROUP (ORDER BY distance) FROM (
+              SELECT embedding <=> $1::vector AS distance FROM public.smart_search
+              ORDER BY "assetId" LIMIT {SAMPLE}) AS sample""",  # noqa: S608 - a constant
+            self.embedding,
+        )
+        if at is None:
+            return Background(0.0, 0.0)
+        return Background(at[0], (at[1] - at[0]) / 1.349 + (at[2] - at[0]) / 2.563)
+
+    async def _nearest(self, connection: Any) -> dict[UUID, float]:
+        """Distances of the nearest photos in scope."""
         few = await self._is_few(connection)
+        for name, value in session_settings(self.text.schema.vector_lists, self.vector_candidates * 100).items():
+            await connection.execute("SELECT set_config($1, $2, false)", name, value)
         looked_at = self.vector_candidates * 3 // 2
         while True:
-            rows = await self._nearest(connection, also, None if few else looked_at)
-            near = sum(row["source"] == "near" for row in rows)
-            if few or near >= self.vector_candidates or looked_at >= MOST_LOOKED_AT:
-                break
+            arguments = Arguments()
+            query = arguments.add(self.embedding, "vector")
+            near = self._all_near(query, arguments) if few else self._index_near(query, looked_at, arguments)
+            rows = await connection.fetch(near, *arguments.values)
+            if few or len(rows) >= self.vector_candidates or looked_at >= MOST_LOOKED_AT:
+                return dict(rows)
             looked_at = min(looked_at * 8, MOST_LOOKED_AT)
-        usual = next(row for row in rows if row["source"] == "usual")
-        distances = {row["asset_id"]: row["distance"] for row in rows if row["source"] != "usual"}
-        return distances, Background(usual["distance"] or 0.0, usual["deviation"] or 0.0)
-
-    async def _nearest(self, connection: Any, also: Sequence[UUID], looked_at: int | None) -> list[Any]:
-        """Rows of the nearest photos (of the first `looked_at` of the index; None compares all), of `also`, of the
-        usual."""
-        arguments = Arguments()
-        query = arguments.add(self.embedding, "vector")
-        near = self._all_near(query, arguments) if looked_at is None else self._index_near(query, looked_at, arguments)
-        statement = f"""
-            ({near})
-            UNION ALL
-            (SELECT 'also', smart."assetId", smart.embedding <=> {query}, NULL FROM public.smart_search AS smart
-             WHERE smart."assetId" = ANY ({arguments.add(also, "uuid[]")}))
-            UNION ALL
-            (SELECT 'usual', NULL, at[1], (at[2] - at[1]) / 1.349 + (at[3] - at[1]) / 2.563 FROM (
-               SELECT percentile_cont(ARRAY[0.5, 0.75, 0.9]) WITHIN GROUP (ORDER BY distance) AS at FROM (
-                 SELECT embedding <=> {query} AS distance FROM public.smart_search
-               ORDER BY "assetId" LIMIT {SAMPLE}) AS sample) AS spread)
-            """  # noqa: S608 - only names and placeholders
-        rows: list[Any] = await connection.fetch(statement, *arguments.values)
-        return rows
 
     async def _is_few(self, connection: Any) -> bool:
         """Whether so few photos are in question that comparing them all is quicker, and misses none."""
@@ -163,8 +188,7 @@ class HybridSearch:
     def _all_near(self, query: str, arguments: Arguments) -> str:
         """The nearest of few photos, exactly. Sorted by an expression that no index knows."""
         return f"""
-            SELECT 'near' AS source, smart."assetId" AS asset_id, smart.embedding <=> {query} AS distance,
-                   NULL::float8 AS deviation
+            SELECT smart."assetId", smart.embedding <=> {query} AS distance
             FROM public.asset JOIN public.smart_search AS smart ON smart."assetId" = asset.id
             WHERE {self._conditions(arguments)}
             ORDER BY (smart.embedding <=> {query}) + 0 LIMIT {arguments.add(self.vector_candidates, "bigint")}"""  # noqa: S608
@@ -175,7 +199,7 @@ class HybridSearch:
         The inner limit is what makes the planner take the index: it does not know what a distance costs.
         """
         return f"""
-            SELECT 'near' AS source, near."assetId" AS asset_id, near.distance, NULL::float8 AS deviation
+            SELECT near."assetId", near.distance
             FROM (SELECT "assetId", embedding <=> {query} AS distance FROM public.smart_search
                   ORDER BY embedding <=> {query} LIMIT {looked_at}) AS near
             CROSS JOIN LATERAL (

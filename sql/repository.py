@@ -4,8 +4,9 @@ Every call raises `Unavailable` when the database is away, hangs, or has not bee
 and `UnsupportedFilter` when a filter cannot be applied there.
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -15,7 +16,7 @@ from common.errors import Unavailable
 from sql.database import Database, Work
 from sql.explain import explain
 from sql.filters import AssetFilters, Scope
-from sql.hybrid import HybridSearch, session_settings, vector_literal
+from sql.hybrid import HybridSearch, vector_literal
 from sql.query import Run, TextQuery, fold, parse
 from sql.results import Explanation, SearchPage
 from sql.schema import ImmichSchema, inspect
@@ -23,6 +24,7 @@ from sql.settings import DatabaseSettings, HybridWeights
 from sql.text_search import TextSearch
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 NO_FILTERS = AssetFilters()
 
@@ -88,11 +90,13 @@ class SearchRepository:
             DimensionMismatch: the embedding has another length than Immich's column.
         """
 
-        async def work(connection: Any) -> SearchPage:
-            search = await self._hybrid_search(connection, query, embedding, scope, filters, weights)
-            return await search.page(connection, limit, offset)
+        async def work(connection: Any) -> HybridSearch:
+            return await self._hybrid_search(connection, query, embedding, scope, filters, weights)
 
-        return await self._read(work)
+        search = await self._read(work)
+        # Each side on its own connection; none is held while another is waited for.
+        by_text, (by_look, background) = await _both(self._read(search.by_text), self._read(search.by_look))
+        return search.page(by_text, by_look, background, limit, offset)
 
     async def explain(
         self,
@@ -139,8 +143,6 @@ class SearchRepository:
         weights: HybridWeights | None,
     ) -> HybridSearch:
         text = await self._text_search(connection, query, scope, filters)
-        for name, value in session_settings(text.schema.vector_lists, self._settings.vector_candidates * 100).items():
-            await connection.execute("SELECT set_config($1, $2, false)", name, value)
         return HybridSearch(
             replace(text, query=text.query.whole_words()),
             vector_literal(embedding, text.schema.dimension),
@@ -161,6 +163,16 @@ class SearchRepository:
         except Unavailable:
             self._schema = None
             raise
+
+
+async def _both(first: Coroutine[Any, Any, T], second: Coroutine[Any, Any, U]) -> tuple[T, U]:
+    """Both results, awaited at the same time; where one fails the other is given up."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = group.create_task(first), group.create_task(second)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return tasks[0].result(), tasks[1].result()
 
 
 async def fold_query(connection: Any, query: str) -> TextQuery:
