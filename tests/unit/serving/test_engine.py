@@ -263,3 +263,24 @@ def test_a_broken_file_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"not a model")
     with pytest.raises(Unavailable, match=r"cannot read the model .*bad\.onnx"):
         OnnxSession(tmp_path / "bad.onnx", RuntimeSettings())
+
+
+def test_threads_of_a_run_give_their_cores_back_when_it_is_over(tmp_path: Path) -> None:
+    size = 512
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "x"], ["y"])],
+        "square",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [size, size])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [size, size])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, str(tmp_path / "square.onnx"))
+    session = OnnxSession(tmp_path / "square.onnx", RuntimeSettings(), threads=2)
+    feeds = {"x": np.ones((size, size), np.float32)}
+    wasted = []
+    for _ in range(3):
+        session.run(feeds)
+        before = time.process_time()
+        time.sleep(0.02)  # a thread that spins on burns all of it
+        wasted.append(time.process_time() - before)
+    assert min(wasted) < 0.005
