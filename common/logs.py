@@ -10,20 +10,8 @@ from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from common.context import request_id
+from common.levels import level_number
 from common.settings import LogFormat
-
-LEVELS = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
-ALIASES = {"VERBOSE": "DEBUG", "LOG": "INFO", "WARN": "WARNING", "FATAL": "CRITICAL"}
-"""Immich's level names beside Python's."""
-
-
-def level_number(name: str) -> int:
-    """The number of a level by its name, in any case, Immich's names included. Raises ValueError for another word."""
-    upper = name.strip().upper()
-    upper = ALIASES.get(upper, upper)
-    if upper not in LEVELS:
-        raise ValueError(f"unknown log level {name!r}: use one of {', '.join(sorted(LEVELS | set(ALIASES)))}")
-    return int(getattr(logging, upper))
 
 
 def _add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -15,8 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from common.levels import LogLevel
+
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """Limit of one gRPC message and of one HTTP body, in bytes."""
+
+Place = tuple[int | str, ...]
+"""Where a field is: its name, and before it those of the groups that it is in."""
 
 DEFAULT_CACHE_FOLDER = Path("~/.cache/immich-mesh/models")
 
@@ -96,6 +101,17 @@ class MeshSettings(BaseSettings):
     shared_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     @classmethod
+    def variables(cls, place: Place) -> tuple[str, ...]:
+        """The environment's names of a field, in the order in which they count."""
+        own = (cls.model_config.get("env_prefix") or "") + "__".join(str(step).upper() for step in place)
+        return (own, *cls.other_names(".".join(map(str, place))))
+
+    @classmethod
+    def other_names(cls, path: str) -> tuple[str, ...]:
+        """The names without a prefix of the field at that dotted path."""
+        return cls.shared_names.get(path, ())
+
+    @classmethod
     def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
@@ -164,7 +180,7 @@ class ServiceSettings(MeshSettings):
     batching: BatchingSettings = BatchingSettings()
 
     max_image_pixels: int = Field(178_956_970, ge=1, description="Larger photos are refused before they are decoded.")
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_format: LogFormat = Field(LogFormat.PRETTY, description="pretty or json.")
 
     @field_validator("preload", mode="before")

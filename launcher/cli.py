@@ -1,9 +1,10 @@
-"""The command `immich-mesh`: mounts one module per group of commands, and turns every failure into one line and a code.
+"""The command `immich-mesh`: mounts one module per group of commands, and turns every failure into a line and a code.
 
 Modules import what is heavy inside their commands, so that `--help` and `call` start at once.
 """
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -65,7 +66,7 @@ def run(arguments: list[str]) -> int:
     try:
         result = command.main(arguments, prog_name="immich-mesh", standalone_mode=False)
     except CommandError as error:
-        return complain(str(error), error.code)
+        return complain(str(error), error.code, error.faults)
     except MeshError as error:
         return complain(error.message, exit_code(error))
     except TyperException as error:
@@ -76,8 +77,6 @@ def run(arguments: list[str]) -> int:
         return ExitCode.FAILED  # whoever read our output has gone
     except OSError as error:
         return complain(f"{error.filename or ''} {error.strerror or error}".strip(), ExitCode.FAILED)
-    except ValueError as error:
-        return complain(settings_fault(error), ExitCode.USAGE)
     return result if isinstance(result, int) else ExitCode.DONE
 
 
@@ -89,20 +88,12 @@ def usage_fault(error: TyperException) -> str:
     return f"{error.format_message()} (see: {context.command_path if context else 'immich-mesh'} --help)"
 
 
-def settings_fault(error: ValueError) -> str:
-    """Wrong settings of a command's own reading, named. Another ValueError is a fault of ours and goes on."""
-    from pydantic import ValidationError
-
-    from common.faults import settings_fault as name_faults
-
-    if isinstance(error, ValidationError):
-        return name_faults(error)
-    raise error
-
-
-def complain(message: str, code: ExitCode) -> int:
-    """One line on standard error."""
-    typer.echo(f"immich-mesh: {one_line(message)}", err=True)
+def complain(message: str, code: ExitCode, faults: Sequence[str] = ()) -> int:
+    """One line on standard error, and one for each of several faults."""
+    several = faults if len(faults) > 1 else ()
+    typer.echo(f"immich-mesh: {one_line(message)}{':' if several else ''}", err=True)
+    for fault in several:
+        typer.echo(f"  {one_line(fault)}", err=True)
     return code
 
 

@@ -7,14 +7,12 @@ from dataclasses import asdict, dataclass
 import grpc
 from immich_mesh.model.v1 import model_pb2, model_pb2_grpc
 
-from clip_service.config import ClipSettings
 from common.channels import open_channel
 from common.settings import ServiceSettings
-from face_service.config import FaceSettings
+from launcher.plans import all_service_settings
 from models import catalogue
 from models.catalogue import Family, SourceKind
 from models.store import CachedModel, ModelStore
-from ocr_service.config import OcrSettings
 
 ASK_SECONDS = 1.0
 
@@ -45,14 +43,9 @@ class ModelRow:
         return asdict(self)
 
 
-def service_settings() -> dict[Family, ServiceSettings]:
-    """The settings of the three services, from the environment."""
-    return {Family.OCR: OcrSettings(), Family.CLIP: ClipSettings(), Family.FACE: FaceSettings()}
-
-
 def collect_rows(stores: Mapping[Family, ModelStore], only: Family | None = None) -> list[ModelRow]:
     """All known models, the cached ones of one's own included, in the catalogue's order."""
-    loaded = asyncio.run(_loaded(service_settings()))
+    loaded = asyncio.run(_loaded(all_service_settings()))
     rows: list[ModelRow] = []
     for family, store in stores.items():
         if only in (None, family):

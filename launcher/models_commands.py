@@ -161,14 +161,14 @@ def _entry(name: str) -> "ModelEntry":
 
 def _stores(cache_folder: Path | None) -> "dict[Family, ModelStore]":
     """The services' stores, by their own settings."""
-    from launcher.model_rows import service_settings
+    from launcher.plans import all_service_settings
     from models.store import ModelStore
 
     return {
         family: ModelStore(
             cache_folder or settings.cache_folder, offline=settings.offline, endpoint=settings.hf_endpoint
         )
-        for family, settings in service_settings().items()
+        for family, settings in all_service_settings().items()
     }
 
 

@@ -1,6 +1,7 @@
-"""How a command of `immich-mesh` ends: its exit code, and the one line that says why."""
+"""How a command of `immich-mesh` ends: its exit code, and what says why."""
 
 import re
+from collections.abc import Sequence
 from enum import IntEnum
 
 from common.errors import (
@@ -17,7 +18,7 @@ from common.errors import (
 EXIT_CODES_HELP = (
     "Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 not reachable or not ready (try again), "
     "4 refused (the input or model cannot work as it is), 130 stopped by Ctrl-C. "
-    "Errors are one line on standard error."
+    "An error is one line on standard error; several wrong settings have a line each."
 )
 
 
@@ -33,11 +34,24 @@ class ExitCode(IntEnum):
 
 
 class CommandError(Exception):
-    """Ends a command with `code` and one line on standard error."""
+    """Ends a command with `code` and one line on standard error, and below it a line for each of several faults.
 
-    def __init__(self, message: str, code: ExitCode = ExitCode.FAILED) -> None:
+    Attributes:
+        faults: what is wrong; the message itself when that says it.
+    """
+
+    def __init__(self, message: str, code: ExitCode = ExitCode.FAILED, faults: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.code = code
+        self.faults = tuple(faults) or (message,)
+
+    @classmethod
+    def of(cls, faults: Sequence[str], code: ExitCode = ExitCode.FAILED) -> "CommandError":
+        """Of one fault or more, each told once."""
+        different = tuple(dict.fromkeys(faults))
+        if len(different) == 1:
+            return cls(different[0], code)
+        return cls(f"{len(different)} things are wrong", code, different)
 
 
 _CODES: dict[type[MeshError], ExitCode] = {

@@ -1,21 +1,23 @@
 """What `up` starts: one plan per process, from the same settings classes that the processes read themselves."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-
-from pydantic import ValidationError
+from typing import TypeVar
 
 from clip_service.config import ClipSettings
 from common.errors import Unavailable
-from common.faults import settings_fault
+from common.faults import WrongSettings, read_settings
 from common.settings import Device, ServiceSettings
 from face_service.config import FaceSettings
 from launcher import ports
 from launcher.outcome import CommandError, ExitCode
+from models.catalogue import Family
 from ocr_service.config import OcrSettings
 from router.config import DEFAULT_CONFIG_VARIABLE, ListenerSettings, RouterSettings, config_path
 from router.config_file import ConfigError, load
+
+T = TypeVar("T")
 
 METRICS_PORTS = {"OCR_METRICS_PORT": "9464", "CLIP_METRICS_PORT": "9465", "FACE_METRICS_PORT": "9466"}
 """On one machine the services cannot share a port as pods do."""
@@ -78,7 +80,7 @@ def plan_machine(without: frozenset[str] = frozenset()) -> MachinePlan:
         raise CommandError(f"--without knows {', '.join(SERVICES)}, not {', '.join(sorted(unknown))}", ExitCode.USAGE)
     for name, value in METRICS_PORTS.items():
         os.environ.setdefault(name, value)
-    services = tuple(_service_plan(name) for name in SERVICES if name not in without)
+    services = _of_each([name for name in SERVICES if name not in without], _service_plan)
     if not os.environ.get(DEFAULT_CONFIG_VARIABLE):
         for plan in services:
             os.environ.setdefault(f"ROUTER_{plan.name.upper()}_ENDPOINTS", plan.address)
@@ -91,16 +93,20 @@ def load_router_settings() -> RouterSettings:
     try:
         return load(config_path())
     except ConfigError as error:
-        raise CommandError("; ".join(error.problems), ExitCode.USAGE) from None
+        raise CommandError.of(error.problems, ExitCode.USAGE) from None
+
+
+def all_service_settings() -> dict[Family, ServiceSettings]:
+    """The settings of every service. Raises CommandError with the faults of all of them."""
+    return dict(zip((Family.OCR, Family.CLIP, Family.FACE), _of_each(tuple(SERVICES), service_settings), strict=True))
 
 
 def service_settings(name: str) -> ServiceSettings:
     """The settings of one service, as it reads them itself. Raises CommandError."""
-    kind = SERVICES[name]
     try:
-        return kind()
-    except ValidationError as error:
-        raise CommandError(settings_fault(error, kind), ExitCode.USAGE) from None
+        return read_settings(SERVICES[name])
+    except WrongSettings as error:
+        raise CommandError.of(error.faults, ExitCode.USAGE) from None
 
 
 def missing_devices(services: tuple[Plan, ...]) -> list[str]:
@@ -117,6 +123,20 @@ def missing_devices(services: tuple[Plan, ...]) -> list[str]:
         except Unavailable as error:
             faults.append(error.message)
     return list(dict.fromkeys(faults))
+
+
+def _of_each(names: Sequence[str], make: Callable[[str], T]) -> tuple[T, ...]:
+    """What `make` gives for each name. Raises CommandError with the faults of all, so that one try mends them."""
+    made: list[T] = []
+    faults: list[str] = []
+    for name in names:
+        try:
+            made.append(make(name))
+        except CommandError as error:
+            faults += error.faults
+    if faults:
+        raise CommandError.of(faults, ExitCode.USAGE)
+    return tuple(made)
 
 
 def _service_plan(name: str) -> Plan:

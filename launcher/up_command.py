@@ -25,5 +25,5 @@ def up(
     if not machine.services:
         raise CommandError("nothing is left to run: leave out fewer services", ExitCode.USAGE)
     if faults := missing_devices(machine.services) + busy_ports((*machine.services, machine.router)):
-        raise CommandError("; ".join(faults))
+        raise CommandError.of(faults)
     asyncio.run(run_machine(machine))

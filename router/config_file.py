@@ -11,9 +11,9 @@ import yaml
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from common.faults import variable
+from common.settings import Place
 from router.config import RouterSettings
-
-Location = tuple[int | str, ...]
 
 
 class ConfigError(Exception):
@@ -117,23 +117,23 @@ def _at(path: Path | None, mark: Any, text: str) -> str:
 
 
 def _problem(path: Path | None, root: yaml.Node | None, detail: Any) -> str:
-    place: Location = detail["loc"]
+    place: Place = detail["loc"]
     text = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         text = "no such setting"
     shown = f"{'.'.join(map(str, place))}: {text}" if place else text
     mark, depth = _mark(root, place or _place_in(text))
     if mark is None or (place and depth == 0):
-        return f"environment: {shown}" if place else f"{path or 'environment'}: {shown}"
+        return f"{variable(place, RouterSettings)}: {text}" if place else f"{path or 'environment'}: {shown}"
     return _at(path, mark, shown)
 
 
-def _place_in(text: str) -> Location:
+def _place_in(text: str) -> Place:
     """Checks across settings name their place at the start of the message: `routes.0: …`."""
     return tuple(int(step) if step.isdigit() else step for step in text.partition(":")[0].split("."))
 
 
-def _mark(root: yaml.Node | None, place: Location) -> tuple[Any, int]:
+def _mark(root: yaml.Node | None, place: Place) -> tuple[Any, int]:
     """Where the deepest known part of a place stands, and how deep that is."""
     node, mark, depth = root, root.start_mark if root else None, 0
     for step in place:

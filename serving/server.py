@@ -15,11 +15,10 @@ import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from immich_mesh.model.v1 import model_pb2_grpc
-from pydantic import ValidationError
 
 from common.channels import SERVER_OPTIONS, server_credentials
 from common.errors import MeshError
-from common.faults import settings_fault
+from common.faults import WrongSettings, read_settings
 from common.logs import configure_logs
 from common.settings import ServiceSettings
 from common.tracing import configure_tracing
@@ -175,9 +174,10 @@ def run(kind: type[ServiceSettings], build: Callable[[ServiceSettings, Foundatio
         The exit code: 0 after a clean end, 1 when it cannot start, 2 for wrong settings.
     """
     try:
-        settings = kind()
-    except ValidationError as error:
-        print(f"immich-mesh {process}: {settings_fault(error, kind)}", file=sys.stderr)  # noqa: T201 - no log level yet
+        settings = read_settings(kind)
+    except WrongSettings as error:
+        for fault in error.faults:
+            print(f"immich-mesh {process}: {fault}", file=sys.stderr)  # noqa: T201 - no log level yet
         return 2
     configure_logs(settings.log_level, settings.log_format, process)
     configure_tracing(f"immich-mesh-{process}")

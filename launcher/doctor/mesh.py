@@ -28,14 +28,15 @@ def check_settings() -> tuple[list[Finding], dict[str, ServiceSettings], Machine
         try:
             services[name] = service_settings(name)
         except CommandError as error:
-            findings.append(bad(f"{name} settings", str(error), "correct that variable"))
+            findings += [bad(f"{name} settings", fault, "correct that variable") for fault in error.faults]
     machine = None
     if not findings:
         try:
             machine = plan_machine()
             findings.append(good("settings", "of router and services are valid"))
         except CommandError as error:
-            findings.append(bad("router settings", str(error), "correct the variable, or the place in the file"))
+            remedy = "correct the variable, or the place in the file"
+            findings += [bad("router settings", fault, remedy) for fault in error.faults]
     return findings, services, machine
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from common.logs import level_number
+from common.levels import LogLevel
 from common.settings import LogFormat, MeshSettings, TlsSettings
 from models.catalogue import clip_dimension
 from router.config.clusters import ClusterSettings, Protocol
@@ -93,8 +93,13 @@ class RouterSettings(MeshSettings):
         None, ge=0, le=65535, description="Port of a Prometheus endpoint beside admin's; empty for none."
     )
     access_log: bool = Field(True, description="One line per request.")
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_format: LogFormat = Field(LogFormat.PRETTY, description="pretty or json.")
+
+    @classmethod
+    def other_names(cls, path: str) -> tuple[str, ...]:
+        """The names without a prefix of the field at that dotted path."""
+        return cls.aliased_names.get(path, ())
 
     @classmethod
     def settings_customise_sources(
@@ -112,12 +117,6 @@ class RouterSettings(MeshSettings):
     @classmethod
     def _addresses(cls, value: Any) -> Any:
         return split_names(value)
-
-    @field_validator("log_level")
-    @classmethod
-    def _known_level(cls, value: str) -> str:
-        level_number(value)
-        return value
 
     @field_validator("clip_model")
     @classmethod

@@ -8,7 +8,8 @@ import structlog
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from common import context, tracing
-from common.logs import configure_logs, level_number, set_level
+from common.levels import level_number
+from common.logs import configure_logs, set_level
 from common.settings import LogFormat
 
 
@@ -31,6 +32,30 @@ def test_json_lines_name_service_and_request(capsys: pytest.CaptureFixture[str])
     assert own["event"] == "发票"
     assert (own["service"], own["request_id"], own["ms"], own["level"]) == ("ocr", "r-1", 3, "info")
     assert foreign["event"] == "careful with this"
+
+
+@pytest.mark.parametrize("fmt", LogFormat)
+def test_tracebacks_show_where_and_no_local_variables(fmt: LogFormat, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("INFO", fmt, "ocr")
+
+    def read(photo: str) -> None:
+        raise ValueError("cannot be read")
+
+    try:
+        read("s3cret")
+    except ValueError:
+        structlog.get_logger().exception("failed")
+        logging.getLogger("library").exception("failed too")
+    output = capsys.readouterr().err
+    assert output.count("cannot be read") >= 2
+    assert "test_logs_and_tracing.py" in output
+    assert "s3cret" not in output.replace('read("s3cret")', "")
+    if fmt is LogFormat.JSON:
+        own, foreign = map(json.loads, output.splitlines())
+        for line in (own, foreign):
+            (raised,) = line["exception"]
+            assert (raised["exc_type"], raised["exc_value"]) == ("ValueError", "cannot be read")
+            assert not any(frame.get("locals") for frame in raised["frames"])
 
 
 def test_levels_change_at_run_time_and_immichs_names_are_known(capsys: pytest.CaptureFixture[str]) -> None:

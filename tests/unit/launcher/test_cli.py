@@ -53,6 +53,17 @@ def test_a_failure_is_one_line_and_a_code(
     assert error.count("\n") == 1
 
 
+def test_several_wrong_settings_have_a_line_each(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"OCR_PORT": "x", "CLIP_PORT": "99999", "CLIP_THREADS": "-1", "DEVICE": "toaster"}.items():
+        monkeypatch.setenv(name, value)
+    assert cli.run(["models", "list"]) == 2
+    headline, *faults = capsys.readouterr().err.splitlines()
+    assert headline == "immich-mesh: 4 things are wrong:"
+    assert [fault.split(":")[0] for fault in faults] == ["  OCR_PORT", "  DEVICE", "  CLIP_PORT", "  CLIP_THREADS"]
+
+
 class FakeMesh:
     """A client that knows one answer of each kind."""
 

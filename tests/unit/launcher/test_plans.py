@@ -60,9 +60,9 @@ def test_a_port_that_cannot_be_known_is_refused(environment: pytest.MonkeyPatch)
         plans.plan_machine()
 
 
-def test_a_wrong_setting_is_told_by_the_names_it_may_have_been_set_by(environment: pytest.MonkeyPatch) -> None:
+def test_a_wrong_setting_is_told_by_the_name_it_was_set_by(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("DEVICE", "toaster")
-    with pytest.raises(CommandError, match=r"OCR_DEVICE \(or MESH_DEVICE, DEVICE\): Input should be 'cpu'"):
+    with pytest.raises(CommandError, match=r"^DEVICE: Input should be 'cpu'"):
         plans.plan_machine()
     environment.delenv("DEVICE")
     environment.setenv("OCR_BATCHING__MAX_QUEUE_SIZE", "0")

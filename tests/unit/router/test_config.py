@@ -91,9 +91,20 @@ class TestEnvironment:
         assert settings.listeners.immich_ml.max_body_bytes == 77
         assert settings.drain_seconds == 5
 
-    def test_a_wrong_value_names_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("ROUTER_DRAIN_SECONDS", "soon")
-        with pytest.raises(ConfigError, match=r"environment: drain_seconds: .*number"):
+    @pytest.mark.parametrize(
+        ("name", "value", "problem"),
+        [
+            ("ROUTER_DRAIN_SECONDS", "soon", r"^ROUTER_DRAIN_SECONDS: .*number"),
+            ("IMMICH_PORT", "many", r"^IMMICH_PORT: .*integer"),
+            ("ROUTER_CLUSTERS", '{"x": {"balancer": "dice"}}', r"^ROUTER_CLUSTERS\.x\.balancer: "),
+            ("LOG_LEVEL", "loud", r"^LOG_LEVEL: unknown log level 'loud'"),
+        ],
+    )
+    def test_a_wrong_value_names_the_variable(
+        self, name: str, value: str, problem: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(name, value)
+        with pytest.raises(ConfigError, match=problem):
             load(None)
 
 

@@ -35,6 +35,24 @@ def test_wrong_settings_are_one_line_that_names_the_variable(
     assert "s3cret" not in line
 
 
+def test_a_group_of_settings_that_is_not_json_is_told_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OCR_BATCHING", "{max_queue_size")
+    assert run(OcrSettings, no_service, "ocr") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("immich-mesh ocr: OCR_BATCHING: is not JSON (")
+
+
+@pytest.mark.parametrize("name", ["OCR_LOG_LEVEL", "MESH_LOG_LEVEL"])
+def test_an_unknown_log_level_is_a_wrong_setting(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, "loud")
+    assert run(OcrSettings, no_service, "ocr") == 2
+    assert capsys.readouterr().err.startswith(f"immich-mesh ocr: {name}: unknown log level 'loud': use one of ")
+
+
 def test_a_gpu_that_is_not_there_is_a_refusal_that_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
