@@ -100,7 +100,8 @@ def tokens_as_input(model: onnx.ModelProto, tokens: str, mask: str | None = None
     rename(model, TEXT, f"{TEXT}_inside")
     inner = f"{TEXT}_inside" if tokens == TEXT else tokens
     new = [helper.make_node("Cast", [TEXT], [inner], to=kinds[tokens])]
-    graph.initializer.append(numpy_helper.from_array(np.array(0, np.int32), f"{TEXT}_padding"))
+    if mask or types:
+        graph.initializer.append(numpy_helper.from_array(np.array(0, np.int32), f"{TEXT}_padding"))
     if mask:
         new.append(helper.make_node("Equal", [TEXT, f"{TEXT}_padding"], [f"{TEXT}_is_padding"]))
         new.append(helper.make_node("Not", [f"{TEXT}_is_padding"], [f"{TEXT}_is_there"]))

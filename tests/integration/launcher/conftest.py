@@ -135,9 +135,11 @@ class Up:
 
 
 @contextmanager
-def running(folder: Path, *arguments: str, settings: Mapping[str, str] | None = None) -> Iterator[Up]:
+def running(
+    folder: Path, *arguments: str, clip: bool = True, settings: Mapping[str, str] | None = None
+) -> Iterator[Up]:
     """`up` with its cache below `folder`, killed at the end unless it has ended by then."""
-    up = Up(folder, *arguments, settings=settings)
+    up = Up(folder, *arguments, clip=clip, settings=settings)
     try:
         yield up
     finally:
