@@ -7,6 +7,7 @@ condition over `document`; texts broken by punctuation compare by `body` without
 
 import re
 from collections.abc import Sequence
+from itertools import groupby
 
 from sql.conditions import Arguments
 from sql.query import LONGEST_RUN, FoldedTerm, Run, TextQuery, any_of, broken, phrase
@@ -21,6 +22,8 @@ ones."""
 SHORTEST_FUZZY_RUN = 4
 SHORTEST_OPEN_RUN = 5
 """From this length on the unknown character may be the first or the last one: what is left says enough."""
+SHORTEST_NARROWED_RUN = 6
+"""From this length on four characters are left beside the second one: few photos hold those."""
 LONGEST_WORD = 32
 
 SQUEEZED = "replace(document.body, ' ', '')"
@@ -36,10 +39,17 @@ def condition(query: TextQuery, step: Match, arguments: Arguments, trigram_schem
         return None
     groups = []
     for group in query.groups:
-        parts = [_term(term, step, arguments, trigram_schema) for term in group if not term.excluded]
-        parts += [f"NOT document.words @@ {_tsquery([term.anyhow()], arguments)}" for term in group if term.excluded]
+        wanted = [term for term in group if not term.excluded]
+        if len(wanted) == 1:
+            # As asked it is not to be found: that was an earlier step.
+            if not (ways := _new_ways(wanted[0], step, arguments, trigram_schema)):
+                continue
+            parts = [_either(ways)]
+        else:
+            parts = [_either(_all_ways(term, step, arguments, trigram_schema)) for term in wanted]
+        parts += [f"NOT document.words @@ {arguments.add(term.anyhow(), 'tsquery')}" for term in group if term.excluded]
         groups.append("(" + " AND ".join(parts) + ")")
-    return "(" + " OR ".join(groups) + ")"
+    return "(" + " OR ".join(groups) + ")" if groups else None
 
 
 def _is_loose(term: FoldedTerm) -> bool:
@@ -85,15 +95,23 @@ def _is_misreadable(run: Run) -> bool:
     return LONG_WORD <= len(run.text) <= LONGEST_WORD
 
 
-def _term(term: FoldedTerm, step: Match, arguments: Arguments, trigram_schema: str | None) -> str:
-    exact = f"document.words @@ {_tsquery([term.phrase()], arguments)}"
-    if step is Match.LOOSE:
-        return _either([exact, _loose(term, arguments)]) if _is_loose(term) else exact
-    ways = [exact]
+def _all_ways(term: FoldedTerm, step: Match, arguments: Arguments, trigram_schema: str | None) -> list[str]:
+    """How a term may stand in a photo where another one makes the match what the step is for."""
+    ways = [_words(term.phrase(), arguments)]
     if step is Match.FUZZY and _is_loose(term):
         ways.append(_loose(term, arguments))
+    return ways + _new_ways(term, step, arguments, trigram_schema)
+
+
+def _new_ways(term: FoldedTerm, step: Match, arguments: Arguments, trigram_schema: str | None) -> list[str]:
+    """How a step finds the term, and no earlier one."""
+    ways = []
+    if step is Match.LOOSE and _is_loose(term):
+        ways.append(_loose(term, arguments))
     if step is Match.FUZZY and _is_fuzzy(term):
-        ways.append(_all([*(_fuzzy(run, arguments) for run in term.runs), *_in_order(term, arguments)]))
+        # What is too short to narrow the search down is left to the order that all runs are to stand in.
+        telling = [run for run in term.runs if len(run.text) > 1 or len(term.runs) == 1]
+        ways.append(_all([*(_fuzzy(run, arguments) for run in telling), *_in_order(term, arguments)]))
     if step is Match.FUZZY and trigram_schema and _is_long_word(term):
         word = arguments.add(term.squeezed, "text")
         ways.append(f"{word} OPERATOR({trigram_schema}.<%) document.body")
@@ -101,30 +119,40 @@ def _term(term: FoldedTerm, step: Match, arguments: Arguments, trigram_schema: s
         ways.append(_misread_number(term, arguments))
     if step is Match.APART and not term.quoted and _is_divisible(term) and not _is_long_number(term):
         ways.append(_all([_apart(run, arguments) for run in term.runs]))
-    return _either(ways)
+    return ways
 
 
 def _loose(term: FoldedTerm, arguments: Arguments) -> str:
     """The term's letters in order, whatever stands between or around them."""
     if len(term.runs) == 1 and term.runs[0].unsegmented:
-        return f"document.words @@ {_tsquery(broken(term.runs[0].text), arguments)}"
+        return _words(any_of(broken(term.runs[0].text)), arguments)
     if len(term.runs) == 1 and len(term.squeezed) < LONG_WORD:
         ends = arguments.add(f"{re.escape(term.squeezed)}(?![0-9a-z])", "text")
-        return f"{_inside(term.runs[0], arguments)} AND document.body ~ {ends}"
-    parts = [_loose_run(run, arguments) for run in term.runs]
-    return _all([*parts, f"position({arguments.add(term.squeezed, 'text')} IN {SQUEEZED}) > 0"])
+        return f"{_inside(term.squeezed, arguments)} AND document.body ~ {ends}"
+    # What the text index is asked for only narrows down where to compare letter by letter.
+    parts = [_stretch(stretch, arguments) for stretch in _stretches(term)]
+    return _all([*filter(None, parts), f"position({arguments.add(term.squeezed, 'text')} IN {SQUEEZED}) > 0"])
 
 
-def _loose_run(run: Run, arguments: Arguments) -> str:
-    ways = [phrase_of(run)]
-    if _is_breakable(run):
-        ways += broken(run.text)
-    in_words = f"document.words @@ {_tsquery(ways, arguments)}"
-    return _either([in_words, _inside(run, arguments)]) if _is_inner(run) else in_words
+def _stretches(term: FoldedTerm) -> list[Run]:
+    """The term's runs, neighbouring words and numbers joined: `mesh.grams` too goes on over what stands between
+    them."""
+    return [
+        Run("".join(run.text for run in runs), unsegmented)
+        for unsegmented, group in groupby(term.runs, key=lambda run: run.unsegmented)
+        for runs in ([[run] for run in group] if unsegmented else [list(group)])
+    ]
 
 
-def _inside(run: Run, arguments: Arguments) -> str:
-    return f"document.grams @@ {arguments.add(_all_grams(run.text.translate(LOOK_ALIKES)), 'tsquery')}"
+def _stretch(stretch: Run, arguments: Arguments) -> str | None:
+    """What narrows the search down to photos that may hold the stretch; None where it is too short to narrow much."""
+    if _is_breakable(stretch):
+        return _words(any_of([phrase_of(stretch), *broken(stretch.text)]), arguments)
+    return None if stretch.unsegmented or len(stretch.text) < 3 else _inside(stretch.text[:LONGEST_WORD], arguments)
+
+
+def _inside(text: str, arguments: Arguments) -> str:
+    return f"document.grams @@ {arguments.add(_all_grams(text.translate(LOOK_ALIKES)), 'tsquery')}"
 
 
 def _fuzzy(run: Run, arguments: Arguments) -> str:
@@ -134,20 +162,22 @@ def _fuzzy(run: Run, arguments: Arguments) -> str:
             ways += broken(run.text)
         if _is_misreadable(run):
             ways += misread(run.text)
-        return f"document.words @@ {_tsquery(ways, arguments)}"
-    exact = f"document.words @@ {_tsquery([phrase_of(run)], arguments)}"
+        ends = misread_second_or_last_but_one(run.text) if _is_misreadable(run) else ()
+        narrowed = [f"({_words(rare, arguments)} AND {_rechecked(way, arguments)})" for rare, way in ends]
+        return _either([_words(any_of(ways), arguments), *narrowed])
+    exact = _words(phrase_of(run), arguments)
     if not _is_misreadable(run):
         return exact
     plain = run.text.translate(LOOK_ALIKES)
     if any(character.isdigit() for character in run.text):
         # One digit makes another number: only what looks alike counts as the same.
         same = f"position({arguments.add(plain, 'text')} IN translate({SQUEEZED}, 'oilsbz', '011582')) > 0"
-        return _either([exact, f"{_inside(run, arguments)} AND {same}"])
+        return _either([exact, f"{_inside(run.text, arguments)} AND {same}"])
     middle = len(plain) // 2
     pieces = [_all_grams(plain[:middle]), _all_grams(plain[middle:]), f"'{plain[:3]}' & '{plain[-3:]}'"]
     pattern = arguments.add(one_unknown(plain), "text")
     checked = f"translate({SQUEEZED}, 'oilsbz', '011582') ~ {pattern}"
-    return _either([exact, f"(document.grams @@ {_tsquery(pieces, arguments)} AND {checked})"])
+    return _either([exact, f"(document.grams @@ {arguments.add(any_of(pieces), 'tsquery')} AND {checked})"])
 
 
 def _is_long_word(term: FoldedTerm) -> bool:
@@ -162,7 +192,7 @@ def _misread_number(term: FoldedTerm, arguments: Arguments) -> str:
     halves = [_all_grams(plain[:middle]), _all_grams(plain[middle:]), f"'{plain[:3]}' & '{plain[-3:]}'"]
     ways = "|".join(f"{re.escape(plain[:at])}.{re.escape(plain[at + 1 :])}" for at in range(len(plain)))
     checked = f"translate({SQUEEZED}, 'oilsbz', '011582') ~ {arguments.add(ways, 'text')}"
-    return f"document.grams @@ {_tsquery(halves, arguments)} AND {checked}"
+    return f"document.grams @@ {arguments.add(any_of(halves), 'tsquery')} AND {checked}"
 
 
 def _in_order(term: FoldedTerm, arguments: Arguments) -> list[str]:
@@ -188,7 +218,7 @@ def _apart(run: Run, arguments: Arguments) -> str:
         ]
     if len(run.words) > 1:
         ways.append(" & ".join(f"({phrase(word, last=False)})" for word in run.words))
-    return f"document.words @@ {_tsquery(ways, arguments)}"
+    return _words(any_of(ways), arguments)
 
 
 def phrase_of(run: Run) -> str:
@@ -197,16 +227,31 @@ def phrase_of(run: Run) -> str:
 
 
 def misread(text: str) -> list[str]:
-    """`tsquery` phrases for the text with any one character unknown."""
+    """`tsquery` phrases for the text with one character unknown: any of a short text, of a longer one any but the
+    second and the last but one (`misread_second_or_last_but_one`)."""
     ways = []
     if len(text) >= SHORTEST_OPEN_RUN:
         ways += [phrase(text[1:], last=False), phrase(text[:-1], last=False)]
-    for unknown in range(1, len(text) - 1):
-        left, right = text[:unknown], text[unknown + 1 :]
-        # The last whole token of the left side begins one before its end, unless it is a single character.
-        gap = 2 if len(left) == 1 else 3
-        ways.append(f"{phrase(left, last=False)} <{gap}> {phrase(right, last=False)}")
-    return ways
+    inner = range(2, len(text) - 2) if len(text) >= SHORTEST_NARROWED_RUN else range(1, len(text) - 1)
+    return [*ways, *(_without(text, unknown) for unknown in inner)]
+
+
+def misread_second_or_last_but_one(text: str) -> tuple[tuple[str, str], ...]:
+    """The longer text with its second or last but one character unknown, each as two `tsquery` phrases.
+
+    One character is left on one side. To look up all that begins with it costs more the larger the library is, so the
+    first phrase says only what the other side must be, and the second one holds for few of the photos that it finds.
+    """
+    if len(text) < SHORTEST_NARROWED_RUN:
+        return ()
+    return (phrase(text[2:], last=False), _without(text, 1)), (phrase(text[:-2], last=False), _without(text, -2))
+
+
+def _without(text: str, unknown: int) -> str:
+    left, right = text[:unknown], text[unknown:][1:]
+    # The last whole token of the left side begins one before its end, unless it is a single character.
+    gap = 2 if len(left) == 1 else 3
+    return f"{phrase(left, last=False)} <{gap}> {phrase(right, last=False)}"
 
 
 def one_unknown(word: str) -> str:
@@ -223,8 +268,13 @@ def _all_grams(word: str) -> str:
     return " & ".join(f"'{word[start : start + 3]}'" for start in range(len(word) - 2))
 
 
-def _tsquery(ways: Sequence[str], arguments: Arguments) -> str:
-    return arguments.add(any_of(ways), "tsquery")
+def _words(query: str, arguments: Arguments) -> str:
+    return f"document.words @@ {arguments.add(query, 'tsquery')}"
+
+
+def _rechecked(query: str, arguments: Arguments) -> str:
+    """The same, out of the index's sight: asked only of photos that it has found by something else."""
+    return f"CASE WHEN {_words(query, arguments)} THEN true END"
 
 
 def _either(conditions: Sequence[str]) -> str:

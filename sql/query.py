@@ -89,7 +89,9 @@ class FoldedTerm:
         literal, gap = "", 0
         for number, run in enumerate(self.runs):
             last = number == len(self.runs) - 1
-            for token, distance in _tokens(run, goes_on=last and prefix and not self.quoted):
+            # Beside a word, a run of documents begins or ends, and there they have single characters as tokens.
+            beside_word = any(not other.unsegmented for other in self.runs[max(0, number - 1) : number + 2])
+            for token, distance in _tokens(run, last and prefix and not self.quoted, bounded=beside_word):
                 literal += f" <{gap + distance}> {token}" if literal else token
                 gap = 0
             gap = 1 if run.unsegmented and run.length > 1 else 0
@@ -155,13 +157,17 @@ def fold(groups: Sequence[Sequence[Term]], runs: Sequence[Sequence[Run]]) -> Tex
     return TextQuery(tuple(group for group in folded if any(not term.excluded for term in group)))
 
 
-def _tokens(run: Run, *, goes_on: bool) -> list[tuple[str, int]]:
-    """Tokens of a run, each with the distance to the one before it."""
+def _tokens(run: Run, goes_on: bool, *, bounded: bool) -> list[tuple[str, int]]:
+    """Tokens of a run, each with the distance to the one before it.
+
+    A single character is the beginning of a token, or, where it is the first or last of its run (`bounded`), a token:
+    asking for all beginnings costs the more the larger the library is.
+    """
     if not run.unsegmented:
         word = run.text[:64]
         return [(f"'{word}':*" if goes_on else f"'{word}'", 1)]
     if run.length == 1:
-        return [(f"'{run.text}':*", 1)]
+        return [(f"'{run.text}'" if bounded else f"'{run.text}':*", 1)]
     return [(f"'{run.text[start : start + 2]}'", 1) for start in range(run.length - 1)]
 
 
@@ -178,7 +184,11 @@ def any_of(ways: Sequence[str]) -> str:
 
 def broken(text: str) -> list[str]:
     """`tsquery` phrases for the text with a line end, space or punctuation at any one place."""
-    return [f"{phrase(text[:cut], last=True)} <1> {phrase(text[cut:], last=False)}" for cut in range(1, len(text))]
+    ways = []
+    for cut in range(1, len(text)):
+        after = f"'{text[cut:]}'" if cut == len(text) - 1 else phrase(text[cut:], last=False)
+        ways.append(f"{phrase(text[:cut], last=True)} <1> {after}")
+    return ways
 
 
 def phrase(text: str, *, last: bool) -> str:

@@ -2,7 +2,8 @@
 --
 -- A run of a script that puts no spaces between words (Chinese, Japanese, Korean, Thai ...) becomes one token per
 -- character: the character with its follower, the last one alone. So every character starts a token, any two neighbours
--- are one token, and longer words are phrases of tokens. A word or number of any other script is one token. Positions
+-- are one token, and longer words are phrases of tokens. The first one is a token by itself too, so that what ends in it
+-- ("T79次", or a line that goes on in the next) is found without asking for all tokens that begin with it. A word or number of any other script is one token. Positions
 -- count characters and words; punctuation and line ends take none, so that a phrase may reach over them.
 
 CREATE FUNCTION mesh.separators() RETURNS text
@@ -15,7 +16,7 @@ $$;
 COMMENT ON FUNCTION mesh.separators() IS 'Regular expression of what stands between words: punctuation, symbols, spaces.';
 
 CREATE FUNCTION mesh.runs(folded text, OUT ordinal bigint, OUT unsegmented boolean, OUT run text) RETURNS SETOF record
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
   SELECT number, found[1] IS NOT NULL, coalesce(found[1], left(found[2], 128))
   FROM regexp_matches(folded,
     '([\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035'
@@ -56,7 +57,8 @@ $$;
 COMMENT ON FUNCTION mesh.grams(text) IS 'Overlapping triples of a word, with letters and digits that OCR mixes up made one.';
 
 CREATE FUNCTION mesh.document(lines mesh.line[]) RETURNS mesh.ocr_document
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
   document mesh.ocr_document;
 BEGIN
@@ -70,23 +72,24 @@ BEGIN
       FROM line WHERE prominence >= 0.7
     ) AS by_size WHERE before < 48
   ), run AS (
-    SELECT line.reading, part.ordinal, part.unsegmented, part.run, line.confidence, line.size,
-           large.reading IS NOT NULL AS is_large,
+    SELECT line.reading, part.ordinal, part.unsegmented, part.run, large.reading IS NOT NULL AS is_large,
+           CASE WHEN confidence < 0.85 THEN 'D' WHEN size >= 0.045 THEN 'A' WHEN size >= 0.025 THEN 'B' ELSE 'C' END AS weight,
            sum(CASE WHEN part.unsegmented THEN length(part.run) ELSE 1 END)
              OVER (ORDER BY line.reading, part.ordinal) - CASE WHEN part.unsegmented THEN length(part.run) ELSE 1 END AS before
     FROM line CROSS JOIN LATERAL mesh.runs(line.folded) AS part LEFT JOIN large ON large.reading = line.reading
   ), token AS (
-    SELECT CASE WHEN unsegmented THEN substr(run, step, 2) ELSE left(run, 64) END AS token, before + step AS place, is_large,
-           CASE WHEN confidence < 0.85 THEN 'D' WHEN size >= 0.045 THEN 'A' WHEN size >= 0.025 THEN 'B' ELSE 'C' END AS weight
+    SELECT CASE WHEN unsegmented THEN substr(run, step, 2) ELSE left(run, 64) END AS token, before + step AS place, is_large, weight
     FROM run CROSS JOIN LATERAL generate_series(1, CASE WHEN unsegmented THEN length(run) ELSE 1 END) AS step
     WHERE before + step < 16383
+    UNION ALL
+    SELECT left(run, 1), before + 1, is_large, weight FROM run WHERE unsegmented AND length(run) > 1 AND before + 1 < 16383
   )
   SELECT coalesce((SELECT string_agg(format('''%s'':%s%s', token, place, weight), ' ') FROM token WHERE is_large), ''),
          coalesce((SELECT string_agg(format('''%s'':%s%s', token, place, weight), ' ') FROM token), ''),
-         coalesce((SELECT string_agg(DISTINCT quote_literal(gram), ' ') FROM (
-           SELECT mesh.grams(word[1]) AS gram
+         array_to_tsvector(ARRAY(
+           SELECT mesh.grams(word[1])
            FROM regexp_matches((SELECT string_agg(CASE WHEN unsegmented THEN ' ' ELSE run END, '' ORDER BY before) FROM run),
-             '[^ ]{3,}', 'g') AS word) AS triples), ''),
+             '[^ ]{3,}', 'g') AS word)),
          coalesce((SELECT string_agg(part, ' ' ORDER BY reading)
                    FROM (SELECT reading, btrim(regexp_replace(folded, mesh.separators(), ' ', 'g')) AS part FROM line) AS parts
                    WHERE part <> ''), '')

@@ -85,7 +85,8 @@ $$;
 COMMENT ON FUNCTION mesh.source_lines(uuid[]) IS 'The photos'' lines from whichever table this Immich has; asset_ocr first.';
 
 CREATE FUNCTION mesh.refresh(ids uuid[]) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
   changed integer;
   gone integer;

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from sql.approximate import condition, misread, one_unknown
+from sql.approximate import condition, misread, misread_second_or_last_but_one, one_unknown
 from sql.conditions import Arguments
 from sql.query import FoldedTerm, Run, TextQuery
 from sql.results import Match
@@ -26,6 +26,16 @@ def test_the_unknown_character_may_be_any_inner_one_and_of_longer_texts_any() ->
     assert misread("增值税票") == ["'增':* <2> '税票'", "'增值' <3> '票':*"]
     assert misread("增值税发票")[:2] == ["'值税' <1> '税发' <1> '发票'", "'增值' <1> '值税' <1> '税发'"]
     assert len(misread("增值税发票")) == 5
+
+
+def test_of_a_long_text_no_step_asks_for_all_that_begins_with_one_character() -> None:
+    text = "增值税专用发票"
+    assert not any(":*" in way for way in misread(text))
+    second, last_but_one = misread_second_or_last_but_one(text)
+    assert second == ("'税专' <1> '专用' <1> '用发' <1> '发票'", "'增':* <2> '税专' <1> '专用' <1> '用发' <1> '发票'")
+    assert last_but_one[1].endswith(" <3> '票':*")
+    assert len(misread(text)) + 2 == len(text)
+    assert misread_second_or_last_but_one("增值税发票") == ()
 
 
 @pytest.mark.parametrize(
