@@ -36,9 +36,9 @@ types:
 check-generated:
 	$(PY) scripts/generate_protos.py --check
 	$(PY) scripts/settings_table.py --check
-	$(PY) scripts/chart_schema.py --check
-	$(PY) scripts/chart_readme.py --check
-	$(PY) scripts/chart_dashboard.py --check
+	$(PY) -m scripts.chart_schema --check
+	$(PY) -m scripts.chart_readme --check
+	$(PY) -m scripts.chart_dashboard --check
 	$(PY) -m router --schema | diff -q - docs/router.schema.json
 
 .PHONY: pytest
@@ -90,7 +90,7 @@ format: ## Format the code and mend what ruff can mend
 generate: ## Generate what comes from the code: protos/, settings table, the chart's schema and README
 	$(PY) scripts/generate_protos.py
 	$(PY) scripts/settings_table.py
-	$(PY) scripts/chart_schema.py
-	$(PY) scripts/chart_readme.py
-	$(PY) scripts/chart_dashboard.py
+	$(PY) -m scripts.chart_schema
+	$(PY) -m scripts.chart_readme
+	$(PY) -m scripts.chart_dashboard
 	$(PY) -m router --schema > docs/router.schema.json

@@ -1,17 +1,16 @@
 """Writes the chart's Grafana dashboard, `files/dashboard.json`, from the short description below.
 
-python scripts/chart_dashboard.py            # write it
-python scripts/chart_dashboard.py --check    # exit 1 when it is out of date
+python -m scripts.chart_dashboard            # write it
+python -m scripts.chart_dashboard --check    # exit 1 when it is out of date
 """
 
-import argparse
 import json
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from scripts.generated import ROOT, write_or_check
+
 TARGET = ROOT / "helm" / "immich-mesh" / "files" / "dashboard.json"
 
 HERE = 'namespace="$namespace"'
@@ -215,20 +214,5 @@ def _namespace() -> dict[str, Any]:
     }
 
 
-def main() -> int:
-    """Writes or checks the file; the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="change nothing, exit 1 when the file is out of date")
-    options = parser.parse_args()
-    text = build()
-    if options.check:
-        if not TARGET.exists() or TARGET.read_text() != text:
-            print(f"{TARGET.relative_to(ROOT)} is out of date: run python scripts/chart_dashboard.py", file=sys.stderr)
-            return 1
-        return 0
-    TARGET.write_text(text)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(__doc__, TARGET, build))

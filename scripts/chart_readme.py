@@ -1,24 +1,23 @@
 """Writes the chart's README.md: `helm/README.template.md` with the tables of all values, taken from their comments.
 
-    python scripts/chart_readme.py            # write it
-    python scripts/chart_readme.py --check    # exit 1 when it is out of date
+    python -m scripts.chart_readme            # write it
+    python -m scripts.chart_readme --check    # exit 1 when it is out of date
 
 A key of values.yaml is documented by the comment right above it that starts with `# --`; further `#` lines go on with
 it.
 """
 
-import argparse
 import json
 import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+from scripts.generated import ROOT, write_or_check
+
 CHART = ROOT / "helm" / "immich-mesh"
 TEMPLATE = ROOT / "helm" / "README.template.md"
 TARGET = CHART / "README.md"
@@ -111,21 +110,11 @@ def build() -> str:
 
 def main() -> int:
     """Writes or checks the file; the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="change nothing, exit 1 when the file is out of date")
-    options = parser.parse_args()
     try:
-        text = build()
+        return write_or_check(__doc__, TARGET, build)
     except UndocumentedKey as error:
         print(error, file=sys.stderr)
         return 1
-    if options.check:
-        if not TARGET.exists() or TARGET.read_text() != text:
-            print(f"{TARGET.relative_to(ROOT)} is out of date: run python scripts/chart_readme.py", file=sys.stderr)
-            return 1
-        return 0
-    TARGET.write_text(text)
-    return 0
 
 
 if __name__ == "__main__":

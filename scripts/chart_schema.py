@@ -1,17 +1,15 @@
 """Writes the chart's `values.schema.json`: the hand-written `helm/values.schema.yaml` plus every process's settings.
 
-    python scripts/chart_schema.py            # write it
-    python scripts/chart_schema.py --check    # exit 1 when it is not what the code says
+    python -m scripts.chart_schema            # write it
+    python -m scripts.chart_schema --check    # exit 1 when it is not what the code says
 
 So `helm install` refuses a misspelt setting (`ocr.config.max_resolutoin`) before a pod does, and a setting that the
 code gains or loses is in the schema by the next check. What the chart sets itself (ports, devices, TLS) and what
 belongs in a Secret is left out, and thereby refused in `config`.
 """
 
-import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -21,8 +19,8 @@ from clip_service.config import ClipSettings
 from face_service.config import FaceSettings
 from ocr_service.config import OcrSettings
 from router.config import RouterSettings
+from scripts.generated import ROOT, write_or_check
 
-ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "helm" / "values.schema.yaml"
 TARGET = ROOT / "helm" / "immich-mesh" / "values.schema.json"
 
@@ -117,20 +115,5 @@ def _references(part: Any) -> set[str]:
     return set()
 
 
-def main() -> int:
-    """Writes or checks the file; the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="change nothing, exit 1 when the file is out of date")
-    options = parser.parse_args()
-    text = build()
-    if options.check:
-        if not TARGET.exists() or TARGET.read_text() != text:
-            print(f"{TARGET.relative_to(ROOT)} is out of date: run python scripts/chart_schema.py", file=sys.stderr)
-            return 1
-        return 0
-    TARGET.write_text(text)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(__doc__, TARGET, build))
