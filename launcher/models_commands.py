@@ -4,6 +4,7 @@ Imports what is heavy inside, so that `--help` comes at once.
 """
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -134,7 +135,7 @@ def export_model(
             checkpoint = store.fetch_checkpoint(entry, progress)
     result = export.export(chosen, checkpoint, store.cache_folder, fp16=fp16, tell=_tell)
     for graph, cosine in result.cosines.items():
-        typer.echo(f"{graph}: cosine with torch at least {cosine:.6f}")
+        typer.echo(f"{graph}: cosine with torch at least {min(1.0, math.floor(cosine * 1e7) / 1e7):.7f}")
     typer.echo(f"tokenizer: equal on {result.strings} strings")
     typer.echo(f"{result.folder.name} is in {result.folder}")
 

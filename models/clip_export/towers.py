@@ -16,6 +16,9 @@ OPSET = 18
 _OUTPUT = "mesh_embedding"
 """Not yet `embedding`: torch calls a tensor inside the text graph that, and its exporter does not see the clash."""
 
+_TALKATIVE = ("torch.onnx", "onnxscript.optimizer")
+"""Of no use to whoever exports: they warn of torchvision, which is not needed, and of what they leave unoptimised."""
+
 
 class ImageTower(torch.nn.Module):  # type: ignore[misc]
     """image float32 [batch, 3, size, size] -> embedding float32 [batch, dimension], length 1."""
@@ -65,7 +68,8 @@ def write_onnx(module: ImageTower | TextTower, path: Path) -> None:
         raise ValueError("a module in training mode drops values at random: call eval() first")
     path.parent.mkdir(parents=True, exist_ok=True)
     given = module.input_name
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of torchvision, which is not needed
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch's own deprecations, of no use to whoever exports
         torch.onnx.export(
