@@ -1,22 +1,18 @@
 """Which CLIP models are in memory: reads their parts, lends them to calls."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from clip_service.preprocessing import Preprocessing
 from clip_service.textual import TextualEncoder
 from clip_service.tokenizer import ClipTokenizer
 from clip_service.visual import VisualEncoder
-from common.errors import ModelNotFound, Unavailable
-from models import layout
+from common.errors import Unavailable
 from models.catalogue import Family
 from serving.compute import Lane
 from serving.engine import Engine
-from serving.gate import Gate
-from serving.lifecycle import LifecyclePolicy, ModelManager
-from serving.server import Foundation
+from serving.family import FamilyModels, PartFiles
 
 ClipPart = VisualEncoder | TextualEncoder
 
@@ -24,48 +20,28 @@ PINNED_PARTS = frozenset({"textual"})
 """A person who searches must not wait for a model to be read again."""
 
 
-class ClipModels:
-    """The models of the CLIP service.
+class ClipModels(FamilyModels[ClipPart]):
+    """The models of the CLIP service."""
 
-    Args:
-        foundation: where files come from and graphs run.
-        policy: when models leave memory.
-    """
+    family = Family.CLIP
 
-    def __init__(self, foundation: Foundation, policy: LifecyclePolicy) -> None:
-        self._foundation = foundation
-        self.gate = Gate.of(foundation.runtime)
-        self.manager: ModelManager[ClipPart] = ModelManager(
-            Family.CLIP, foundation.store, self._load, foundation.compute, policy
-        )
-
-    @asynccontextmanager
-    async def visual(self, name: str) -> AsyncIterator[VisualEncoder]:
+    def visual(self, name: str) -> AbstractAsyncContextManager[VisualEncoder]:
         """Lends a model's image encoder, loaded first when needed; empty for the default. Raises as the manager."""
-        async with self.manager.use(name, "visual") as part:
-            assert isinstance(part, VisualEncoder)
-            yield part
+        return self.lend(name, "visual", VisualEncoder)
 
-    @asynccontextmanager
-    async def textual(self, name: str) -> AsyncIterator[TextualEncoder]:
+    def textual(self, name: str) -> AbstractAsyncContextManager[TextualEncoder]:
         """Lends a model's text encoder, loaded first when needed; empty for the default. Raises as the manager."""
-        async with self.manager.use(name, "textual") as part:
-            assert isinstance(part, TextualEncoder)
-            yield part
+        return self.lend(name, "textual", TextualEncoder)
 
-    def _load(self, name: str, part: str, folder: Path) -> ClipPart:
-        """Reads one part. Raises Unavailable (a file is damaged), ModelNotFound (it is missing). Blocking."""
-        runtime, compute = self._foundation.runtime, self._foundation.compute
-        graph = layout.part_file(Family.CLIP, folder, part, fp16=runtime.fp16)
-        if graph is None:
-            raise ModelNotFound(f"model {name} has no {part}/model.onnx in {folder}: fetch it again")
-        if part == "visual":
-            preprocessing = Preprocessing.read(folder / "visual" / "preprocess_cfg.json")
-            engine = Engine(graph, runtime, compute, model=name, part=part)
-            return VisualEncoder(engine, preprocessing, _dimension(engine, folder))
-        tokenizer = ClipTokenizer(name, folder)
-        engine = Engine(graph, runtime, compute, model=name, part=part, lane=Lane.INTERACTIVE)
-        return TextualEncoder(engine, tokenizer, _dimension(engine, folder))
+    def read(self, files: PartFiles) -> ClipPart:
+        """One encoder. Raises Unavailable (a file is damaged). Blocking."""
+        if files.part == "visual":
+            preprocessing = Preprocessing.read(files.folder / "visual" / "preprocess_cfg.json")
+            engine = self.engine(files)
+            return VisualEncoder(engine, preprocessing, _dimension(engine, files.folder))
+        tokenizer = ClipTokenizer(files.model, files.folder)
+        engine = self.engine(files, lane=Lane.INTERACTIVE)
+        return TextualEncoder(engine, tokenizer, _dimension(engine, files.folder))
 
 
 def _dimension(engine: Engine, folder: Path) -> int:
