@@ -5,6 +5,7 @@ Shape (recorded from Immich 2.7.5): `{task: {type: {"modelName", "options"}}}`.
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Annotated, Any
 
 import orjson
@@ -116,10 +117,12 @@ def _score(entry: _Entry) -> float | None:
     return entry.opts.min_score
 
 
-def parse_entries(data: bytes) -> list[Task]:
+@lru_cache(maxsize=64)
+def parse_entries(data: bytes) -> tuple[Task, ...]:
     """The tasks that `entries` asks for, one for each of its keys, in their order.
 
     Tasks and types unknown to the mesh become `ForeignTask`: whether anyone serves them is for the routes to say.
+    Immich sends the same bytes with every photo of a job, so they are read once.
 
     Raises:
         InvalidEntries: with one sentence per defect, naming the place.
@@ -132,7 +135,7 @@ def parse_entries(data: bytes) -> list[Task]:
         raise InvalidEntries(f"the part 'entries' is not JSON: {error}") from error
     if not isinstance(entries, dict) or not entries:
         raise InvalidEntries('the part \'entries\' must be a JSON object such as {"clip":{"visual":{"modelName":"…"}}}')
-    return [_task(name, types) for name, types in entries.items()]
+    return tuple(_task(name, types) for name, types in entries.items())
 
 
 def _task(name: str, types: Any) -> Task:

@@ -1,6 +1,7 @@
 """One request as the listeners hand it on: tasks, payload, and what is noted about it on its way."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from common.errors import InvalidInput
@@ -23,7 +24,7 @@ class PredictRequest:
         trails: what happened, one for each task, in their order.
     """
 
-    tasks: list[Task]
+    tasks: Sequence[Task]
     image: Content | None = None
     text: Content | None = None
     request_id: str = ""

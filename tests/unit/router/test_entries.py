@@ -15,7 +15,7 @@ from router.tasks import ClipTextual, ClipVisual, FaceRecognition, ForeignTask, 
 from tests.contract.recorded import recorded
 
 
-def entries(value: Any) -> list[Task]:
+def entries(value: Any) -> tuple[Task, ...]:
     return parse_entries(json.dumps(value).encode())
 
 
@@ -36,24 +36,24 @@ def entry(name: str = "m", **options: Any) -> dict[str, Any]:
 def test_recorded_entries(name: str, task: Task) -> None:
     request = recorded(name)
     form = parse_form(request.body, request.header("content-type"))
-    assert parse_entries(form["entries"].data) == [task]
+    assert parse_entries(form["entries"].data) == (task,)
 
 
 def test_several_tasks_keep_their_order() -> None:
     found = entries({"ocr": {"recognition": entry("ocr")}, "clip": {"visual": entry()}})
-    assert found == [TextRecognition("ocr", dialect=OcrDialect.SEED), ClipVisual("m")]
+    assert found == (TextRecognition("ocr", dialect=OcrDialect.SEED), ClipVisual("m"))
 
 
 def test_a_resolution_below_what_the_service_takes_is_raised_not_refused() -> None:
     found = entries({"ocr": {"detection": entry(maxResolution=8), "recognition": entry()}})
-    assert found == [TextRecognition("m", max_resolution=32)]
+    assert found == (TextRecognition("m", max_resolution=32),)
 
 
 @pytest.mark.parametrize(
     ("name", "plain"), [("ViT-B-32::openai", "ViT-B-32__openai"), ("M-CLIP/LABSE-Vit-L-14", "LABSE-Vit-L-14")]
 )
 def test_immichs_other_spellings_of_a_name(name: str, plain: str) -> None:
-    assert entries({"clip": {"visual": entry(name)}}) == [ClipVisual(plain)]
+    assert entries({"clip": {"visual": entry(name)}}) == (ClipVisual(plain),)
 
 
 def test_tasks_and_types_of_others_are_kept_for_others() -> None:
@@ -139,4 +139,4 @@ TASKS = (
 
 @given(TASKS)
 def test_what_is_written_is_read_again(task: Task) -> None:
-    assert parse_entries(write_entries([task])) == [task]
+    assert parse_entries(write_entries([task])) == (task,)
