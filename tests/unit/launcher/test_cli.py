@@ -86,7 +86,7 @@ class FakeMesh:
 
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("launcher.call_commands.open_client", lambda *_: FakeMesh())
+    monkeypatch.setattr("launcher.connection.Connection.client", lambda *_: FakeMesh())
     for name in ("dog", "cat"):
         (tmp_path / name).write_text(name)
     return tmp_path
