@@ -1,7 +1,6 @@
 """The memory of this process: how much it holds, and giving it back."""
 
 import ctypes
-import ctypes.util
 import gc
 import os
 import sys
@@ -24,7 +23,7 @@ def return_memory() -> None:
 
 def trim_heap() -> None:
     """Gives freed blocks of the C heap back to the system."""
-    if sys.platform == "linux" and (libc := ctypes.util.find_library("c")):
-        trim = getattr(ctypes.CDLL(libc), "malloc_trim", None)
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's own; musl has none
         if trim is not None:
             trim(0)
