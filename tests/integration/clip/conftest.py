@@ -12,9 +12,8 @@ from immich_mesh.clip.v1 import clip_pb2, clip_pb2_grpc
 
 from clip_service.__main__ import build
 from clip_service.config import ClipSettings
-from common.channels import open_channel
 from serving.compute import ComputePool
-from serving.server import Foundation, running
+from tests.doubles.served import served
 
 
 @dataclass
@@ -42,12 +41,7 @@ def serve(tmp_path: Path) -> Serve:
 
     @asynccontextmanager
     async def start(**changes: Any) -> AsyncIterator[ClipClient]:
-        fields: dict[str, Any] = {"port": 0, "cache_folder": tmp_path, "offline": True, "threads": 2} | changes
-        settings = ClipSettings(**fields)
-        foundation = Foundation.of(settings)
-        async with running(build(settings, foundation), settings) as server, open_channel(server.address) as channel:
-            await server.ready.wait()
-            yield ClipClient(clip_pb2_grpc.ClipServiceStub(channel), channel, foundation.compute)
-        foundation.compute.close()
+        async with served(ClipSettings, build, tmp_path, **changes) as (channel, compute):
+            yield ClipClient(clip_pb2_grpc.ClipServiceStub(channel), channel, compute)
 
     return start

@@ -10,11 +10,10 @@ import grpc
 import pytest
 from immich_mesh.face.v1 import face_pb2, face_pb2_grpc
 
-from common.channels import open_channel
 from face_service.__main__ import build
 from face_service.config import FaceSettings
 from serving.compute import ComputePool
-from serving.server import Foundation, running
+from tests.doubles.served import served
 
 
 @dataclass
@@ -41,12 +40,7 @@ def serve(tmp_path: Path) -> Serve:
 
     @asynccontextmanager
     async def start(**changes: Any) -> AsyncIterator[FaceClient]:
-        fields: dict[str, Any] = {"port": 0, "cache_folder": tmp_path, "offline": True, "threads": 2} | changes
-        settings = FaceSettings(**fields)
-        foundation = Foundation.of(settings)
-        async with running(build(settings, foundation), settings) as server, open_channel(server.address) as channel:
-            await server.ready.wait()
-            yield FaceClient(face_pb2_grpc.FaceServiceStub(channel), channel, foundation.compute)
-        foundation.compute.close()
+        async with served(FaceSettings, build, tmp_path, **changes) as (channel, compute):
+            yield FaceClient(face_pb2_grpc.FaceServiceStub(channel), channel, compute)
 
     return start

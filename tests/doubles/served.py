@@ -1,0 +1,30 @@
+"""One of the services, really built and served in this process, and the channel to it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from common.channels import open_channel
+from common.settings import ServiceSettings
+from serving.compute import ComputePool
+from serving.server import Foundation, Service, running
+
+
+@asynccontextmanager
+async def served(
+    kind: type[ServiceSettings],
+    build: Callable[[ServiceSettings, Foundation], Service],
+    cache_folder: Path,
+    **changes: Any,
+) -> AsyncIterator[tuple[grpc.aio.Channel, ComputePool]]:
+    """The service, ready, on the models below `cache_folder`; `changes` are settings of it."""
+    fields: dict[str, Any] = {"port": 0, "cache_folder": cache_folder, "offline": True, "threads": 2} | changes
+    settings = kind(**fields)
+    foundation = Foundation.of(settings)
+    async with running(build(settings, foundation), settings) as server, open_channel(server.address) as channel:
+        await server.ready.wait()
+        yield channel, foundation.compute
+    foundation.compute.close()
