@@ -1,6 +1,7 @@
 """`immich-mesh db`: prepares Immich's database for text search, shows how it stands, and takes everything away."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
@@ -14,6 +15,8 @@ T = TypeVar("T")
 
 EXAMPLES = """Example: immich-mesh db migrate --database-url postgresql://postgres:...@localhost:5432/immich
 
+With Immich's .env: set -a; . ./.env; immich-mesh db migrate
+
 The user needs to own Immich's tables (Immich's own database user does); searching needs much less, see --grant."""
 
 app = typer.Typer(
@@ -21,10 +24,11 @@ app = typer.Typer(
 )
 
 DatabaseUrl = Annotated[
-    str,
+    str | None,
     typer.Option(
-        envvar=["MESH_DATABASE_URL", "ROUTER_LISTENERS__PHOTOS__DATABASE__URL", "DB_URL"],
-        help="postgresql://user:password@host:port/database of Immich's database.",
+        envvar=["MESH_DATABASE_URL", "ROUTER_LISTENERS__PHOTOS__DATABASE__URL"],
+        help="postgresql://user:password@host:port/database of Immich's database. "
+        "Without it Immich's own DB_URL, or DB_HOSTNAME, DB_USERNAME, DB_PASSWORD ..., are read.",
         show_envvar=True,
     ),
 ]
@@ -32,7 +36,7 @@ DatabaseUrl = Annotated[
 
 @app.command()
 def migrate(
-    database_url: DatabaseUrl,
+    database_url: DatabaseUrl = None,
     grant: Annotated[
         str | None, typer.Option(metavar="ROLE", help="Let this database role search (it must exist).")
     ] = None,
@@ -61,7 +65,7 @@ def migrate(
 
 
 @app.command()
-def backfill(database_url: DatabaseUrl) -> None:
+def backfill(database_url: DatabaseUrl = None) -> None:
     """Make all photos' text searchable; after an interruption, run it again and it goes on."""
     from sql.backfill import Backfilled
     from sql.backfill import backfill as run_backfill
@@ -80,7 +84,7 @@ def backfill(database_url: DatabaseUrl) -> None:
 
 
 @app.command()
-def status(database_url: DatabaseUrl) -> None:
+def status(database_url: DatabaseUrl = None) -> None:
     """Show versions, counts and what is missing. Exit code 0 when all is well, else 1."""
     from sql.status import status as look
 
@@ -103,7 +107,7 @@ def status(database_url: DatabaseUrl) -> None:
 
 @app.command()
 def uninstall(
-    database_url: DatabaseUrl,
+    database_url: DatabaseUrl = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Remove schema `mesh` and its triggers; Immich's own data stays as it is."""
@@ -125,9 +129,16 @@ def _used(extensions: dict[str, str], has_zhparser: bool) -> list[str]:
     return [*used, "zhparser"] if has_zhparser else used
 
 
-def _run(url: str, work: Callable[[Any], Awaitable[T]]) -> T:
+def _run(database_url: str | None, work: Callable[[Any], Awaitable[T]]) -> T:
     """The result of `work(connection)`; what goes wrong with the database is one line and a code."""
     import asyncpg
+
+    from sql.immich_environment import immich_database_url
+
+    url = database_url or immich_database_url(os.environ)
+    if url is None:
+        message = "say where Immich's database is: --database-url, or Immich's own DB_URL or DB_HOSTNAME"
+        raise CommandError(message, ExitCode.USAGE)
 
     async def connected() -> T:
         connection = await asyncpg.connect(url, timeout=10, server_settings={"application_name": "immich-mesh db"})

@@ -43,3 +43,19 @@ async def test_what_goes_wrong_is_one_line(unmigrated: ImmichDatabase, capsys: p
     assert await command("status", "--database-url", unmigrated.server.database("absent")) == ExitCode.REFUSED
     assert await command("migrate", "--grant", "absent", "--database-url", unmigrated.url) == ExitCode.FAILED
     assert len(capsys.readouterr().err.strip().splitlines()) >= 3
+
+
+async def test_immichs_own_names_for_its_database_are_read(
+    unmigrated: ImmichDatabase, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MESH_DATABASE_URL", "ROUTER_LISTENERS__PHOTOS__DATABASE__URL", "DB_URL", "DB_HOSTNAME"):
+        monkeypatch.delenv(name, raising=False)
+    assert await command("status") == ExitCode.USAGE
+    assert "DB_HOSTNAME" in capsys.readouterr().err
+    monkeypatch.setenv("DB_HOSTNAME", "127.0.0.1")
+    monkeypatch.setenv("DB_PORT", "1")
+    assert await command("status") == ExitCode.UNREACHABLE
+    monkeypatch.setenv("DB_URL", unmigrated.url)
+    assert await command("migrate") == ExitCode.DONE
+    monkeypatch.setenv("DB_URL", "postgresql://postgres@127.0.0.1:1/x")
+    assert await command("status", "--database-url", unmigrated.url) == ExitCode.DONE
