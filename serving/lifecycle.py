@@ -19,15 +19,13 @@ from models.catalogue import Family
 from models.progress import DownloadProgress
 from models.store import ModelStore
 from serving import metrics
-from serving.compute import ComputePool, Lane
+from serving.compute import ComputePool
+from serving.loading import Loader
 from serving.memory import return_memory
 from serving.slot import Key, M, ModelStatus, Slot, State
 
 log = structlog.get_logger()
 
-LOAD_ATTEMPTS = 3
-RETRY_SECONDS = 0.5
-"""Wait before the second attempt to load; doubles for the third."""
 FAILURE_MEMORY_SECONDS = 5.0
 """How long a failed load is reported to further requests without trying again."""
 PATIENCE_SECONDS = 20.0
@@ -78,12 +76,10 @@ class ModelManager(Generic[M]):
         self.family = family
         self.policy = policy
         self._store = store
-        self._load = load
         self._compute = compute
         self._clock = clock
-        self._pause = pause
+        self._loader = Loader(family, store, load, compute, self._note_progress, pause)
         self._slots: dict[Key, Slot[M]] = {}
-        self._fetches: dict[str, asyncio.Task[Path]] = {}
         self._one_at_a_time = asyncio.Lock()
         self._unloading: set[asyncio.Task[None]] = set()
 
@@ -150,12 +146,14 @@ class ModelManager(Generic[M]):
 
     def stop_fetching(self) -> None:
         """Ends downloads and conversions under way; what is there is kept and a later process goes on from it."""
-        self._store.close()
+        self._loader.stop_fetching()
 
     async def close(self) -> None:
         """Unloads everything; nothing may be in use."""
-        for task in [*self._fetches.values(), *(slot.loading for slot in self._slots.values() if slot.loading)]:
-            task.cancel()
+        self._loader.cancel()
+        for slot in self._slots.values():
+            if slot.loading:
+                slot.loading.cancel()
         await self.unload()
 
     def statuses(self) -> list[ModelStatus]:
@@ -220,11 +218,11 @@ class ModelManager(Generic[M]):
         try:
             if self._unloading:
                 await asyncio.wait(set(self._unloading))
-            folder = await self._fetch(slot)
+            folder = await self._loader.fetch(slot.key.name)
             async with self._one_at_a_time:
-                slot.state = State.LOADING
+                slot.state, slot.progress = State.LOADING, None
                 await self._make_room(_graph_size(self.family, folder, slot.key.part), keep=slot)
-                slot.model = await self._read(slot, folder)
+                slot.model = await self._loader.read(slot.key, folder)
                 await self._make_room(0, keep=slot)
         except MeshError as error:
             if isinstance(error, ModelNotFound) and not self._is_known(slot.key.name):
@@ -243,65 +241,10 @@ class ModelManager(Generic[M]):
         self._show(slot, slot.model.memory_bytes)
         return slot.model
 
-    async def _fetch(self, slot: Slot[M]) -> Path:
-        """The model's folder; one download serves all parts."""
-        name = slot.key.name
-        if (task := self._fetches.get(name)) is None:
-            loop = asyncio.get_running_loop()
-
-            def tell(progress: DownloadProgress) -> None:
-                loop.call_soon_threadsafe(self._note_progress, name, progress)
-
-            task = asyncio.create_task(asyncio.to_thread(self._store.fetch, self.family, name, tell))
-            self._fetches[name] = task
-            task.add_done_callback(lambda _: self._fetches.pop(name, None))
-        try:
-            return await asyncio.shield(task)
-        finally:
-            if slot.progress is not None:
-                metrics.DOWNLOAD_PROGRESS.labels(name).set(0)
-
     def _note_progress(self, name: str, progress: DownloadProgress) -> None:
-        if name not in self._fetches:
-            return
-        metrics.DOWNLOAD_PROGRESS.labels(name).set(progress.fraction)
         for slot in self._slots.values():
             if slot.key.name == name and slot.loading is not None:
                 slot.state, slot.progress = State.DOWNLOADING, progress
-
-    async def _read(self, slot: Slot[M], folder: Path) -> M:
-        slot.progress = None
-        for attempt in range(1, LOAD_ATTEMPTS + 1):
-            started = time.perf_counter()
-            try:
-                model = await self._compute.run(
-                    lambda: self._load(slot.key.name, slot.key.part, folder), Lane.INTERACTIVE
-                )
-            except ModelNotFound:
-                raise
-            except MeshError as error:
-                if attempt == LOAD_ATTEMPTS:
-                    raise
-                which = {"model": slot.key.name, "part": slot.key.part, "attempt": attempt}
-                log.warning("model load failed, trying again", **which, reason=error.message)
-                await self._pause(RETRY_SECONDS * 2 ** (attempt - 1))
-            except Exception as error:
-                # A loader reads files that people put there: whatever is wrong with them is told, foreseen or not.
-                log.exception("model cannot be read", model=slot.key.name, part=slot.key.part)
-                raise Unavailable(f"model {slot.key.name} ({slot.key.part}) cannot be read: {error}") from error
-            else:
-                seconds = time.perf_counter() - started
-                metrics.MODEL_LOAD_SECONDS.labels(slot.key.name, slot.key.part).observe(seconds)
-                log.info(
-                    "model loaded",
-                    model=slot.key.name,
-                    part=slot.key.part,
-                    seconds=round(seconds, 2),
-                    memory_mb=model.memory_bytes // 1_000_000,
-                    provider=model.provider,
-                )
-                return model
-        raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _make_room(self, needed: int, keep: Slot[M]) -> None:
         """Puts the least recently used parts out until `needed` more bytes fit the budget; pinned ones go last."""
