@@ -2,7 +2,7 @@
 
 import { History, ask, order } from "./data.js";
 import { PhotoTrial } from "./photo.js";
-import { clusterCard, modelRows, requestRow, seconds, spark } from "./views.js";
+import { attention, clusterCard, el, modelRows, requestRow, seconds, spark } from "./views.js";
 
 const FAST_MS = 1000;
 const SLOW_MS = 2500;
@@ -12,6 +12,7 @@ const $ = (id) => document.getElementById(id);
 const history = new History();
 const rates = [];
 const holds = [];
+const seen = { clusters: [], models: {} };
 const names = { ocr: "PP-OCRv5_mobile", face: "buffalo_l", clip: "ViT-B-32__openai" };
 
 /** Shows what an order came to nothing with; the next one that works takes it away. */
@@ -35,7 +36,8 @@ function push(values, value) {
 }
 
 function showState(info) {
-  const [text, tone] = info.draining ? ["draining", "warn"] : info.ready ? ["ready", "good"] : ["no service is ready", "bad"];
+  const [text, tone] = info.draining ? ["draining", "warn"] : !info.ready ? ["no service is ready", "bad"]
+    : attention(seen.clusters, seen.models).length ? ["partly ready", "warn"] : ["ready", "good"];
   $("state").textContent = text;
   $("state").className = `pill ${tone}`;
   $("version").textContent = `${info.version}, since ${new Date(info.started_at).toLocaleString()}`;
@@ -45,7 +47,9 @@ function showState(info) {
 
 async function now() {
   const [info, { clusters }, stats] = await Promise.all([ask("info"), ask("clusters"), ask("stats?filter=immich_mesh_router_request")]);
+  seen.clusters = clusters;
   showState(info);
+  showAttention();
   history.add(stats);
   const sum = (lanes) => clusters.reduce((total, cluster) => total + cluster[lanes].text + cluster[lanes].image, 0);
   push(rates, history.rate);
@@ -68,8 +72,11 @@ async function soon() {
   if (!$("models").contains(document.activeElement)) {
     $("models").replaceChildren(...modelRows(clusters, orderModel));
   }
+  seen.models = clusters;
+  showAttention();
   const wanted = requests.filter((request) => !$("only-errors").checked || request.code >= 400);
   $("requests").replaceChildren(...wanted.map(requestRow));
+  $("requests").parentElement.hidden = wanted.length === 0;
   $("no-requests").hidden = wanted.length > 0;
   if (document.activeElement !== $("level")) $("level").value = level;
 }
@@ -103,6 +110,13 @@ function keep(refresh, pause) {
   turn();
 }
 
+/** What somebody has to look after, above everything else; nothing while all is well. */
+function showAttention() {
+  const notes = attention(seen.clusters, seen.models);
+  $("attention").hidden = notes.length === 0;
+  $("attention").replaceChildren(...notes.map((note) => el("li", {}, note)));
+}
+
 function setTheme(theme) {
   if (theme) document.documentElement.dataset.theme = theme;
 }
@@ -110,8 +124,8 @@ function setTheme(theme) {
 function start() {
   setTheme(localStorage.getItem("theme"));
   $("theme").addEventListener("click", () => {
-    const dark = getComputedStyle(document.documentElement).getPropertyValue("--ground").trim() === "#101317";
-    const theme = dark ? "light" : "dark";
+    const now = document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+    const theme = now === "dark" ? "light" : "dark";
     localStorage.setItem("theme", theme);
     setTheme(theme);
   });

@@ -54,10 +54,32 @@ export function clusterCard(cluster) {
       el("tbody", {}, ...(rows.length ? rows : [el("tr", {}, el("td", { colSpan: 5, class: "soft" }, "no endpoint known"))])))));
 }
 
-function partState(part) {
-  const pill = el("span", { class: `pill ${STATES[part.state] ?? ""}`, title: part.part }, `${part.part} ${part.state}`);
-  if (part.state === "downloading") return el("div", {}, pill, el("div", {}, el("progress", { value: part.download_progress, max: 1 })));
-  return el("div", {}, pill, part.error ? el("div", { class: "text-bad" }, part.error) : null);
+const partState = (part) => el("span", { class: `pill ${STATES[part.state] ?? ""}` }, `${part.part} ${part.state}`);
+
+/** What went wrong with a model's parts: each reason once. */
+const reasons = (parts) => [...new Set(parts.map((part) => part.error).filter(Boolean))];
+
+/** The states of a model's parts; below them how far a download is, and what went wrong. */
+function modelState(parts) {
+  const coming = parts.filter((part) => part.state === "downloading").map((part) => part.download_progress);
+  return [
+    ...parts.map(partState),
+    coming.length ? el("div", {}, el("progress", { value: Math.min(...coming), max: 1 })) : null,
+    ...reasons(parts).map((reason) => el("div", { class: "text-bad" }, reason)),
+  ].filter((child) => child !== null);
+}
+
+/** What somebody has to look after, as sentences: clusters that cannot serve, and models that cannot be loaded. */
+export function attention(clusters, models) {
+  const cannot = clusters.filter((cluster) => !cluster.can_serve).map(({ name, endpoints, held }) => {
+    const why = [...new Set(endpoints.map((endpoint) => endpoint.detail).filter(Boolean))].join("; ") || "no endpoint is known";
+    const waiting = held.text + held.image;
+    return `${name} cannot serve (${why}): ${waiting ? `${waiting} requests wait for it` : "what comes for it will wait"}.`;
+  });
+  const failed = Object.entries(models).flatMap(([cluster, listed]) =>
+    byModel(listed.models).filter((parts) => reasons(parts).length).map((parts) =>
+      `${cluster}: ${parts[0].name} cannot be loaded: ${reasons(parts).join("; ")}`));
+  return [...cannot, ...failed];
 }
 
 /** One model at one endpoint: its parts are loaded and unloaded together. */
@@ -75,8 +97,8 @@ function modelRow(cluster, parts, act) {
   return el("tr", {},
     el("td", {}, first.name, el("div", { class: "soft" }, dimension ? `${cluster}, ${dimension} dimensions` : cluster)),
     el("td", { class: "mono wide" }, first.endpoint),
-    el("td", {}, ...parts.map(partState)),
-    el("td", { class: "number" }, bytes(sum("memory_bytes"))),
+    el("td", {}, ...modelState(parts)),
+    el("td", { class: "number wide" }, bytes(sum("memory_bytes"))),
     el("td", { class: "number wide" }, bytes(sum("size_bytes"))),
     el("td", { class: "wide" }, providers.join(", ") || "–"),
     el("td", { class: "wide" }, sum("in_use") ? `in use by ${sum("in_use")}` : used ? clock(used) : "–"),

@@ -80,6 +80,19 @@ async def test_clusters_and_models_are_shown(browser: Browser, stage: Stage) -> 
     assert await complaints(browser) == []
 
 
+async def test_a_model_that_cannot_be_loaded_is_told_first_and_once(browser: Browser, stage: Stage) -> None:
+    await open_page(browser, stage)
+    assert await browser.do(text("#attention")) == ""
+    stage.service.load_error = "cannot read the model"
+    await browser.until(lambda driver: text("#state")(driver) == "partly ready")
+    told = await browser.do(text("#attention"))
+    assert told.splitlines()[0] == "ocr: double cannot be loaded: cannot read the model"
+    assert (await browser.do(text("#models tr"))).count("cannot read the model") == 1
+    stage.service.load_error = ""
+    await browser.until(lambda driver: text("#state")(driver) == "ready")
+    assert await browser.do(text("#attention")) == ""
+
+
 async def test_a_photo_shows_its_text_faces_and_vector(browser: Browser, stage: Stage, photo: Path) -> None:
     await open_page(browser, stage)
     await show(browser, photo)

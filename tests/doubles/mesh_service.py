@@ -34,6 +34,7 @@ class MeshService(
         self.loaded = {"double"}
         self.orders: list[tuple[str, str]] = []
         self.refusal: grpc.StatusCode | None = None
+        self.load_error = ""
 
     async def Recognize(self, request: ocr_pb2.RecognizeRequest, context: Call) -> ocr_pb2.RecognizeResponse:
         corners = [ocr_pb2.Point(x=x, y=y) for x, y in ((40, 30), (240, 30), (240, 60), (40, 60))]
@@ -81,6 +82,8 @@ class MeshService(
     def _models(self) -> list[model_pb2.Model]:
         in_memory = "double" in self.loaded
         state = model_pb2.MODEL_STATE_LOADED if in_memory else model_pb2.MODEL_STATE_CACHED
+        if self.load_error:
+            state = model_pb2.MODEL_STATE_FAILED
         return [
             model_pb2.Model(
                 name="double",
@@ -90,6 +93,7 @@ class MeshService(
                 memory_bytes=2_000_000 if in_memory else 0,
                 dimension=512,
                 provider="CPUExecutionProvider" if in_memory else "",
+                error=self.load_error,
             )
             for part in ("textual", "visual")
         ]
