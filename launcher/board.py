@@ -1,6 +1,9 @@
 """What `up` shows: the processes' lines with their names before them, changes as they happen, and one summary."""
 
+import shutil
+import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
@@ -19,6 +22,8 @@ COLOURS = {"ocr": "cyan", "clip": "magenta", "face": "yellow", "router": "green"
 MARKS = {Level.READY: ("ready", "green"), Level.COMING: ("on its way", "yellow"), Level.FAILED: ("not ready", "red")}
 NAME_WIDTH = 6
 EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - read, not bound
+DEFAULT_PORT = 3003
+"""Where `call` looks for the router when it is not told."""
 STEP = 0.1
 """Progress is told in steps of this share where there is no live line."""
 
@@ -116,14 +121,23 @@ class Board:
             " (and raise the job concurrency there)"
         )
         if any(condition.level is Level.FAILED for condition in self._conditions.values()):
-            steps.append("Mend: [bold]immich-mesh doctor[/bold] says how to get ready what is not")
-        steps.append("Try:  immich-mesh call ocr PHOTO    Stop: Ctrl-C")
+            steps.append(f"Mend: [bold]{typed_command()} doctor[/bold] says how to get ready what is not")
+        here = f" --url http://{self._machine.router.address}" if listener.port != DEFAULT_PORT else ""
+        steps.append(f"Try:  {typed_command()} call ocr PHOTO{here}    Stop: Ctrl-C")
         return steps
 
     @property
     def conditions(self) -> Mapping[str, Condition]:
         """What is known of every process."""
         return self._conditions
+
+
+def typed_command() -> str:
+    """How to type this command here: by its name where a shell finds it, else by its path."""
+    own = Path(sys.executable).with_name("immich-mesh")
+    if shutil.which("immich-mesh") or not own.exists():
+        return "immich-mesh"
+    return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
 
 
 def phrase(condition: Condition) -> str:

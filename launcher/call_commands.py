@@ -4,6 +4,8 @@ Imports what is heavy inside, so that `--help` comes at once.
 """
 
 import json
+import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -35,6 +37,9 @@ DrawOption = Annotated[
     Path | None, typer.Option("--draw", metavar="OUT.png", help="Draw what was found onto the photo, into this file.")
 ]
 
+PATIENCE_SECONDS = 5.0
+HELD = "Still waiting: a request is held while its service is not ready. `immich-mesh doctor` tells which, and why."
+
 Answer = TypeVar("Answer")
 
 
@@ -50,10 +55,17 @@ def read_photo(path: Path) -> bytes:
 
 
 def ask(connection: Connection, family: str, call: Callable[[MeshClient], Answer]) -> tuple[Answer, float]:
-    """The answer to one call, and the seconds that it took."""
-    with closing(connection.client(family)) as client:
-        start = time.perf_counter()
-        return call(client), time.perf_counter() - start
+    """The answer to one call, and the seconds that it took. Who waits long at a terminal is told for what."""
+    hint = threading.Timer(PATIENCE_SECONDS, print_note, [HELD])
+    hint.daemon = True
+    if sys.stderr.isatty():
+        hint.start()
+    try:
+        with closing(connection.client(family)) as client:
+            start = time.perf_counter()
+            return call(client), time.perf_counter() - start
+    finally:
+        hint.cancel()
 
 
 @app.command(epilog="Example: immich-mesh call ocr receipt.jpg --draw read.png")

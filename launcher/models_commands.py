@@ -33,7 +33,7 @@ CacheOption = Annotated[
 
 LIST_EXAMPLES = """Examples: immich-mesh models list    immich-mesh models list --all --family clip
 
-State: loaded (in a running service's memory), cached (on this machine), bundled (in an installed package), - (can be
+State: loaded (in a running service's memory), cached (on this machine), bundled (in an installed package), - (can be \
 pulled), export (must be made of its checkpoint)."""
 
 PULL_EXAMPLES = """Examples: immich-mesh models pull cn-clip/ViT-B-16    immich-mesh models pull buffalo_l
@@ -43,8 +43,8 @@ Interrupted downloads go on where they ended. HF_ENDPOINT names a mirror of the 
 IMPORT_EXAMPLES = """Examples: immich-mesh models import cn-clip/ViT-B-16 ~/Downloads/cn-clip
 immich-mesh models import buffalo_l ~/.insightface/models/buffalo_l
 
-For machines without a network: the folder holds the files that `models pull` would download, or the model in Immich's
-layout. They are copied, and converted where that is needed."""
+For machines without a network: the folder holds the files that `models pull` would download, or the model in \
+Immich's layout. They are copied, and converted where that is needed."""
 
 EXPORT_EXAMPLES = """Examples: immich-mesh models export cn-clip/ViT-B-16
 immich-mesh models export cn-clip/ViT-H-14 --checkpoint clip_cn_vit-h-14.pt --fp16

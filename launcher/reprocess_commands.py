@@ -46,7 +46,7 @@ KeyOption = Annotated[
 
 def reprocess(
     api_key: KeyOption,
-    assets: Annotated[list[str] | None, typer.Argument(metavar="[ASSET]...", help="Ids of photos.")] = None,
+    assets: Annotated[list[str] | None, typer.Argument(metavar="ASSET", help="Ids of photos.")] = None,
     query: Annotated[
         str, typer.Option(metavar="Q", help="What a search finds: all of it with ocr:, else the best 100.")
     ] = "",

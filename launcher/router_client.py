@@ -99,7 +99,11 @@ class RouterClient:
         try:
             response = self._client.post(f"{self.url}/predict", files=parts)
         except httpx.TimeoutException:
-            raise CommandError(f"no answer from {self.url} in time: is it busy?", ExitCode.UNREACHABLE) from None
+            raise CommandError(
+                f"no answer from {self.url} in time: it is busy, or holds the request for a service that is not ready "
+                "(`immich-mesh doctor` tells)",
+                ExitCode.UNREACHABLE,
+            ) from None
         except httpx.TransportError as error:
             reason = one_line(str(error)) or type(error).__name__
             raise CommandError(

@@ -2,6 +2,7 @@
 
 import io
 import re
+from pathlib import Path
 
 import pytest
 from immich_mesh.model.v1 import model_pb2
@@ -9,7 +10,7 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from common.settings import LogFormat
-from launcher.board import Board, phrase
+from launcher.board import Board, phrase, typed_command
 from launcher.plans import MachinePlan, Plan
 from launcher.probes import Condition, Level, judge
 from router.config import ImmichMlListener, ListenersSettings, MtPhotosListener, RouterSettings
@@ -67,6 +68,24 @@ def test_the_summary_says_what_is_ready_what_is_not_and_what_next() -> None:
     assert ":3003" in text
     assert re.search(r"MT Photos API +closed +opens when MT_PHOTOS_API_KEY is set", text)
     assert "immich-mesh doctor" in text
+
+
+def test_what_to_try_next_can_be_typed_as_it_stands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    installed = tmp_path / ".venv/bin/immich-mesh"
+    installed.parent.mkdir(parents=True)
+    installed.touch(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("launcher.board.sys.executable", str(installed.with_name("python")))
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert typed_command() == ".venv/bin/immich-mesh"
+    shown, output = board(RouterSettings(listeners=ListenersSettings(immich_ml=ImmichMlListener(port=4004))))
+    shown.summary()
+    assert "Try:  .venv/bin/immich-mesh call ocr PHOTO --url http://127.0.0.1:3003" in output.getvalue()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert typed_command() == str(installed)
+    monkeypatch.setenv("PATH", str(installed.parent))
+    assert typed_command() == "immich-mesh"
 
 
 def test_a_router_on_loopback_is_told_with_the_setting_that_opens_it() -> None:
