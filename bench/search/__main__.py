@@ -2,7 +2,8 @@
 
 Ranking quality and latency per class of query against stock Immich's trigram filter and a full scan, index build and
 size, one photo's update, and growth of the text side. Writes `search.json`, `search.md` and `search.png` into
-bench/out. Databases are kept in the work folder, so that a second run starts at once; delete the folder to begin anew.
+bench/out; what a run leaves out (`--photos 0`, no `--growth`) stays there as it was measured last. Databases are kept
+in the work folder, so that a second run starts at once; delete the folder to begin anew.
 """
 
 import argparse
@@ -20,7 +21,9 @@ OUT = Path(__file__).parents[1] / "out"
 def main() -> None:
     """Run and report."""
     parser = argparse.ArgumentParser(prog="python -m bench.search", description=__doc__.split("\n")[0])
-    parser.add_argument("--photos", type=int, default=100_000, help="photos of the compared library")
+    parser.add_argument(
+        "--photos", type=int, default=100_000, help="photos of the compared library; 0 leaves it as measured last"
+    )
     parser.add_argument("--growth", default="", help="sizes of text-only libraries, comma separated")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "immich-mesh-bench-search")
     parser.add_argument("--out", type=Path, default=OUT)
@@ -29,6 +32,8 @@ def main() -> None:
     growth = [int(size) for size in arguments.growth.split(",") if size]
     results = asyncio.run(measure(arguments.work, arguments.photos, growth, mesh_only=arguments.mesh_only))
     arguments.out.mkdir(parents=True, exist_ok=True)
+    if (arguments.out / "search.json").exists():
+        results = json.loads((arguments.out / "search.json").read_text()) | results
     (arguments.out / "search.json").write_text(json.dumps(results, indent=1, ensure_ascii=False))
     print(write_report(results, arguments.out))
 

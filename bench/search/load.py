@@ -20,18 +20,22 @@ OWNERS = tuple(UUID(int=number + 1) for number in range(3))
 VECTOR_CHUNK = 5_000
 
 
-async def create(admin_url: str, name: str) -> str | None:
-    """A new empty database's URL; None when it was filled by an earlier run."""
+def database(admin_url: str, name: str) -> str:
+    """The URL of another database of the same server."""
+    return admin_url.replace("/postgres?", f"/{name}?")
+
+
+async def create(admin_url: str, name: str) -> bool:
+    """Makes an empty database; False when an earlier run has filled it."""
     connection = await asyncpg.connect(admin_url)
     try:
-        url = admin_url.replace("/postgres?", f"/{name}?")
         if await connection.fetchval(
             "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1", name
         ):
-            return None
+            return False
         await connection.execute(f'DROP DATABASE IF EXISTS "{name}"')
         await connection.execute(f'CREATE DATABASE "{name}"')
-        return url
+        return True
     finally:
         await connection.close()
 
