@@ -34,8 +34,8 @@ async def explain(
         hits = await hybrid.score(connection, wanted)
     else:
         hits = await text.score(connection, wanted, tuple(step for step in Match if step is not Match.VECTOR))
-    lines = await _lines(connection, text, [hit.asset_id for hit in hits])
     found: dict[UUID, Hit] = {hit.asset_id: hit for hit in hits}
+    lines = await _lines(connection, text, list(found))
     return tuple(Explanation(found[asset_id], tuple(lines[asset_id])) for asset_id in wanted if asset_id in found)
 
 

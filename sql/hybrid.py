@@ -18,6 +18,9 @@ from sql.results import Hit, Match, SearchPage
 from sql.settings import HybridWeights
 from sql.text_search import TextSearch
 
+STEPS = (Match.HEADLINE, Match.TEXT, Match.LOOSE)
+"""Steps of the text side that count: a likely misreading says less than a look."""
+
 SAMPLE = 128
 """Photos from which the general distance to a query is estimated: those with the first ids, which are random."""
 
@@ -94,7 +97,7 @@ class HybridSearch:
         """The best of the text index."""
         if not self.text.query:
             return Candidates({}, {})
-        page = await self.text.page(connection, self.text_candidates, 0, last=Match.LOOSE)
+        page = await self.text.page(connection, self.text_candidates, 0, last=STEPS[-1])
         texts = {hit.asset_id: hit for hit in page.hits}
         return Candidates(texts, await self._distances(connection, list(texts)))
 
@@ -123,7 +126,7 @@ class HybridSearch:
 
     async def score(self, connection: Any, asset_ids: Sequence[UUID]) -> list[Hit]:
         """These photos scored as `page` scores them, whether they pass the cut or not. Scope is not looked at."""
-        texts = {hit.asset_id: hit for hit in await self.text.score(connection, asset_ids)}
+        texts = {hit.asset_id: hit for hit in await self.text.score(connection, asset_ids, STEPS)}
         distances, background = await self._distances(connection, asset_ids), await self._background(connection)
         return [
             self._hit(asset_id, texts.get(asset_id), distances.get(asset_id), background)

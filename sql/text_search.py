@@ -107,7 +107,10 @@ class TextSearch:
     async def score(
         self, connection: Any, asset_ids: Sequence[UUID], steps: Sequence[Match] = (Match.HEADLINE, Match.TEXT)
     ) -> list[Hit]:
-        """Those of these photos that the steps find, scored as `page` scores them. Scope is not looked at."""
+        """Those of these photos that the steps find, each by the first that does, scored as `page` scores them.
+
+        Scope is not looked at.
+        """
         if not self.query or not asset_ids:
             return []
         arguments = Arguments()
@@ -119,7 +122,10 @@ class TextSearch:
             if (where := self.where(match, arguments))
         ]
         rows = await connection.fetch(" UNION ALL ".join(parts), *arguments.values)
-        return [_hit(Match(row["match"]), row["rank"], row["asset_id"]) for row in rows]
+        hits = [_hit(Match(row["match"]), row["rank"], row["asset_id"]) for row in rows]
+        # Later steps may find again what an earlier one has: `page` asks for them only when there is nothing else.
+        best = sorted(hits, key=lambda hit: list(BANDS).index(hit.match), reverse=True)
+        return list({hit.asset_id: hit for hit in best}.values())
 
     def _found(self, match: Match, window: int, arguments: Arguments) -> str | None:
         """The statement that takes a window of candidates from the text index and ranks them."""

@@ -140,3 +140,17 @@ async def test_explanations(database: ImmichDatabase, repository: SearchReposito
     (text,) = await repository.explain("号码", SCOPE, asked)
     assert (text.hit.match, [line.text for line in text.lines]) == (Match.TEXT, ["發票號碼"])
     assert await repository.explain("发票", Scope((STRANGER,)), asked) == ()
+
+
+async def test_explanations_are_of_the_step_that_found_the_photo(
+    database: ImmichDatabase, repository: SearchRepository
+) -> None:
+    photo = await database.photo("日期", "2018 0420")
+    (hit,) = (await repository.search_text("2018-04-20", SCOPE)).hits
+    (explained,) = await repository.explain("2018-04-20", SCOPE, [photo])
+    assert hit.match is Match.LOOSE
+    assert explained.hit == hit
+    assert [line.text for line in explained.lines] == ["2018 0420"]
+    (both,) = (await repository.search_hybrid("2018-04-20", QUERY, SCOPE)).hits
+    (explained,) = await repository.explain("2018-04-20", SCOPE, [photo], QUERY)
+    assert explained.hit == both
