@@ -61,12 +61,11 @@ def list_models(
 ) -> None:
     """Show the models: loaded, cached, size, dimension."""
     from launcher.model_rows import collect_rows
-    from models.catalogue import Family
+    from launcher.plans import FAMILIES
 
-    families = {"ocr": Family.OCR, "clip": Family.CLIP, "face": Family.FACE}
-    if family is not None and family not in families:
-        raise CommandError(f"--family is one of {', '.join(families)}, not {family}", ExitCode.USAGE)
-    rows = collect_rows(_stores(cache_folder), families[family] if family else None)
+    if family is not None and family not in FAMILIES:
+        raise CommandError(f"--family is one of {', '.join(FAMILIES)}, not {family}", ExitCode.USAGE)
+    rows = collect_rows(_stores(cache_folder), FAMILIES[family] if family else None)
     shown = [row for row in rows if everything or as_json or row.recommended or row.state != "-"]
     if as_json:
         typer.echo(json.dumps([row.as_json() for row in shown], indent=2, ensure_ascii=False))
@@ -174,6 +173,9 @@ def _stores(cache_folder: Path | None) -> "dict[Family, ModelStore]":
 
 
 def _table(rows: "list[ModelRow]") -> Table:
+    from launcher.plans import FAMILIES
+
+    names = {family: name for name, family in FAMILIES.items()}
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("NAME", overflow="fold")
     for column in ("FAMILY", "STATE"):
@@ -184,6 +186,7 @@ def _table(rows: "list[ModelRow]") -> Table:
     for row in rows:
         style = {"loaded": "green", "cached": "", "bundled": ""}.get(row.state, "dim")
         size = f"{row.size_bytes / 1e6:,.0f} MB" if row.size_bytes >= 1e6 else f"{row.size_bytes / 1e3:,.0f} kB"
-        family = "face" if row.family.value.startswith("facial") else row.family.value
-        table.add_row(row.name, family, row.state, size, str(row.dimension or ""), " ".join(row.languages), style=style)
+        table.add_row(
+            row.name, names[row.family], row.state, size, str(row.dimension or ""), " ".join(row.languages), style=style
+        )
     return table

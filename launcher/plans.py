@@ -23,6 +23,8 @@ METRICS_PORTS = {"OCR_METRICS_PORT": "9464", "CLIP_METRICS_PORT": "9465", "FACE_
 """On one machine the services cannot share a port as pods do."""
 
 SERVICES: dict[str, type[ServiceSettings]] = {"ocr": OcrSettings, "clip": ClipSettings, "face": FaceSettings}
+FAMILIES = {"ocr": Family.OCR, "clip": Family.CLIP, "face": Family.FACE}
+"""What people call a family, which is also its service's name."""
 HEALTH_NAMES = {
     "ocr": "immich_mesh.ocr.v1.OcrService",
     "clip": "immich_mesh.clip.v1.ClipService",
@@ -98,7 +100,7 @@ def load_router_settings() -> RouterSettings:
 
 def all_service_settings() -> dict[Family, ServiceSettings]:
     """The settings of every service. Raises CommandError with the faults of all of them."""
-    return dict(zip((Family.OCR, Family.CLIP, Family.FACE), _of_each(tuple(SERVICES), service_settings), strict=True))
+    return dict(zip(FAMILIES.values(), _of_each(tuple(FAMILIES), service_settings), strict=True))
 
 
 def service_settings(name: str) -> ServiceSettings:

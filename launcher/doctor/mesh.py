@@ -10,13 +10,12 @@ from common.settings import ServiceSettings
 from launcher import ports
 from launcher.doctor.finding import Finding, bad, good, note
 from launcher.outcome import CommandError
-from launcher.plans import HEALTH_NAMES, SERVICES, MachinePlan, Plan, plan_machine, service_settings
+from launcher.plans import FAMILIES, HEALTH_NAMES, SERVICES, MachinePlan, Plan, plan_machine, service_settings
 from launcher.probes import STARTING, Condition, Level, RouterProbe, ServiceProbe
 from models import catalogue
-from models.catalogue import Family, SourceKind
+from models.catalogue import SourceKind
 from models.store import ModelStore
 
-FAMILIES = {"ocr": Family.OCR, "clip": Family.CLIP, "face": Family.FACE}
 HUB_SECONDS = 4.0
 
 
