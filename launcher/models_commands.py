@@ -160,10 +160,13 @@ def _entry(name: str) -> "ModelEntry":
 
 
 def _stores(cache_folder: Path | None) -> "dict[Family, ModelStore]":
-    """The services' stores, by their own settings."""
+    """The services' stores, by their own settings. A person reads along: of what they log, warnings are shown."""
+    from common.logs import configure_logs
+    from common.settings import LogFormat
     from launcher.plans import all_service_settings
     from models.store import ModelStore
 
+    configure_logs("WARNING", LogFormat.PRETTY, "models")
     return {
         family: ModelStore(
             cache_folder or settings.cache_folder, offline=settings.offline, endpoint=settings.hf_endpoint

@@ -18,6 +18,9 @@ from tests.builders.hub import FakeHub, fake_hub
 DATA = Path(__file__).parent / "data"
 
 
+pytestmark = pytest.mark.usefixtures("restored_logs")
+
+
 @pytest.fixture(autouse=True)
 def mounted() -> None:
     """As `launcher.cli` mounts it."""
@@ -44,7 +47,7 @@ def test_pull_downloads_once_and_list_shows_it(
 ) -> None:
     assert cli.run(["models", "pull", "buffalo_l"]) == 0
     shown = capsys.readouterr()
-    assert shown.out.replace("\n", "").endswith(f"buffalo_l is in {tmp_path}/cache/facial-recognition/buffalo_l")
+    assert shown.out == f"buffalo_l is in {tmp_path}/cache/facial-recognition/buffalo_l\n"
     assert "downloading" in shown.err
     asked = len(hub.requests)
     assert cli.run(["models", "pull", "buffalo_l"]) == 0

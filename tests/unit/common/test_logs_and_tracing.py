@@ -12,15 +12,7 @@ from common.levels import level_number
 from common.logs import configure_logs, set_level
 from common.settings import LogFormat
 
-
-@pytest.fixture(autouse=True)
-def _restore() -> object:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
+pytestmark = pytest.mark.usefixtures("restored_logs")
 
 
 def test_json_lines_name_service_and_request(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,23 +1,11 @@
 """What a service says when it cannot even start."""
 
-import logging
-from collections.abc import Iterator
-
 import pytest
-import structlog
 
 from ocr_service.config import OcrSettings
 from serving.server import Foundation, Service, run
 
-
-@pytest.fixture(autouse=True)
-def _restore_logs() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
+pytestmark = pytest.mark.usefixtures("restored_logs")
 
 
 def no_service(*_: object) -> Service:
