@@ -84,8 +84,9 @@ def plan_machine(without: frozenset[str] = frozenset()) -> MachinePlan:
         os.environ.setdefault(name, value)
     services = _of_each([name for name in SERVICES if name not in without], _service_plan)
     if not os.environ.get(DEFAULT_CONFIG_VARIABLE):
-        for plan in services:
-            os.environ.setdefault(f"ROUTER_{plan.name.upper()}_ENDPOINTS", plan.address)
+        addresses = {plan.name: plan.address for plan in services}
+        for name in SERVICES:  # what is left out is served by nobody, and is refused at once instead of held
+            os.environ.setdefault(f"ROUTER_{name.upper()}_ENDPOINTS", addresses.get(name, ""))
     settings = load_router_settings()
     return MachinePlan(dict(os.environ), services, _router_plan(settings), settings)
 

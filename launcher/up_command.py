@@ -14,7 +14,12 @@ Ctrl-C drains (router first) and ends; a second Ctrl-C ends at once."""
 
 def up(
     without: Annotated[
-        list[str] | None, typer.Option("--without", metavar="NAME", help="Leave out a service: ocr, clip or face.")
+        list[str] | None,
+        typer.Option(
+            "--without",
+            metavar="NAME",
+            help="Leave out a service: ocr, clip or face. Its tasks go to IMMICH_API, or are refused.",
+        ),
     ] = None,
 ) -> None:
     """Start router and services on this machine, and keep them running."""

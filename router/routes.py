@@ -14,7 +14,7 @@ from common.errors import DimensionMismatch
 from models.catalogue import Family, clip_dimension, clip_names, find
 from router.config import ClusterSettings, Protocol, RouterSettings, RouteSettings
 from router.errors import InvalidEntries
-from router.tasks import CLIP, FACE, ForeignTask, Task
+from router.tasks import CLIP, FACE, OCR, ForeignTask, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,14 @@ class Destination:
     asked_dimension: int | None
     route: RouteSettings
     fallback: str
+
+
+TASKS = {
+    CLIP: "clip (visual, textual)",
+    FACE: "facial-recognition (detection, recognition)",
+    OCR: "ocr (detection, recognition)",
+}
+"""The tasks that Immich knows, with their types."""
 
 
 class RouteTable:
@@ -65,7 +73,8 @@ class RouteTable:
                 targets = route.targets
                 made = tuple(self._destination(route, target.cluster, task, model) for target in targets)
                 return made, tuple(target.weight for target in targets)
-        known = "clip (visual, textual), facial-recognition and ocr (detection, recognition)"
+        served = {route.task for route in self.routes}
+        known = ", ".join(words for name, words in TASKS.items() if name in served) or "none"
         raise InvalidEntries(
             f"entries.{task[:64]}.{kind[:64]}: nobody serves this task; the mesh answers {known}."
             " For others set ROUTER_IMMICH_API to a native Immich ML server"

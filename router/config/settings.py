@@ -69,13 +69,13 @@ class RouterSettings(MeshSettings):
     routes: tuple[RouteSettings, ...] = Field((), description="Routes before the default ones.")
 
     ocr_endpoints: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("127.0.0.1:50051",), description="Endpoints of cluster ocr."
+        ("127.0.0.1:50051",), description="Endpoints of cluster ocr; empty where the mesh does not serve it."
     )
     clip_endpoints: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("127.0.0.1:50052",), description="Endpoints of cluster clip."
+        ("127.0.0.1:50052",), description="Endpoints of cluster clip; empty where the mesh does not serve it."
     )
     face_endpoints: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("127.0.0.1:50053",), description="Endpoints of cluster face."
+        ("127.0.0.1:50053",), description="Endpoints of cluster face; empty where the mesh does not serve it."
     )
     immich_api: str = Field(
         "", description="URL of a native Immich ML server for tasks that the mesh does not know; empty for none."
@@ -150,8 +150,9 @@ class RouterSettings(MeshSettings):
         clusters = dict(self.clusters)
         if self.immich_api and "immich" not in clusters:
             clusters["immich"] = ClusterSettings(protocol=Protocol.HTTP, endpoints=(self.immich_api,))
-        for name in defaults:
-            clusters.setdefault(name, ClusterSettings())
+        for name, endpoints in defaults.items():
+            if endpoints:
+                clusters.setdefault(name, ClusterSettings())
         return {name: self._completed(cluster, defaults.get(name, ())) for name, cluster in clusters.items()}
 
     def _completed(self, cluster: ClusterSettings, endpoints: tuple[str, ...]) -> ClusterSettings:
@@ -166,16 +167,18 @@ class RouterSettings(MeshSettings):
         )
 
     def all_routes(self) -> tuple[RouteSettings, ...]:
-        """The routes of the file, then the default ones."""
-        fallback = "immich" if "immich" in self.all_clusters() else ""
+        """The routes of the file, then the default ones of the clusters that there are."""
+        clusters = self.all_clusters()
+        fallback = "immich" if "immich" in clusters else ""
         defaults = [
             RouteSettings(task="clip", cluster="clip", served_model=self.clip_model, fallback=fallback),
             RouteSettings(task="facial-recognition", cluster="face", fallback=fallback),
             RouteSettings(task="ocr", cluster="ocr", served_model="", fallback=fallback),
         ]
+        served = [route for route in defaults if route.cluster in clusters]
         if fallback:
-            defaults.append(RouteSettings(cluster=fallback))
-        return (*self.routes, *defaults)
+            served.append(RouteSettings(cluster=fallback))
+        return (*self.routes, *served)
 
 
 DEFAULT_CONFIG_VARIABLE = "ROUTER_CONFIG"

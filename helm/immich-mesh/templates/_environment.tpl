@@ -112,6 +112,8 @@
 {{- if eq $name "clip" -}}
 {{- with $service.config.model_name -}}{{- $_ := set $config "clip_model" . -}}{{- end -}}
 {{- end -}}
+{{- else -}}
+{{- $_ := set $config (printf "%s_endpoints" $name) list -}}
 {{- end -}}
 {{- end -}}
 {{- if $values.tls.enabled -}}

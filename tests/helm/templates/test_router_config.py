@@ -50,9 +50,9 @@ def test_the_clip_model_is_the_services(render: Render) -> None:
     )
 
 
-def test_a_service_that_is_off_has_no_address(render: Render) -> None:
+def test_a_service_that_is_off_is_not_waited_for(render: Render) -> None:
     found = config(render({"face": {"enabled": False}}))
-    assert "face_endpoints" not in found
+    assert found["face_endpoints"] == []
 
 
 def test_tls_is_configured_for_the_calls(render: Render) -> None:

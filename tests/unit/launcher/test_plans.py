@@ -50,6 +50,7 @@ def test_what_the_user_set_is_left_alone(environment: pytest.MonkeyPatch) -> Non
 
 def test_a_service_can_be_left_out_and_unknown_names_are_refused(environment: pytest.MonkeyPatch) -> None:
     assert [plan.name for plan in plans.plan_machine(frozenset({"face"})).services] == ["ocr", "clip"]
+    assert set(plans.plan_machine(frozenset({"face"})).router_settings.all_clusters()) == {"ocr", "clip"}
     with pytest.raises(CommandError, match="--without knows ocr, clip, face, not faces"):
         plans.plan_machine(frozenset({"faces"}))
 

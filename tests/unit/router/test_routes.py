@@ -79,6 +79,12 @@ def test_unknown_tasks_go_to_a_native_server_or_nowhere() -> None:
     assert table(immich_api="http://immich:3003").find(POSE).cluster == "immich"
 
 
+def test_what_the_mesh_does_not_serve_is_refused_at_once_or_goes_to_a_native_server() -> None:
+    with pytest.raises(InvalidEntries, match=r"nobody serves this task; the mesh answers clip \S+ \S+, facial"):
+        table(ocr_endpoints=()).find(TextRecognition("x"))
+    assert table(ocr_endpoints=(), immich_api="http://immich:3003").find(TextRecognition("x")).cluster == "immich"
+
+
 def test_chosen_models_go_to_a_native_server() -> None:
     own = RouteSettings(task="clip", model="XLM-*", cluster="native")
     found = table(own, clusters={"native": NATIVE}).find(ClipVisual("XLM-Roberta-Large-Vit-L-14"))
