@@ -4,7 +4,7 @@ short, never while somebody uses them.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +55,7 @@ class ModelManager(Generic[M]):
     Args:
         family: which of the cache's folders.
         store: finds and fetches the files.
-        load: reads one part (name, part, the model's folder) into memory. Blocking; runs on an interactive thread.
+        load: reads one part (name, part, the model's folder) into memory. Blocking.
         compute: the service's threads.
         policy: when models leave memory.
         clock: seconds, monotonic.
@@ -78,7 +78,7 @@ class ModelManager(Generic[M]):
         self._store = store
         self._compute = compute
         self._clock = clock
-        self._loader = Loader(family, store, load, compute, self._note_progress, pause)
+        self._loader = Loader(family, store, load, self._note_progress, pause)
         self._slots: dict[Key, Slot[M]] = {}
         self._one_at_a_time = asyncio.Lock()
         self._unloading: set[asyncio.Task[None]] = set()
@@ -97,10 +97,9 @@ class ModelManager(Generic[M]):
             InvalidInput: a name that could not be a model's.
         """
         slot = self._slot(Key(self.resolve(name), part))
-        model = await self._loaded(slot)
-        slot.users += 1
+        slot.users += 1  # from here on, so that nothing puts the part out between its load and its first use
         try:
-            yield model
+            yield await self._loaded(slot)
         finally:
             slot.users -= 1
             slot.last_used, slot.last_used_at = self._clock(), time.time()
@@ -133,14 +132,17 @@ class ModelManager(Generic[M]):
             await asyncio.wait(set(self._unloading))
 
     async def sweep(self) -> None:
-        """Unloads what has been idle for longer than its time. Called every few seconds by the server."""
-        if not self.policy.ttl_seconds:
-            return
-        limit = self._clock() - self.policy.ttl_seconds
+        """Unloads what has been idle for longer than its time, and what is over the budget now that its users are done.
+
+        Called every few seconds by the server.
+        """
+        limit = self._clock() - self.policy.ttl_seconds if self.policy.ttl_seconds else float("-inf")
         for slot in list(self._slots.values()):
-            idle = slot.model is not None and not slot.users and slot.last_used <= limit
-            if idle and slot.key.part not in self.policy.pinned_parts:
+            if not slot.users and slot.last_used <= limit and slot.key.part not in self.policy.pinned_parts:
                 self._start_unloading(slot, "idle")
+        if not self._one_at_a_time.locked():  # whoever holds it makes room
+            async with self._one_at_a_time:
+                await self._make_room(0)
         if self._unloading:
             await asyncio.wait(set(self._unloading))
 
@@ -156,24 +158,32 @@ class ModelManager(Generic[M]):
                 slot.loading.cancel()
         await self.unload()
 
-    def statuses(self) -> list[ModelStatus]:
+    async def statuses(self) -> list[ModelStatus]:
         """Every part that is cached, loaded, on its way or failed, sorted by name and part."""
-        cached = {model.name: model.folder for model in self._store.cached(self.family)}
-        names = {*cached, self.resolve(""), *(key.name for key in self._slots)} - {""}
+        on_disk = await asyncio.to_thread(self._on_disk)
+        names = {*on_disk, self.resolve(""), *(key.name for key in self._slots)} - {""}
         keys = sorted(Key(name, part) for name in names for part in self.family.parts)
-        return [self._status(key, cached.get(key.name)) for key in keys]
+        return [self._status(key, on_disk.get(key.name)) for key in keys]
 
-    def _status(self, key: Key, folder: Path | None) -> ModelStatus:
+    def _on_disk(self) -> dict[str, dict[str, int]]:
+        """The graphs' sizes in bytes, by model and part."""
+        family = self.family
+        return {
+            model.name: {part: _graph_size(family, model.folder, part) for part in family.parts}
+            for model in self._store.cached(family)
+        }
+
+    def _status(self, key: Key, sizes: Mapping[str, int] | None) -> ModelStatus:
         slot = self._slots.get(key) or Slot(key)
         state = slot.state
-        if state is State.ABSENT and folder is not None:
+        if state is State.ABSENT and sizes is not None:
             state = State.CACHED
         entry = catalogue.find(self.family, key.name)
         return ModelStatus(
             name=key.name,
             part=key.part,
             state=state,
-            size_bytes=_graph_size(self.family, folder, key.part),
+            size_bytes=sizes[key.part] if sizes else 0,
             memory_bytes=slot.model.memory_bytes if slot.model else 0,
             dimension=slot.model.dimension if slot.model else (entry.dimension or 0 if entry else 0),
             provider=slot.model.provider if slot.model else "",
@@ -181,7 +191,7 @@ class ModelManager(Generic[M]):
             in_use=slot.users,
             pinned=key.part in self.policy.pinned_parts,
             download_progress=slot.progress.fraction if slot.progress else 0.0,
-            error=_describe(slot.error) if slot.error else "",
+            error=slot.error.message if slot.error else "",
         )
 
     def _is_known(self, name: str) -> bool:
@@ -195,7 +205,7 @@ class ModelManager(Generic[M]):
         if slot.model is not None:
             return slot.model
         if slot.error is not None and self._clock() - slot.failed_at < FAILURE_MEMORY_SECONDS:
-            raise slot.error
+            raise _fresh(slot.error)
         if slot.loading is None:
             slot.loading = asyncio.create_task(self._bring_in(slot), name=f"load {slot.key.name}/{slot.key.part}")
             slot.loading.add_done_callback(_consume)
@@ -229,7 +239,7 @@ class ModelManager(Generic[M]):
                 # Callers may name what they like: nothing is kept or shown of a name that stands for no model.
                 self._slots.pop(slot.key, None)
                 raise
-            slot.state, slot.error, slot.failed_at = State.FAILED, error, self._clock()
+            slot.state, slot.error, slot.failed_at = State.FAILED, _fresh(error), self._clock()
             metrics.MODEL_LOAD_FAILURES.labels(slot.key.name, slot.key.part).inc()
             log.error("model failed to load", model=slot.key.name, part=slot.key.part, reason=error.message)
             raise
@@ -238,7 +248,7 @@ class ModelManager(Generic[M]):
             slot.progress = None
         slot.state, slot.error, slot.retiring, slot.folder = State.LOADED, None, False, folder
         slot.last_used = self._clock()
-        self._show(slot, slot.model.memory_bytes)
+        _show(slot.key, slot.model.memory_bytes)
         return slot.model
 
     def _note_progress(self, name: str, progress: DownloadProgress) -> None:
@@ -246,52 +256,56 @@ class ModelManager(Generic[M]):
             if slot.key.name == name and slot.loading is not None:
                 slot.state, slot.progress = State.DOWNLOADING, progress
 
-    async def _make_room(self, needed: int, keep: Slot[M]) -> None:
+    async def _make_room(self, needed: int, keep: Slot[M] | None = None) -> None:
         """Puts the least recently used parts out until `needed` more bytes fit the budget; pinned ones go last."""
         budget = self.policy.memory_budget_bytes
         if not budget:
             return
-        idle = [slot for slot in self._slots.values() if slot.model and not slot.users and slot is not keep]
+        idle = [slot for slot in self._slots.values() if slot.model and slot is not keep]
         idle.sort(key=lambda slot: (slot.key.part in self.policy.pinned_parts, slot.last_used))
         for slot in idle:
             if self._used_bytes() + needed <= budget:
                 return
-            await self._unload_now(slot, "budget")
+            if not slot.users and (unloading := self._start_unloading(slot, "budget")):
+                await unloading
 
     def _used_bytes(self) -> int:
         return sum(slot.model.memory_bytes for slot in self._slots.values() if slot.model)
 
-    def _start_unloading(self, slot: Slot[M], reason: str) -> None:
-        if slot.model is not None:
-            task = asyncio.create_task(self._unload_now(slot, reason))
-            self._unloading.add(task)
-            task.add_done_callback(self._unloading.discard)
-
-    async def _unload_now(self, slot: Slot[M], reason: str) -> None:
+    def _start_unloading(self, slot: Slot[M], reason: str) -> "asyncio.Task[None] | None":
+        """Takes the part out of its slot at once, so that nobody is lent it any more, and gives its memory back."""
         model, slot.model = slot.model, None
         if model is None:
-            return
+            return None
         slot.state, slot.retiring = State.CACHED, False
+        task = asyncio.create_task(self._give_back(slot.key, model, reason))
+        self._unloading.add(task)
+        task.add_done_callback(self._unloading.discard)
+        return task
+
+    async def _give_back(self, key: Key, model: M, reason: str) -> None:
         await model.drain()
         await self._compute.run(model.close)
         del model
         await self._compute.run(return_memory)
-        self._show(slot, 0)
+        _show(key, 0)
         metrics.MODEL_EVICTIONS.labels(reason).inc()
-        log.info("model unloaded", model=slot.key.name, part=slot.key.part, reason=reason)
-
-    def _show(self, slot: Slot[M], memory_bytes: int) -> None:
-        metrics.MODEL_LOADED.labels(slot.key.name, slot.key.part).set(int(memory_bytes > 0))
-        metrics.MODEL_MEMORY_BYTES.labels(slot.key.name, slot.key.part).set(memory_bytes)
+        log.info("model unloaded", model=key.name, part=key.part, reason=reason)
 
 
-def _graph_size(family: Family, folder: Path | None, part: str) -> int:
-    file = layout.part_file(family, folder, part) if folder else None
+def _show(key: Key, memory_bytes: int) -> None:
+    metrics.MODEL_LOADED.labels(key.name, key.part).set(int(memory_bytes > 0))
+    metrics.MODEL_MEMORY_BYTES.labels(key.name, key.part).set(memory_bytes)
+
+
+def _graph_size(family: Family, folder: Path, part: str) -> int:
+    file = layout.part_file(family, folder, part)
     return sum(path.stat().st_size for path in file.parent.glob(f"{file.name}*")) if file else 0
 
 
-def _describe(error: Exception) -> str:
-    return error.message if isinstance(error, MeshError) else str(error)
+def _fresh(error: MeshError) -> MeshError:
+    """The same error without a traceback: that would keep alive every frame it went through, with its photo."""
+    return type(error)(error.message)
 
 
 def _consume(task: "asyncio.Task[object]") -> None:

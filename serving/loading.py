@@ -1,8 +1,10 @@
 """How a part of a model gets from the hub to memory: one download for all parts, several attempts to read each."""
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Generic
 
@@ -13,7 +15,6 @@ from models.catalogue import Family
 from models.progress import DownloadProgress
 from models.store import ModelStore
 from serving import metrics
-from serving.compute import ComputePool, Lane
 from serving.slot import Key, M
 
 log = structlog.get_logger()
@@ -29,8 +30,7 @@ class Loader(Generic[M]):
     Args:
         family: which of the cache's folders.
         store: finds and fetches the files.
-        read: reads one part (name, part, the model's folder) into memory. Blocking; runs on an interactive thread.
-        compute: the service's threads.
+        read: reads one part (name, part, the model's folder) into memory. Blocking; runs on a thread of its own.
         tell: hears, on the event loop, how far a model's download is.
         pause: waits between attempts to read.
     """
@@ -40,20 +40,18 @@ class Loader(Generic[M]):
         family: Family,
         store: ModelStore,
         read: Callable[[str, str, Path], M],
-        compute: ComputePool,
         tell: Callable[[str, DownloadProgress], None],
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._family = family
         self._store = store
         self._read = read
-        self._compute = compute
         self._tell = tell
         self._pause = pause
         self._fetches: dict[str, asyncio.Task[Path]] = {}
 
     async def fetch(self, name: str) -> Path:
-        """The model's folder, its files complete. Raises ModelNotFound, Unavailable."""
+        """The model's folder, its files complete. Raises ModelNotFound, Unavailable (the cache too cannot be read)."""
         if (task := self._fetches.get(name)) is None:
             loop = asyncio.get_running_loop()
 
@@ -63,7 +61,12 @@ class Loader(Generic[M]):
             task = asyncio.create_task(asyncio.to_thread(self._store.fetch, self._family, name, tell))
             self._fetches[name] = task
             task.add_done_callback(lambda _: self._end(name))
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except OSError as error:
+            raise Unavailable(
+                f"the model cache cannot be used: {error} (this process is user {os.getuid()})"
+            ) from error
 
     async def read(self, key: Key, folder: Path) -> M:
         """The part in memory. Raises Unavailable when the last attempt fails too, ModelNotFound at once."""
@@ -71,7 +74,7 @@ class Loader(Generic[M]):
         for attempt in range(1, LOAD_ATTEMPTS + 1):
             started = time.perf_counter()
             try:
-                model = await self._compute.run(lambda: self._read(key.name, key.part, folder), Lane.INTERACTIVE)
+                model = await asyncio.to_thread(self._read, key.name, key.part, folder)
             except ModelNotFound:
                 raise
             except MeshError as error:
@@ -107,4 +110,5 @@ class Loader(Generic[M]):
 
     def _end(self, name: str) -> None:
         del self._fetches[name]
-        metrics.DOWNLOAD_PROGRESS.labels(name).set(0)
+        with suppress(KeyError):  # nothing was downloaded
+            metrics.DOWNLOAD_PROGRESS.remove(name)

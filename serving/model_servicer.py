@@ -20,14 +20,14 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
         self, request: model_pb2.ListModelsRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> model_pb2.ListModelsResponse:
         """Every part of every model that this service knows of."""
-        return model_pb2.ListModelsResponse(models=self._models())
+        return model_pb2.ListModelsResponse(models=await self._models())
 
     async def LoadModel(
         self, request: model_pb2.LoadModelRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> model_pb2.LoadModelResponse:
         """Loads all parts of one model, or of the default."""
         await self._manager.load(request.name)
-        return model_pb2.LoadModelResponse(models=self._models(self._manager.resolve(request.name)))
+        return model_pb2.LoadModelResponse(models=await self._models(self._manager.resolve(request.name)))
 
     async def UnloadModel(
         self, request: model_pb2.UnloadModelRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -35,10 +35,10 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
         """Unloads all parts of one model, or of all."""
         await self._manager.unload(request.name)
         name = self._manager.resolve(request.name) if request.name else None
-        return model_pb2.UnloadModelResponse(models=self._models(name))
+        return model_pb2.UnloadModelResponse(models=await self._models(name))
 
-    def _models(self, name: str | None = None) -> list[model_pb2.Model]:
-        return [_to_proto(status) for status in self._manager.statuses() if name in (None, status.name)]
+    async def _models(self, name: str | None = None) -> list[model_pb2.Model]:
+        return [_to_proto(status) for status in await self._manager.statuses() if name in (None, status.name)]
 
 
 def _to_proto(status: ModelStatus) -> model_pb2.Model:

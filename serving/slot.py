@@ -6,6 +6,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
+from common.errors import MeshError
 from models.progress import DownloadProgress
 
 
@@ -60,7 +61,7 @@ class Slot(Generic[M]):
     Attributes:
         loading: the one load under way; everyone who needs the part waits for it.
         model: the part while it is in memory.
-        users: calls that use it now.
+        users: calls that use it now, or wait for it.
         last_used: the manager's clock at the end of the last use.
         last_used_at: the same moment in seconds since the epoch; None before the first.
         retiring: leaves memory when its last user is done.
@@ -78,7 +79,7 @@ class Slot(Generic[M]):
     retiring: bool = False
     progress: DownloadProgress | None = None
     failed_at: float = field(default=float("-inf"))
-    error: Exception | None = None
+    error: MeshError | None = None
 
 
 @dataclass(frozen=True)

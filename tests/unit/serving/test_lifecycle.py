@@ -1,7 +1,9 @@
 """Models come on first use, leave when idle or when memory is short, and never while somebody uses them."""
 
 import asyncio
+import gc
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,9 +28,11 @@ class FakeModel:
     memory_bytes: int = 100
     provider: str = "Fake"
     dimension: int = 512
+    drained: bool = False
     closed: bool = False
 
-    async def drain(self) -> None: ...
+    async def drain(self) -> None:
+        self.drained = True
 
     def close(self) -> None:
         self.closed = True
@@ -62,6 +66,8 @@ class FakeStore(ModelStore):
     def fetch(self, family: Family, name: str, progress: ProgressListener | None = None) -> Path:
         if name == "absent":
             raise ModelNotFound("no such model")
+        if name == "forbidden":
+            raise PermissionError(13, "Permission denied", "/nowhere/forbidden")
         if self.gate is not None and self.loop is not None:
             assert progress is not None
             progress(DownloadProgress(name, Stage.DOWNLOADING, 43, 100))
@@ -112,8 +118,8 @@ def make(compute: ComputePool, **policy: float) -> Setup:
     return Setup(manager, loader, store, clock)
 
 
-def state_of(setup: Setup, name: str, part: str) -> State:
-    return next(status.state for status in setup.manager.statuses() if (status.name, status.part) == (name, part))
+async def state_of(setup: Setup, name: str, part: str) -> State:
+    return next(status.state for status in await setup.manager.statuses() if (status.name, status.part) == (name, part))
 
 
 async def use(setup: Setup, name: str = "m", part: str = "visual") -> FakeModel:
@@ -126,7 +132,7 @@ async def test_one_load_serves_all_who_wait_and_later_ones(compute: ComputePool)
     models = await asyncio.gather(*(use(setup) for _ in range(10)))
     assert len({id(model) for model in models}) == 1
     assert setup.loader.loads == [("m", "visual")]
-    assert state_of(setup, "m", "visual") is State.LOADED
+    assert await state_of(setup, "m", "visual") is State.LOADED
 
 
 async def test_an_empty_name_is_the_default(compute: ComputePool) -> None:
@@ -149,14 +155,14 @@ async def test_idle_parts_leave_after_their_time_but_pinned_and_used_ones_stay(c
     await use(setup, part="textual")
     setup.clock.now += 299
     await setup.manager.sweep()
-    assert state_of(setup, "m", "visual") is State.LOADED
+    assert await state_of(setup, "m", "visual") is State.LOADED
     setup.clock.now += 1
     async with setup.manager.use("other", "visual"):
         setup.clock.now += 1000
         await setup.manager.sweep()
-        assert state_of(setup, "other", "visual") is State.LOADED
-    assert state_of(setup, "m", "visual") is State.CACHED
-    assert state_of(setup, "m", "textual") is State.LOADED
+        assert await state_of(setup, "other", "visual") is State.LOADED
+    assert await state_of(setup, "m", "visual") is State.CACHED
+    assert await state_of(setup, "m", "textual") is State.LOADED
     assert setup.loader.models[0].closed
 
 
@@ -168,9 +174,9 @@ async def test_the_budget_puts_out_the_least_recently_used_and_pinned_ones_last(
     setup.clock.now += 1
     await use(setup, "b")
     await use(setup, "d")
-    assert state_of(setup, "c", "visual") is State.CACHED
-    assert state_of(setup, "a", "textual") is State.LOADED
-    assert state_of(setup, "b", "visual") is State.LOADED
+    assert await state_of(setup, "c", "visual") is State.CACHED
+    assert await state_of(setup, "a", "textual") is State.LOADED
+    assert await state_of(setup, "b", "visual") is State.LOADED
 
 
 async def test_unloading_a_used_model_waits_for_its_last_user(compute: ComputePool) -> None:
@@ -194,7 +200,7 @@ async def test_a_failed_load_is_retried_then_reported_then_tried_again_later(com
     with pytest.raises(Unavailable):
         await use(setup, "bad")
     assert len(setup.loader.loads) == tries
-    assert state_of(setup, "bad", "visual") is State.FAILED
+    assert await state_of(setup, "bad", "visual") is State.FAILED
     setup.clock.now += FAILURE_MEMORY_SECONDS
     assert (await use(setup, "bad")).name == "bad"
 
@@ -204,7 +210,9 @@ async def test_an_unknown_model_is_told_and_the_rest_goes_on(compute: ComputePoo
     with pytest.raises(ModelNotFound):
         await use(setup, "absent")
     assert (await use(setup)).name == "m"
-    assert "absent" not in {status.name for status in setup.manager.statuses()}, "names that callers make up pile up"
+    assert "absent" not in {status.name for status in await setup.manager.statuses()}, (
+        "names that callers make up pile up"
+    )
 
 
 async def test_who_waits_for_a_download_is_told_how_far_it_is(compute: ComputePool) -> None:
@@ -213,7 +221,65 @@ async def test_who_waits_for_a_download_is_told_how_far_it_is(compute: ComputePo
     context.deadline.set(time.monotonic() + 0.5)
     with pytest.raises(Unavailable, match="43%"):
         await use(setup)
-    assert state_of(setup, "m", "visual") is State.DOWNLOADING
+    assert await state_of(setup, "m", "visual") is State.DOWNLOADING
     context.deadline.set(None)
     setup.store.gate.set()
     assert (await use(setup)).name == "m"
+
+
+async def test_who_waited_for_a_load_gets_the_part_even_where_memory_is_short(compute: ComputePool) -> None:
+    setup = make(compute, memory_budget_bytes=100)
+
+    async def work(name: str) -> bool:
+        async with setup.manager.use(name, "visual") as model:
+            for _ in range(20):
+                await asyncio.sleep(0)
+            return model.drained
+
+    assert not any(await asyncio.gather(*(work(name) for name in "abcdef")))
+    setup.clock.now += 1
+    await setup.manager.sweep()
+    loaded = [status for status in await setup.manager.statuses() if status.state is State.LOADED]
+    assert len(loaded) == 1, "what the budget allows stays when the users are done"
+
+
+@pytest.mark.parametrize("unload_first", [True, False])
+async def test_nobody_is_lent_a_part_on_its_way_out(compute: ComputePool, unload_first: bool) -> None:
+    setup = make(compute, ttl_seconds=10)
+    await use(setup)
+    setup.clock.now += 100
+
+    async def work() -> bool:
+        async with setup.manager.use("m", "visual") as model:
+            for _ in range(5):
+                await asyncio.sleep(0)
+            return model.drained
+
+    jobs = [setup.manager.sweep(), work()] if unload_first else [work(), setup.manager.sweep()]
+    assert False in await asyncio.gather(*jobs)
+
+
+async def test_a_reported_failure_keeps_no_request_alive(compute: ComputePool) -> None:
+    class Photo:
+        """Stands for a request's bytes."""
+
+    setup = make(compute)
+    setup.loader.failures = 3
+    photos = weakref.WeakSet[Photo]()
+
+    async def ask() -> None:
+        photo = Photo()
+        photos.add(photo)
+        with pytest.raises(Unavailable, match="disk trouble"):
+            await use(setup)
+
+    for _ in range(5):
+        await ask()
+    gc.collect()
+    assert not photos
+
+
+async def test_a_cache_that_cannot_be_read_is_told(compute: ComputePool) -> None:
+    setup = make(compute)
+    with pytest.raises(Unavailable, match=r"Permission denied.*process is user \d+"):
+        await use(setup, "forbidden")
