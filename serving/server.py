@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -107,10 +107,8 @@ async def running(service: Service, settings: ServiceSettings) -> AsyncIterator[
     await server.start()
 
     ready = asyncio.Event()
-    chores = [
-        asyncio.create_task(_become_ready(service, settings, statuses, ready)),
-        asyncio.create_task(_sweep(service.manager)),
-    ]
+    work = [_become_ready(service, settings, statuses, ready), _sweep(service.manager)]
+    chores = [asyncio.create_task(_watched(chore, statuses, ("", service.name, MODEL_SERVICE))) for chore in work]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     try:
         yield RunningServer(f"{host}:{port}", ready)
@@ -149,6 +147,18 @@ async def _become_ready(
         await statuses.set(name, health_pb2.HealthCheckResponse.SERVING)
     ready.set()
     log.info("ready", service=service.name)
+
+
+async def _watched(
+    chore: Coroutine[Any, Any, None], statuses: "health.aio.HealthServicer", names: Sequence[str]
+) -> None:
+    """Runs a chore; one that dies turns health, liveness too, so that the process is started again."""
+    try:
+        await chore
+    except Exception:  # whatever it is, nobody else would hear of it
+        log.critical("a chore of the service died", exc_info=True)
+        for name in names:
+            await statuses.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
 
 
 def _preload_names(settings: ServiceSettings) -> list[str]:

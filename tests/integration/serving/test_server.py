@@ -3,7 +3,7 @@
 import asyncio
 import datetime
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -83,11 +83,12 @@ class Harness:
 
     def __init__(self, compute: ComputePool, tmp_path: Path) -> None:
         self.echo = Echo()
+        self.load: Callable[[], Model] = Model
         self.settings = ServiceSettings(host="127.0.0.1", port=0, model_name="PP-OCRv4_mobile", cache_folder=tmp_path)
         manager: ModelManager[Model] = ModelManager(
             Family.OCR,
             ModelStore(tmp_path, offline=True),
-            lambda *_: Model(),
+            lambda *_: self.load(),
             compute,
             LifecyclePolicy("PP-OCRv4_mobile"),
         )
@@ -187,9 +188,14 @@ async def test_the_model_service_shows_and_steers(harness: Harness) -> None:
         assert [model.state for model in again.models] == [model_pb2.MODEL_STATE_LOADED] * 2
 
 
-async def test_a_router_hears_which_model_is_on_its_way(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_router_hears_which_model_is_on_its_way(harness: Harness) -> None:
     gate = threading.Event()
-    monkeypatch.setattr(harness.service.manager, "_load", lambda *_: gate.wait(30) and Model())
+
+    def load() -> Model:
+        gate.wait(30)
+        return Model()
+
+    harness.load = load
     async with running(harness.service, harness.settings) as server:
         transport = GrpcTransport(Address(server.address), NAME, None, None)
         async with asyncio.timeout(20):
@@ -201,6 +207,21 @@ async def test_a_router_hears_which_model_is_on_its_way(harness: Harness, monkey
         await asyncio.wait_for(server.ready.wait(), 10)
         assert await transport.progress(5) == ""
         await transport.close()
+
+
+async def test_a_chore_that_dies_turns_health_and_liveness(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def die(_: str) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(harness.service.manager, "load", die)
+    async with running(harness.service, harness.settings) as server, open_channel(server.address) as channel:
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        watched = health.Watch(health_pb2.HealthCheckRequest(service="immich_mesh.model.v1.ModelService"))
+        async with asyncio.timeout(10):
+            while (await watched.read()).status != NOT_SERVING:
+                pass
+        assert (await health.Check(health_pb2.HealthCheckRequest(service=NAME))).status == NOT_SERVING
+        watched.cancel()
 
 
 async def test_the_token_is_demanded_but_not_of_probes(harness: Harness) -> None:
