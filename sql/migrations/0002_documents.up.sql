@@ -52,7 +52,10 @@ ALTER TABLE mesh.ocr_document
 
 CREATE FUNCTION mesh.grams(word text) RETURNS SETOF text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT substr(translate(word, 'oilsbz', '011582'), start, 3) FROM generate_series(1, length(word) - 2) AS start
+  -- OFFSET 0 keeps the translation from being done once for each triple.
+  SELECT substr(plain, start, 3)
+  FROM (SELECT translate(word, 'oilsbz', '011582') AS plain OFFSET 0) AS once
+  CROSS JOIN LATERAL generate_series(1, length(plain) - 2) AS start
 $$;
 COMMENT ON FUNCTION mesh.grams(text) IS 'Overlapping triples of a word, with letters and digits that OCR mixes up made one.';
 

@@ -7,39 +7,26 @@
 CREATE TABLE mesh.stale (asset_id uuid, noticed_at timestamptz NOT NULL DEFAULT now(), reason text NOT NULL);
 COMMENT ON TABLE mesh.stale IS 'Photos whose document a trigger could not renew (null: unknown which); backfill empties it.';
 
-CREATE FUNCTION mesh.has_column(table_name text, column_name text) RETURNS boolean
-LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
-  SELECT EXISTS (SELECT FROM pg_attribute
-                 WHERE attrelid = to_regclass(table_name) AND attname = column_name AND NOT attisdropped)
-$$;
-
 -- The side of the smaller pair of edges: the height of the letters, also of turned and of vertical lines.
 CREATE FUNCTION mesh.letter_size(x1 real, y1 real, x2 real, y2 real, x4 real, y4 real) RETURNS real
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT least(sqrt((x2 - x1) * (x2 - x1) + (y2 - y1) * (y2 - y1)), sqrt((x4 - x1) * (x4 - x1) + (y4 - y1) * (y4 - y1)))::real
 $$;
 
+-- As JSON, a row without "isVisible" (an early Immich's) has null there instead of being an error.
 CREATE FUNCTION mesh.official_lines(ids uuid[]) RETURNS SETOF mesh.line
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
   IF to_regclass('public.asset_ocr') IS NULL THEN
     RETURN;
   END IF;
-  IF mesh.has_column('public.asset_ocr', 'isVisible') THEN
-    RETURN QUERY
-    SELECT "assetId", row_number() OVER (PARTITION BY "assetId" ORDER BY round(middle / step), x1, y1, id)::integer,
-           text, "textScore"::real, size
-    FROM (SELECT *, (y1 + y3) / 2 AS middle, greatest(avg(size) OVER (PARTITION BY "assetId"), 0.002) AS step
-          FROM (SELECT *, mesh.letter_size(x1::real, y1::real, x2::real, y2::real, x4::real, y4::real) AS size FROM public.asset_ocr
-                WHERE "assetId" = ANY (ids) AND "isVisible") AS sized) AS placed;
-  ELSE
-    RETURN QUERY
-    SELECT "assetId", row_number() OVER (PARTITION BY "assetId" ORDER BY round(middle / step), x1, y1, id)::integer,
-           text, "textScore"::real, size
-    FROM (SELECT *, (y1 + y3) / 2 AS middle, greatest(avg(size) OVER (PARTITION BY "assetId"), 0.002) AS step
-          FROM (SELECT *, mesh.letter_size(x1::real, y1::real, x2::real, y2::real, x4::real, y4::real) AS size FROM public.asset_ocr
-                WHERE "assetId" = ANY (ids)) AS sized) AS placed;
-  END IF;
+  RETURN QUERY
+  SELECT "assetId", row_number() OVER (PARTITION BY "assetId" ORDER BY round(middle / step), x1, y1, id)::integer,
+         text, "textScore"::real, size
+  FROM (SELECT *, (y1 + y3) / 2 AS middle, greatest(avg(size) OVER (PARTITION BY "assetId"), 0.002) AS step
+        FROM (SELECT *, mesh.letter_size(x1::real, y1::real, x2::real, y2::real, x4::real, y4::real) AS size
+              FROM public.asset_ocr AS line
+              WHERE "assetId" = ANY (ids) AND to_jsonb(line) -> 'isVisible' IS DISTINCT FROM 'false') AS sized) AS placed;
 END
 $$;
 COMMENT ON FUNCTION mesh.official_lines(uuid[]) IS 'Visible lines of asset_ocr in reading order: row by row, left to right.';
@@ -133,34 +120,16 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 
-CREATE FUNCTION mesh.on_rows() RETURNS trigger
+CREATE FUNCTION mesh.on_change() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM mesh.follow(ARRAY(SELECT DISTINCT "assetId" FROM changed ORDER BY 1));
-  RETURN NULL;
-EXCEPTION WHEN OTHERS THEN
-  RAISE WARNING 'immich-mesh: a change of % is not searchable until backfill: %', TG_TABLE_NAME, SQLERRM;
-  INSERT INTO mesh.stale (reason) VALUES (SQLERRM);
-  RETURN NULL;
-END
-$$;
-
-CREATE FUNCTION mesh.on_update() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  PERFORM mesh.follow(ARRAY(SELECT "assetId" FROM changed UNION SELECT "assetId" FROM changed_to ORDER BY 1));
-  RETURN NULL;
-EXCEPTION WHEN OTHERS THEN
-  RAISE WARNING 'immich-mesh: a change of % is not searchable until backfill: %', TG_TABLE_NAME, SQLERRM;
-  INSERT INTO mesh.stale (reason) VALUES (SQLERRM);
-  RETURN NULL;
-END
-$$;
-
-CREATE FUNCTION mesh.on_truncate() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  PERFORM mesh.follow(ARRAY(SELECT asset_id FROM mesh.ocr_document ORDER BY 1));
+  IF TG_OP = 'TRUNCATE' THEN
+    PERFORM mesh.follow(ARRAY(SELECT asset_id FROM mesh.ocr_document ORDER BY 1));
+  ELSIF TG_OP = 'UPDATE' THEN
+    PERFORM mesh.follow(ARRAY(SELECT "assetId" FROM changed UNION SELECT "assetId" FROM changed_to ORDER BY 1));
+  ELSE
+    PERFORM mesh.follow(ARRAY(SELECT DISTINCT "assetId" FROM changed ORDER BY 1));
+  END IF;
   RETURN NULL;
 EXCEPTION WHEN OTHERS THEN
   RAISE WARNING 'immich-mesh: a change of % is not searchable until backfill: %', TG_TABLE_NAME, SQLERRM;
@@ -180,10 +149,10 @@ BEGIN
   FOREACH source IN ARRAY ARRAY['asset_ocr', 'ocr_info'] LOOP
     CONTINUE WHEN to_regclass('public.' || source) IS NULL;
     FOR trigger_name, event IN VALUES
-      ('mesh_insert', 'INSERT ON public.%I REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION mesh.on_rows()'),
-      ('mesh_delete', 'DELETE ON public.%I REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION mesh.on_rows()'),
-      ('mesh_update', 'UPDATE ON public.%I REFERENCING OLD TABLE AS changed NEW TABLE AS changed_to FOR EACH STATEMENT EXECUTE FUNCTION mesh.on_update()'),
-      ('mesh_truncate', 'TRUNCATE ON public.%I FOR EACH STATEMENT EXECUTE FUNCTION mesh.on_truncate()')
+      ('mesh_insert', 'INSERT ON public.%I REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION mesh.on_change()'),
+      ('mesh_delete', 'DELETE ON public.%I REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION mesh.on_change()'),
+      ('mesh_update', 'UPDATE ON public.%I REFERENCING OLD TABLE AS changed NEW TABLE AS changed_to FOR EACH STATEMENT EXECUTE FUNCTION mesh.on_change()'),
+      ('mesh_truncate', 'TRUNCATE ON public.%I FOR EACH STATEMENT EXECUTE FUNCTION mesh.on_change()')
     LOOP
       CONTINUE WHEN EXISTS (SELECT FROM pg_trigger WHERE tgrelid = to_regclass('public.' || source) AND tgname = trigger_name
                             AND tgenabled IN ('O', 'A'));
