@@ -9,7 +9,7 @@ from pathlib import Path
 
 import onnx
 
-from models.clip_import import tower
+from models.clip_import import graph_file, tower
 from models.clip_import.companions import MEAN, STD, write_companions
 
 
@@ -59,7 +59,7 @@ def _textual(path: Path, folder: Path, dimension: int) -> None:
 
 def _cut(path: Path, output: str, allowed: set[str]) -> onnx.ModelProto:
     """One tower of the graph. Loaded anew for each, so that never both are in memory."""
-    model = onnx.load(str(path))
+    model = graph_file.read(path)
     if output not in {value.name for value in model.graph.output}:
         raise ValueError(f"{path} has no output {output}")
     tower.keep_only(model, output)

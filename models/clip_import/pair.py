@@ -7,10 +7,9 @@ Inputs `image` float32 [1, 3, 224, 224] and `text` int64 [1, 52], outputs `unnor
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
 import structlog
 
-from models.clip_import import tower
+from models.clip_import import graph_file, tower
 from models.clip_import.batch_axis import open_batch_axis
 from models.clip_import.batch_view import CannotOpen
 from models.clip_import.check import agrees
@@ -54,7 +53,7 @@ def _adapt_tower(source: Path, folder: Path, name: str) -> _Adapted:
 
 
 def _convert(source: Path, folder: Path, name: str, *, open_batch: bool) -> _Adapted:
-    model = onnx.load(str(source))
+    model = graph_file.read(source)
     if open_batch:
         open_batch_axis(model, name=tower.BATCH)
     output = model.graph.output[0].name

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from models.clip_import import graph_file
 from models.clip_import.companions import CONTEXT_LENGTH
 from models.layout import MODEL_FILE
 
@@ -117,11 +118,13 @@ def tokens_as_input(model: onnx.ModelProto, tokens: str, mask: str | None = None
 
 
 def save(model: onnx.ModelProto, folder: Path, name: str = MODEL_FILE) -> Path:
-    """Writes `<folder>/<name>`, and beyond protobuf's limit its weights into `<name>.data` beside it."""
+    """Writes `<folder>/<name>`, and beyond protobuf's limit its weights into `<name>.data`; the model is spent then."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
-    large = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > PROTOBUF_LIMIT_BYTES
-    onnx.save(model, str(path), save_as_external_data=large, location=f"{name}.data")
+    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) > PROTOBUF_LIMIT_BYTES:
+        onnx.save(model, str(path), save_as_external_data=True, location=f"{name}.data")
+    else:
+        graph_file.write(model, path)
     return path
 
 
