@@ -3,14 +3,16 @@
 import asyncio
 from typing import Any
 
-from aiohttp import hdrs, web
-from aiohttp.http import SERVER_SOFTWARE
+from aiohttp import web, web_response
 from aiohttp.web_protocol import RequestHandler
 
 from router.listeners.messages import PREDICT, json_response, read_body
 from router.listeners.observe import ListenerContext, observing
 
 __all__ = ["PREDICT", "SERVER_OPTIONS", "HttpListener", "ListenerContext", "json_response", "read_body"]
+
+# Who answers, but not on which versions of what: aiohttp tells that even to what is no HTTP, and has no setting for it.
+web_response.SERVER_SOFTWARE = "immich-mesh"  # type: ignore[attr-defined]
 
 SERVER_OPTIONS = web.AppKey("server_options", dict[str, Any])
 """Where an application leaves more arguments for aiohttp's server, if it needs any."""
@@ -31,7 +33,6 @@ class HttpListener:
         self.host = context.settings.host
         self.port = context.settings.port
         app.middlewares.insert(0, observing(context, self._first_request))
-        app.on_response_prepare.append(_name_server)
         self._runner = web.AppRunner(
             app,
             access_log=None,
@@ -101,12 +102,6 @@ class HttpListener:
         if handler in self._newcomers:
             self._newcomers.discard(handler)
             handler.force_close()
-
-
-async def _name_server(_: web.Request, response: web.StreamResponse) -> None:
-    """Says who answers, but not on which versions of what, as aiohttp would. What Immich says of itself passes."""
-    if response.headers.get(hdrs.SERVER) == SERVER_SOFTWARE:
-        response.headers[hdrs.SERVER] = "immich-mesh"
 
 
 class _Refused(asyncio.Protocol):

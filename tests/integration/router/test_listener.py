@@ -236,3 +236,12 @@ async def test_stopping_ends_when_its_time_is_up_whatever_is_in_flight(services:
 async def test_no_answer_tells_versions(stage: Front, path: str) -> None:
     async with stage.client.get(path) as reply:
         assert reply.headers["Server"] == "immich-mesh"
+
+
+async def test_not_even_an_answer_to_what_is_no_http(stage: Front) -> None:
+    reader, writer = await connect(stage)
+    writer.write(b"GARBAGE\r\n\r\n")
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert b" 400 " in head
+    assert b"\r\nServer: immich-mesh\r\n" in head
+    writer.close()
