@@ -1,6 +1,6 @@
 """`python -m models.clip_import ADAPTER SOURCE TARGET`: the converter as a process of its own.
 
-The store starts it so: a converter needs three times the size of its file for a while, and a service that kept that
+The store starts it so: a converter needs more memory than its file is large for a while, and a service that kept that
 memory would be the poorer.
 """
 
