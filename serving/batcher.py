@@ -33,7 +33,7 @@ class Observer(Protocol):
         """An item will not be run: `full`, `expired` or `cancelled`."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Entry(Generic[ItemT, ResultT]):
     item: ItemT
     future: "asyncio.Future[ResultT]"
@@ -52,6 +52,7 @@ class Batcher(Generic[ItemT, ResultT]):
         max_queue_delay_seconds: how long an idle worker waits for a batch to fill up.
         observer: hears of queueing, starts and drops.
         clock: seconds, monotonic.
+        call_later: calls back after so many seconds; the event loop's by default.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Batcher(Generic[ItemT, ResultT]):
         max_queue_delay_seconds: float = 0.0,
         observer: Observer | None = None,
         clock: Callable[[], float] = time.monotonic,
+        call_later: "Callable[[float, Callable[[], None]], object] | None" = None,
     ) -> None:
         self._run = run
         self._workers = workers
@@ -72,10 +74,11 @@ class Batcher(Generic[ItemT, ResultT]):
         self._max_queue_delay = max_queue_delay_seconds
         self._observer = observer
         self._clock = clock
+        self._call_later = call_later
         self._queues: OrderedDict[Hashable, deque[_Entry[ItemT, ResultT]]] = OrderedDict()
         self._waiting = 0
         self._running: set[asyncio.Task[None]] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer_is_set = False
         self._wake_up: asyncio.Handle | None = None
         self._closed = False
 
@@ -114,7 +117,11 @@ class Batcher(Generic[ItemT, ResultT]):
         self._count(+1)
         if self._wake_up is None:
             self._wake_up = asyncio.get_running_loop().call_soon(self._on_wake_up)
-        return await future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._forget(key, entry)
+            raise
 
     async def close(self) -> None:
         """Refuses new items, lets the waiting ones finish, and returns when nothing runs any more."""
@@ -124,25 +131,27 @@ class Batcher(Generic[ItemT, ResultT]):
             await asyncio.wait(self._running)
 
     def _start_batches(self) -> None:
-        while self._waiting and len(self._running) < self._workers:
-            key = min(self._queues, key=lambda name: self._queues[name][0].enqueued_at)
-            if self._should_wait(self._queues[key]):
-                return
-            batch = self._take(key)
-            if batch:
+        while len(self._running) < self._workers and (queue := self._next_queue()) is not None:
+            if batch := self._take(*queue):
                 task = asyncio.get_running_loop().create_task(self._run_batch(batch))
                 self._running.add(task)
                 task.add_done_callback(self._finished)
 
+    def _next_queue(self) -> tuple[Hashable, deque[_Entry[ItemT, ResultT]]] | None:
+        """The queue of the oldest item whose batch need not wait any longer, with its key."""
+        by_age = sorted(self._queues.items(), key=lambda queue: queue[1][0].enqueued_at)
+        return next((queue for queue in by_age if not self._should_wait(queue[1])), None)
+
     def _should_wait(self, queue: deque[_Entry[ItemT, ResultT]]) -> bool:
-        """Whether the oldest item's batch may still grow; sets the timer that looks again."""
+        """Whether the oldest item's batch may still grow; the first that may sets the timer that looks again."""
         if self._closed or not self._max_queue_delay or len(queue) >= self._max_batch_size:
             return False
         left = queue[0].enqueued_at + self._max_queue_delay - self._clock()
         if left <= 0:
             return False
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(left, self._on_timer)
+        if not self._timer_is_set:
+            self._timer_is_set = True
+            (self._call_later or asyncio.get_running_loop().call_later)(left, self._on_timer)
         return True
 
     def _on_wake_up(self) -> None:
@@ -150,23 +159,23 @@ class Batcher(Generic[ItemT, ResultT]):
         self._start_batches()
 
     def _on_timer(self) -> None:
-        self._timer = None
+        self._timer_is_set = False
         self._start_batches()
 
-    def _take(self, key: Hashable) -> list[_Entry[ItemT, ResultT]]:
-        """The next batch of this key, without cancelled and expired items; perhaps empty.
+    def _take(self, key: Hashable, queue: deque[_Entry[ItemT, ResultT]]) -> list[_Entry[ItemT, ResultT]]:
+        """The next batch of this key, without expired items; perhaps empty.
 
-        What waits is shared among the workers, so that ten lines of one photo run as two fives on two cores and not as
-        one ten on one.
+        What waits is shared among the idle workers, so that ten lines of one photo run as two fives on two cores and
+        not as one ten on one; but not where batches are meant to grow.
         """
-        queue = self._queues[key]
-        size = min(self._max_batch_size, math.ceil(len(queue) / self._workers))
+        sharing = 1 if self._max_queue_delay else self._workers - len(self._running)
+        size = min(self._max_batch_size, math.ceil(len(queue) / sharing))
         now = self._clock()
         batch: list[_Entry[ItemT, ResultT]] = []
         while queue and len(batch) < size:
             entry = queue.popleft()
             self._count(-1)
-            if entry.future.done():
+            if entry.future.done():  # cancelled this very moment; its submitter has not been told yet
                 self._drop("cancelled")
             elif entry.deadline is not None and entry.deadline <= now:
                 self._drop("expired")
@@ -178,6 +187,16 @@ class Batcher(Generic[ItemT, ResultT]):
         if batch and self._observer:
             self._observer.started([now - entry.enqueued_at for entry in batch])
         return batch
+
+    def _forget(self, key: Hashable, entry: _Entry[ItemT, ResultT]) -> None:
+        """Lets go of an item that was cancelled while it waited: it must not keep others out of the queue."""
+        queue = self._queues.get(key)
+        if queue is not None and entry in queue:
+            queue.remove(entry)
+            if not queue:
+                del self._queues[key]
+            self._count(-1)
+            self._drop("cancelled")
 
     async def _run_batch(self, batch: list[_Entry[ItemT, ResultT]]) -> None:
         try:

@@ -61,7 +61,6 @@ class Engine:
         model: the model's name, for metrics.
         part: the model's part, for metrics.
         lane: whose work this is; decides on which threads it runs.
-        cpu_batch_size: largest batch on a CPU when the settings leave it open; above 1 only pays for small inputs.
         can_stack: whether items may be stacked along the first axis, told by the outputs; asked only where the graph
             leaves the first axis of every input and output open. (SCRFD's first axis may count anchors.)
         typical_axes: usual size of the axes that the graph leaves open, by index: the inputs that calibration times. A
@@ -82,7 +81,6 @@ class Engine:
         model: str,
         part: str,
         lane: Lane = Lane.BULK,
-        cpu_batch_size: int = 1,
         can_stack: Callable[[Sequence[TensorInfo]], bool] = lambda outputs: True,
         typical_axes: Mapping[int, int] | None = None,
         open_session: SessionFactory = OnnxSession,
@@ -109,7 +107,7 @@ class Engine:
         open_axes = [bool(info.shape) and info.shape[0] is None for info in (*self.inputs, *self.outputs)]
         self.stackable = all(open_axes) and can_stack(self.outputs)
         batching = runtime.batching
-        size = batching.max_batch_size or (cpu_batch_size if on_cpu else GPU_BATCH_SIZE)
+        size = batching.max_batch_size or (1 if on_cpu else GPU_BATCH_SIZE)
         self._batcher: Batcher[_Item, list[Array]] = Batcher(
             self._run_batch,
             workers=compute.cores if on_cpu and not self._always_wide else 1,
@@ -132,7 +130,10 @@ class Engine:
             log.info("not calibrated: the machine is busy", model=self._labels[0], part=self._labels[1])
             return
         self._always_wide = measured.wide_pays_always
-        if not self._always_wide and not measured.wide_pays_alone:
+        if self._always_wide:
+            self._narrow.close()
+            self._narrow = wide
+        elif not measured.wide_pays_alone:
             self._wide = self._narrow
             wide.close()
         log.info(
@@ -182,13 +183,17 @@ class Engine:
     async def _run_batch(self, batch: Sequence["_Item"]) -> list[list[Array]]:
         alone = self._batcher.busy == 1 and self._batcher.waiting == 0 and self._compute.idle(self._lane)
         session = self._wide if alone or self._always_wide else self._narrow
-        started = time.perf_counter()
-        for item in batch:
-            item.started_ns, item.batch_size = time.time_ns(), len(batch)
-        results = await self._compute.run(lambda: run_stacked(session, [item.feeds for item in batch]), self._lane)
-        self._seconds.observe(time.perf_counter() - started)
+
+        def infer() -> list[list[Array]]:
+            started, started_ns = time.perf_counter(), time.time_ns()
+            for item in batch:
+                item.started_ns, item.batch_size = started_ns, len(batch)
+            results = run_stacked(session, [item.feeds for item in batch])
+            self._seconds.observe(time.perf_counter() - started)
+            return results
+
         self._batch_size.observe(len(batch))
-        return results
+        return await self._compute.run(infer, self._lane)
 
 
 def run_stacked(session: ModelSession, batch: Sequence[Feeds]) -> list[list[Array]]:

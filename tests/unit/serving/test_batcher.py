@@ -1,7 +1,7 @@
 """The batcher's invariants, by example and by random schedules on a fake clock."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -20,6 +20,23 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+@dataclass
+class Timer:
+    """Calls back when the clock that it belongs to has gone far enough."""
+
+    clock: Clock
+    due: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+
+    def __call__(self, seconds: float, callback: Callable[[], None]) -> None:
+        self.due.append((self.clock.now + seconds, callback))
+
+    def ring(self) -> None:
+        ripe = [entry for entry in self.due if entry[0] <= self.clock.now]
+        self.due = [entry for entry in self.due if entry not in ripe]
+        for _, callback in ripe:
+            callback()
 
 
 @dataclass
@@ -59,6 +76,7 @@ def make(
     max_queue_size: int = 100,
     max_queue_delay_seconds: float = 0.0,
     clock: Clock | None = None,
+    timer: Timer | None = None,
 ) -> Batcher[int, int]:
     return Batcher(
         model,
@@ -67,6 +85,7 @@ def make(
         max_queue_size=max_queue_size,
         max_queue_delay_seconds=max_queue_delay_seconds,
         clock=clock or Clock(),
+        call_later=timer,
     )
 
 
@@ -107,8 +126,7 @@ async def test_workers_share_what_waits() -> None:
     model = Model()
     batcher = make(model, workers=2, max_batch_size=8)
     await asyncio.gather(*(batcher.submit(item) for item in range(10)))
-    assert model.batches[0] == [0, 1, 2, 3, 4]
-    assert model.batches[1] == [5, 6, 7]
+    assert model.batches == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
 
 
 async def test_only_items_of_one_key_share_a_batch_and_the_oldest_goes_first() -> None:
@@ -135,6 +153,23 @@ async def test_a_full_queue_refuses_at_once() -> None:
         await batcher.submit(3)
     model.finish_all()
     assert await asyncio.gather(*tasks) == [0, -1, -2]
+
+
+async def test_cancelled_items_make_room_at_once() -> None:
+    model = Model(open=False)
+    batcher = make(model, max_queue_size=2)
+    tasks = []
+    for item in range(3):
+        tasks.append(asyncio.create_task(batcher.submit(item)))
+        await settle()
+    tasks[1].cancel()
+    await settle()
+    assert batcher.waiting == 1
+    tasks.append(asyncio.create_task(batcher.submit(3)))
+    await settle()
+    model.finish_all()
+    assert await asyncio.gather(tasks[0], *tasks[2:]) == [0, -2, -3]
+    assert model.batches == [[0], [2, 3]]
 
 
 async def test_expired_and_cancelled_items_never_reach_the_model() -> None:
@@ -190,6 +225,33 @@ async def test_a_delay_lets_a_batch_fill_up_but_a_full_one_starts_at_once() -> N
     assert model.batches == [[1, 2]]
 
 
+async def test_a_batch_starts_as_it_is_when_its_delay_ends() -> None:
+    model, clock = Model(), Clock()
+    timer = Timer(clock)
+    batcher = make(model, clock=clock, timer=timer, max_queue_delay_seconds=0.5)
+    tasks = [asyncio.create_task(batcher.submit(item)) for item in range(2)]
+    await settle()
+    clock.now = 0.4
+    timer.ring()
+    await settle()
+    assert model.batches == []
+    clock.now = 0.5
+    timer.ring()
+    assert await asyncio.gather(*tasks) == [0, -1]
+    assert model.batches == [[0, 1]]
+
+
+async def test_a_batch_that_grows_holds_up_no_full_one() -> None:
+    model = Model()
+    batcher = make(model, workers=2, max_queue_delay_seconds=3600.0, max_batch_size=2)
+    young = asyncio.create_task(batcher.submit(0, key="a"))
+    await settle()
+    assert await asyncio.gather(*(batcher.submit(item, key="b") for item in (1, 2))) == [-1, -2]
+    assert model.batches == [[1, 2]]
+    await batcher.close()
+    assert await young == 0
+
+
 async def test_closing_answers_what_waits_and_refuses_what_comes() -> None:
     model = Model(open=False)
     batcher = make(model, max_queue_delay_seconds=3600.0)
@@ -204,12 +266,14 @@ async def test_closing_answers_what_waits_and_refuses_what_comes() -> None:
     assert await asyncio.gather(*tasks) == [0, -1, -2]
 
 
+Action = tuple[str, int, int | None]
 ACTIONS = st.lists(
     st.one_of(
         st.tuples(st.just("submit"), st.integers(0, 2), st.one_of(st.none(), st.integers(0, 20))),
         st.tuples(st.just("tick"), st.integers(1, 10), st.none()),
         st.tuples(st.just("finish"), st.integers(0, 3), st.none()),
         st.tuples(st.just("cancel"), st.integers(0, 30), st.none()),
+        st.tuples(st.just("close"), st.just(0), st.none()),
     ),
     max_size=60,
 )
@@ -221,18 +285,29 @@ ACTIONS = st.lists(
     workers=st.integers(1, 3),
     size=st.integers(1, 5),
     bad=st.frozensets(st.integers(0, 40), max_size=5),
+    delay=st.sampled_from([0.0, 3.0, 30.0]),
 )
 def test_any_schedule_resolves_every_item_exactly_once(
-    actions: list[tuple[str, int, int | None]], workers: int, size: int, bad: frozenset[int]
+    actions: list[Action], workers: int, size: int, bad: frozenset[int], delay: float
 ) -> None:
-    asyncio.run(_play(actions, workers, size, bad))
+    asyncio.run(_play(actions, workers, size, bad, delay))
 
 
-async def _play(actions: list[tuple[str, int, int | None]], workers: int, size: int, bad: frozenset[int]) -> None:
+async def _play(actions: list[Action], workers: int, size: int, bad: frozenset[int], delay: float) -> None:
     model, clock = Model(open=False, bad=bad), Clock()
-    batcher: Batcher[int, int] = Batcher(model, workers=workers, max_batch_size=size, max_queue_size=10, clock=clock)
+    timer = Timer(clock)
+    batcher = make(
+        model,
+        workers=workers,
+        max_batch_size=size,
+        max_queue_size=10,
+        max_queue_delay_seconds=delay,
+        clock=clock,
+        timer=timer,
+    )
     tasks: list[asyncio.Task[int]] = []
     cancelled: set[int] = set()
+    closing: set[asyncio.Task[None]] = set()
     for action, number, extra in actions:
         if action == "submit":
             deadline = None if extra is None else clock.now + extra
@@ -243,13 +318,16 @@ async def _play(actions: list[tuple[str, int, int | None]], workers: int, size: 
             model.finish(number)
         elif action == "cancel" and number < len(tasks) and tasks[number].cancel():
             cancelled.add(number)
+        elif action == "close":
+            closing.add(asyncio.create_task(batcher.close()))
+        timer.ring()
         await settle()
         assert batcher.busy <= workers
-        assert batcher.waiting <= 10
+        assert batcher.waiting <= min(10, sum(not task.done() for task in tasks))
     model.finish_all()
-    closing = asyncio.create_task(batcher.close())
+    closing.add(asyncio.create_task(batcher.close()))
     results = await asyncio.gather(*tasks, return_exceptions=True)
-    await closing
+    await asyncio.gather(*closing)
     assert batcher.waiting == batcher.busy == 0
     _check(results, model, cancelled, size)
 
@@ -262,9 +340,9 @@ def _check(results: Sequence[int | BaseException], model: Model, cancelled: set[
         elif isinstance(result, asyncio.CancelledError):
             assert item in cancelled
         else:
-            assert isinstance(result, Overloaded | DeadlineExceeded) or item in model.bad
+            assert isinstance(result, Overloaded | DeadlineExceeded | Unavailable) or item in model.bad
     seen = [item for batch in model.batches for item in batch]
     for item, result in enumerate(results):
-        if isinstance(result, Overloaded | DeadlineExceeded):
+        if isinstance(result, Overloaded | DeadlineExceeded | Unavailable):
             assert item not in seen
     assert all(len(batch) <= size for batch in model.batches)

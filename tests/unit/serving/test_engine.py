@@ -45,12 +45,12 @@ def compute() -> Iterator[ComputePool]:
 
 def engine_of(path: Path, compute: ComputePool, **options: int) -> Engine:
     runtime = RuntimeSettings(cores=2, batching=BatchingSettings(max_batch_size=options.get("max_batch_size", 0)))
-    return Engine(path, runtime, compute, model="double", part="all", cpu_batch_size=options.get("cpu_batch_size", 1))
+    return Engine(path, runtime, compute, model="double", part="all")
 
 
 @pytest.mark.parametrize("batch", [None, 1])
 async def test_every_item_gets_its_own_answer(tmp_path: Path, compute: ComputePool, batch: int | None) -> None:
-    engine = engine_of(doubling_graph(tmp_path / "m.onnx", batch), compute, cpu_batch_size=4)
+    engine = engine_of(doubling_graph(tmp_path / "m.onnx", batch), compute, max_batch_size=4)
     assert engine.stackable is (batch is None)
     items = [np.full((1, 3), number, np.float32) for number in range(9)]
     answers = await asyncio.gather(*(engine.infer({"x": item}) for item in items))
@@ -182,6 +182,8 @@ async def test_where_wide_runs_always_win_there_is_one_worker(compute: ComputePo
     engine, (narrow, wide) = fake_engine(compute, measured=WIDE_PAYS_ALWAYS)
     await asyncio.gather(*(engine.infer(ITEM) for _ in range(4)))
     assert (narrow.batches, wide.batches) == ([], [1, 1, 1, 1])
+    assert narrow.closed
+    assert engine.memory_bytes == 10
 
 
 async def test_where_wide_runs_never_win_their_memory_is_given_back(compute: ComputePool) -> None:
