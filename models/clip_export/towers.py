@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 import torch
 
-from models.clip_import import tower
+from models.clip_import import graph_file, tower
 from models.clip_import.companions import CONTEXT_LENGTH
 
 OPSET = 18
@@ -99,7 +99,7 @@ def _finish(path: Path) -> None:
     data = path.with_name(f"{path.name}.data")
     if data.exists() and data.stat().st_size < tower.PROTOBUF_LIMIT_BYTES:
         onnx.load_external_data_for_model(model, os.fspath(path.parent))
-        onnx.save(model, os.fspath(path))
+        graph_file.write(model, path)
         data.unlink()
     else:
         onnx.save(model, os.fspath(path))
