@@ -42,11 +42,11 @@ HEAD = ("engine", "class", "queries", "precision@10", "recall@50", "nDCG@10", *L
 
 
 def _quality(results: dict[str, Any]) -> str:
-    return _table(HEAD, _rows(results["quality"])) if "quality" in results else ""
+    return _table(HEAD, _rows(results["quality"])) if results.get("quality") else ""
 
 
 def _hybrid(results: dict[str, Any]) -> str:
-    return "Hybrid\n\n" + _table(HEAD, _rows(results["hybrid"])) if "hybrid" in results else ""
+    return "Hybrid\n\n" + _table(HEAD, _rows(results["hybrid"])) if results.get("hybrid") else ""
 
 
 def _costs(results: dict[str, Any]) -> str:
@@ -71,7 +71,7 @@ def _costs(results: dict[str, Any]) -> str:
 
 
 def _growth(results: dict[str, Any]) -> str:
-    if "growth" not in results:
+    if not results.get("growth"):
         return ""
     sizes = results["growth"].items()
     costs: list[tuple[str, ...]] = [
@@ -116,7 +116,7 @@ def _plot(results: dict[str, Any], path: Path) -> None:
         left.legend()
     left.set(xlabel="precision@10", title=f"{results.get('photos', 0):,} photos", xlim=(-0.03, 1.03))
     left.grid(alpha=0.3)
-    if "growth" in results:
+    if results.get("growth"):
         _plot_growth(results["growth"], right)
     figure.tight_layout()
     figure.savefig(path, dpi=120)
