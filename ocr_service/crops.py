@@ -6,17 +6,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ocr_service.boxes import Bend, Boxes
 from ocr_service.quads import Quad
 from serving.images import Pixels
 
 TALL = 1.5
 """A crop this many times as high as wide holds text that runs down or up the photo (RapidOCR's rule)."""
-
-
-SNUG_PX = 40
-MARGIN = 0.04
-"""Boxes higher than this sit snugly around their text. Such a crop gets this part of its height above and below: the
-recogniser reads it as well, and, scaled to the same height, it is narrower and read sooner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +34,14 @@ class Crop:
         return float(columns / rows)
 
 
+def cut_all(pixels: Pixels, boxes: Boxes) -> list[Crop]:
+    """Every box's line, in the order of the boxes; bent ones straightened."""
+    return [
+        straightened(pixels, boxes.bends[index]) if index in boxes.bends else cut(pixels, quad)
+        for index, quad in enumerate(boxes.quads)
+    ]
+
+
 def cut(pixels: Pixels, quad: Quad) -> Crop:
     """Cuts a line out of the photo, flattening its perspective.
 
@@ -46,7 +49,6 @@ def cut(pixels: Pixels, quad: Quad) -> Crop:
         pixels: the photo, shape (rows, columns, 3), uint8.
         quad: corners in pixels of the photo, clockwise from the one that is top left in the photo.
     """
-    quad = _with_margin(quad)
     edges = np.linalg.norm(np.roll(quad, -1, axis=0) - quad, axis=1)
     width, height = max(1, int(max(edges[0], edges[2]))), max(1, int(max(edges[1], edges[3])))
     target: NDArray[np.float32] = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
@@ -62,15 +64,22 @@ def cut(pixels: Pixels, quad: Quad) -> Crop:
     return Crop(flat.astype(np.uint8, copy=False), 0)
 
 
-def _with_margin(quad: Quad) -> Quad:
-    """A snug quad, a little higher: across the direction in which its text runs."""
-    down = (quad[3] - quad[0], quad[2] - quad[1])
-    across = (quad[1] - quad[0], quad[2] - quad[3])
-    height, width = (float(np.linalg.norm(edge[0] + edge[1])) / 2 for edge in (down, across))
-    if min(height, width) < SNUG_PX:
-        return quad
-    if height < TALL * width:
-        left, right = down[0] * MARGIN, down[1] * MARGIN
-        return np.stack([quad[0] - left, quad[1] - right, quad[2] + right, quad[3] + left])
-    top, bottom = across[0] * MARGIN, across[1] * MARGIN
-    return np.stack([quad[0] - top, quad[1] + top, quad[2] + bottom, quad[3] - bottom])
+def straightened(pixels: Pixels, bend: Bend) -> Crop:
+    """Cuts a bent line out of the photo as a straight one.
+
+    Args:
+        pixels: the photo, shape (rows, columns, 3), uint8.
+        bend: its course.
+    """
+    steps = np.linalg.norm(np.diff(bend.course, axis=0), axis=1)
+    travelled = np.concatenate([[0], np.cumsum(steps)])
+    along = np.gradient(bend.course, travelled, axis=0)
+    down = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.linalg.norm(along, axis=1, keepdims=True)
+    columns = np.arange(max(1, round(float(travelled[-1]))))
+    rows = np.arange(max(1, round(bend.height))) - bend.height / 2
+    middle, outward = (
+        np.stack([np.interp(columns, travelled, values[:, axis]) for axis in (0, 1)]) for values in (bend.course, down)
+    )
+    x, y = (middle[:, None, :] + outward[:, None, :] * rows[:, None]).astype(np.float32)
+    strip = cv2.remap(pixels, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return Crop(strip.astype(np.uint8, copy=False), int(bend.runs_down))

@@ -1,7 +1,8 @@
 """Which way up lines of text are, found by reading them: no classifier model.
 
-A crop is upright or upside down. The first crops vote: each is read as it is and, when that reads badly, turned by 180
-degrees. The others are then read the way that won, and turned only when they read badly that way.
+A crop is upright or upside down. A few crops vote, one after the other until one is certain: each is read as it is and,
+when that reads badly, turned by 180 degrees. The others are then read the way that won, and turned only when they read
+badly that way.
 """
 
 import asyncio
@@ -19,7 +20,10 @@ SPARSE = 2.5
 """So is one whose characters would each be this many times as wide as high."""
 
 VOTERS = 3
-"""Crops that are read first, per direction of the text."""
+"""Crops that may vote, per direction of the text."""
+
+CERTAIN, ENOUGH_CHARACTERS = 0.95, 3
+"""A vote of this score and of this many characters needs no other: nothing is read so upside down."""
 
 VOTER_ASPECT = 6.0
 """Width over height that a voter should have: enough characters to be sure, no more to read than needed."""
@@ -52,11 +56,17 @@ async def read_upright(recogniser: TextRecogniser, crops: Sequence[Crop], langua
 async def _read_group(
     recogniser: TextRecogniser, crops: Sequence[Crop], group: Sequence[int], language: str
 ) -> dict[int, Oriented]:
-    """Reads the crops of one direction: the voters, then the others as the voters say."""
+    """Reads the crops of one direction: the voters, then the others as they say."""
     ranked = sorted(group, key=lambda index: abs(math.log(crops[index].aspect / VOTER_ASPECT)))
-    voters, others = ranked[:VOTERS], ranked[VOTERS:]
-    results = await _read_either_way(recogniser, crops, voters, upside_down=False, language=language)
-    votes = sum(_evidence(oriented.reading) * (1 if oriented.turns < 2 else -1) for oriented in results.values())
+    results: dict[int, Oriented] = {}
+    votes = 0.0
+    for voter in ranked[:VOTERS]:
+        results.update(await _read_either_way(recogniser, crops, [voter], upside_down=votes < 0, language=language))
+        reading = results[voter].reading
+        votes += _evidence(reading) * (1 if results[voter].turns < 2 else -1)
+        if reading.score >= CERTAIN and len(reading.text) >= ENOUGH_CHARACTERS:
+            break
+    others = [index for index in group if index not in results]
     results.update(await _read_either_way(recogniser, crops, others, upside_down=votes < 0, language=language))
     return results
 

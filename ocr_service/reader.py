@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ocr_service.boxes import Boxes
 from ocr_service.columns import RUNS_DOWN, are_columns
-from ocr_service.crops import Crop, cut
-from ocr_service.detector import Boxes, TextDetector, scale_to
+from ocr_service.crops import Crop, cut_all
+from ocr_service.detector import TextDetector, scale_to
 from ocr_service.options import Options
 from ocr_service.orientation import Oriented, read_upright
 from ocr_service.plausible import cleaned, is_plausible
@@ -57,7 +58,7 @@ async def read_photo(
     boxes = await find_boxes(pixels, detector, options)
     if len(boxes) == 0:
         return []
-    crops: list[Crop] = await detector.engine.in_thread(lambda: [cut(pixels, quad) for quad in boxes.quads])
+    crops: list[Crop] = await detector.engine.in_thread(lambda: cut_all(pixels, boxes))
     readings = await read_upright(recogniser, crops, options.language)
     columns = await are_columns(recogniser, crops, readings, options.language)
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidocr_onnxruntime.ch_ppocr_rec.utils import CTCLabelDecode
 
-from ocr_service.characters import language_weights, read_characters
+from ocr_service.characters import RARE_WEIGHT, language_weights, rare_characters, read_characters
 from serving.engine import Engine
 from serving.images import Pixels
 from serving.model import EngineModel
@@ -37,6 +37,11 @@ class Widths(Enum):
     COARSE = "coarse"
     """A GPU wants equal shapes, to fill its batches and to keep the memory it has set aside for each."""
 
+
+LONG = 4.0
+SQUEEZE = 0.8
+"""A line this many times as wide as high is read at this part of its width: there are more columns per character than
+the recogniser needs, and its work grows with them. Short lines cost little, and small print in them would suffer."""
 
 LINES_OF_ONE_PHOTO = 32
 """Lines of one photo that are with the engine at the same time: enough for a batch, too few to hold others up."""
@@ -73,6 +78,7 @@ class TextRecogniser(EngineModel):
         super().__init__(engine)
         self._input = engine.inputs[0].name
         self._decoder = CTCLabelDecode(character=read_characters(engine.metadata, folder))
+        self._rare = rare_characters(self._decoder.character)
         self._widths = Widths.FINE if engine.provider == "CPUExecutionProvider" else Widths.COARSE
         self._places = asyncio.Semaphore(lines_at_once)
         self._weights = lru_cache(maxsize=8)(lambda language: language_weights(language, self._decoder.character))
@@ -110,8 +116,12 @@ class TextRecogniser(EngineModel):
     def _decode(self, probabilities: NDArray[np.float32], language: str) -> Reading:
         """From probabilities of shape (1, steps, classes) to text: best class per step, repeats and blanks dropped."""
         weights = self._weights(language)
-        best = (probabilities if weights is None else probabilities * weights).argmax(axis=2)
+        weighted = probabilities if weights is None else probabilities * weights
+        best = weighted.argmax(axis=2)
         certainty = np.take_along_axis(probabilities, best[..., None], axis=2)[..., 0]
+        if (rare := self._rare[best[0]]).any():
+            # The look-alike in everyday use, if it comes close; that some such character stands there is as certain.
+            best[0, rare] = (weighted[0, rare] * np.where(self._rare, RARE_WEIGHT, 1)).argmax(axis=1)
         text, score = self._decoder.decode(best, certainty, is_remove_duplicate=True)[0]
         return Reading(text, float(score))
 
@@ -119,7 +129,8 @@ class TextRecogniser(EngineModel):
 def to_input(line: Pixels, widths: Widths = Widths.FINE) -> NDArray[np.float32]:
     """A line as the recogniser's input: 48 high, values in -1 to 1, padded with 0 on the right; (1, 3, 48, width)."""
     rows, columns = line.shape[:2]
-    width = min(MAX_WIDTH, max(1, math.ceil(HEIGHT * columns / rows)))
+    aspect = columns / rows
+    width = min(MAX_WIDTH, max(1, math.ceil(HEIGHT * max(min(aspect, LONG), SQUEEZE * aspect))))
     scaled = cv2.resize(np.ascontiguousarray(line), (width, HEIGHT))
     padded = np.zeros((1, 3, HEIGHT, padded_width(width, widths)), np.float32)
     padded[:, :, :, :width] = cv2.dnn.blobFromImage(scaled, scalefactor=1 / 127.5, mean=(127.5, 127.5, 127.5))
@@ -129,7 +140,8 @@ def to_input(line: Pixels, widths: Widths = Widths.FINE) -> NDArray[np.float32]:
 def padded_width(width: int, widths: Widths = Widths.FINE) -> int:
     """The next of the widths that lines are padded to.
 
-    Fine: multiples of 8, of 16 from 512 on, of 32 from 1024 on, and so forth. Coarse: four times as far apart.
+    Fine: multiples of 8, of 16 from 1024 on, of 32 from 2048 on. Coarse: of 32, of 64 from 512 on, and so forth.
     """
-    step = max(8, 1 << max(0, width.bit_length() - 6)) * (4 if widths is Widths.COARSE else 1)
+    octave = width.bit_length()
+    step = max(32, 1 << max(0, octave - 4)) if widths is Widths.COARSE else max(8, 1 << max(0, octave - 7))
     return max(MIN_WIDTH, math.ceil(width / step) * step)

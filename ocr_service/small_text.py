@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ocr_service.boxes import Boxes
 from ocr_service.crops import cut
-from ocr_service.detector import Boxes
 from ocr_service.quads import Quad, areas, sides
 from ocr_service.tiles import STRIDE
 from serving.images import Pixels
@@ -103,8 +103,6 @@ def _ink_share(pixels: Pixels, quad: Quad) -> float:
 
 def merged(first: Boxes, second: Boxes, look: CloserLook) -> Boxes:
     """The boxes of both looks: those of the second, and those of the first whose centre lies outside its region."""
-    second = Boxes(second.quads + np.array([look.left, look.top], np.float32), second.scores)
     x, y = first.quads.mean(axis=1).T
     outside = (x < look.left) | (x >= look.right) | (y < look.top) | (y >= look.bottom)
-    kept = first.where(outside)
-    return Boxes(np.concatenate([kept.quads, second.quads]), np.concatenate([kept.scores, second.scores]))
+    return first.where(outside).with_more(second.moved(np.array([look.left, look.top], np.float32)))

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from rapidocr_onnxruntime.ch_ppocr_det.utils import DetPreProcess
 
-from ocr_service.detector import TextDetector, scale_to, to_boxes, to_input
+from ocr_service.detector import TextDetector, scale_to, to_input
 from ocr_service.tiles import cut_tiles, join_maps, tile_spans
 from tests.unit.ocr_service.doubles import FakeEngine
 
@@ -21,7 +21,13 @@ def test_same_input_as_rapidocr() -> None:
 
 @pytest.mark.parametrize(
     ("rows", "columns", "ratio", "shape"),
-    [(1, 1, 1.0, (32, 32)), (1440, 1920, 0.5111, (736, 992)), (300, 400, 1.0, (288, 384)), (1, 5000, 1.0, (32, 4992))],
+    [
+        (1, 1, 1.0, (32, 32)),
+        (1440, 1920, 0.5112, (736, 960)),
+        (300, 400, 1.0, (288, 384)),
+        (1, 5000, 1.0, (32, 4992)),
+        (90, 95, 1.0, (96, 96)),
+    ],
 )
 def test_any_photo_becomes_multiples_of_32(rows: int, columns: int, ratio: float, shape: tuple[int, int]) -> None:
     assert to_input(np.zeros((rows, columns, 3), np.uint8), ratio).shape == (1, 3, *shape)
@@ -30,41 +36,6 @@ def test_any_photo_becomes_multiples_of_32(rows: int, columns: int, ratio: float
 def test_never_enlarged() -> None:
     assert scale_to((300, 400), 736) == 1.0
     assert scale_to((1440, 1920), 720) == 0.5
-
-
-def text_map(rows: int, columns: int, *boxes: tuple[int, int, int, int], certainty: float = 0.9) -> NDArray[np.float32]:
-    """A probability map with boxes (left, top, right, bottom)."""
-    probabilities = np.zeros((rows, columns), np.float32)
-    for left, top, right, bottom in boxes:
-        probabilities[top:bottom, left:right] = certainty
-    return probabilities[None, None]
-
-
-def test_boxes_in_pixels_of_the_photo_with_their_own_scores() -> None:
-    probabilities = text_map(320, 640, (100, 50, 300, 70)) + text_map(320, 640, (100, 200, 300, 220), certainty=0.6)
-    boxes = to_boxes(probabilities, (640, 1280), 0.5)
-    order = boxes.quads[:, 0, 1].argsort()
-    np.testing.assert_allclose(boxes.scores[order], [0.9, 0.6], atol=0.05)
-    upper = boxes.quads[order[0]]
-    assert upper[:, 0].min() < 200
-    assert upper[:, 0].max() > 600
-    assert to_boxes(probabilities, (640, 1280), 0.7).scores.shape == (1,)
-
-
-def test_boxes_stay_inside_the_photo() -> None:
-    boxes = to_boxes(text_map(64, 320, (0, 0, 320, 64)), (64, 320), 0.5)
-    assert boxes.quads.min() >= 0
-    assert boxes.quads.max() <= 319
-
-
-def test_an_empty_map_has_no_boxes() -> None:
-    assert len(to_boxes(text_map(64, 64), (64, 64), 0.0)) == 0
-
-
-def test_specks_do_not_crowd_out_text() -> None:
-    probabilities = text_map(640, 640, (100, 300, 300, 330))
-    probabilities[0, 0, ::10, ::10] = np.maximum(probabilities[0, 0, ::10, ::10], 0.35)
-    assert len(to_boxes(probabilities, (640, 640), 0.5)) == 1
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(736, 3680), (3680, 736), (736, 992), (32, 4992), (608, 3008)])

@@ -11,17 +11,20 @@ from ocr_service.quads import turned
 from ocr_service.recogniser import Reading, TextRecogniser
 from serving.images import Pixels
 
+UPRIGHT = Reading("upright line", 0.97)
+
 
 class FakeRecogniser:
     """Reads well what is upright: a crop whose top left pixel is bright."""
 
-    def __init__(self, garbage: Reading) -> None:
-        self.garbage = garbage
-        self.reads = 0
+    def __init__(self, garbage: Reading, upright: Reading = UPRIGHT) -> None:
+        self.garbage, self.upright = garbage, upright
+        self.reads = self.votes = 0
 
     async def read(self, lines: Sequence[Pixels], language: str = "") -> list[Reading]:
         self.reads += len(lines)
-        return [Reading("upright line", 0.97) if line[0, 0, 0] > 128 else self.garbage for line in lines]
+        self.votes += len(lines) == 1
+        return [self.upright if line[0, 0, 0] > 128 else self.garbage for line in lines]
 
     def as_recogniser(self) -> TextRecogniser:
         return cast("TextRecogniser", cast("Any", self))
@@ -43,12 +46,22 @@ async def test_upright_lines_are_read_once() -> None:
     assert recogniser.reads == 9
 
 
-async def test_the_first_crops_vote_for_all() -> None:
+async def test_one_certain_vote_decides_for_all() -> None:
     recogniser = FakeRecogniser(GARBAGE)
     lines = await read_upright(recogniser.as_recogniser(), [crop(upside_down=True) for _ in range(9)], "")
     assert [line.turns for line in lines] == [2] * 9
     assert {line.reading.text for line in lines} == {"upright line"}
-    assert recogniser.reads == 9 + VOTERS
+    assert recogniser.reads == 9 + 1
+
+
+async def test_uncertain_votes_are_added_up() -> None:
+    recogniser = FakeRecogniser(GARBAGE, Reading("upright line", 0.9))
+    lines = await read_upright(recogniser.as_recogniser(), [crop(upside_down=True) for _ in range(9)], "")
+    assert [line.turns for line in lines] == [2] * 9
+    assert recogniser.reads == 9 + 1, "what the first voter suggests is tried first with the next"
+    blind = FakeRecogniser(GARBAGE, GARBAGE)
+    await read_upright(blind.as_recogniser(), [crop() for _ in range(9)], "")
+    assert blind.votes == 2 * VOTERS, "each of them is read both ways"
 
 
 async def test_one_line_may_lie_otherwise() -> None:

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ocr_service.detector import NO_BOXES, Boxes
+from ocr_service.boxes import NO_BOXES, Boxes
 from ocr_service.small_text import MAX_PIXELS, CloserLook, closer_look, merged
 
 
 def boxes(*places: tuple[int, int, int, int]) -> Boxes:
     quads = [[(x, y), (x + width, y), (x + width, y + height), (x, y + height)] for x, y, width, height in places]
-    return Boxes(np.array(quads, np.float32).reshape(-1, 4, 2), np.full(len(places), 0.9, np.float32))
+    return Boxes(np.array(quads, np.float32).reshape(-1, 4, 2), np.full(len(places), 0.9, np.float32), {})
 
 
 def photo(found: Boxes, ink: float) -> NDArray[np.uint8]:
