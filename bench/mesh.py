@@ -51,6 +51,8 @@ SEARCH_COLUMNS = {
     "p95_ms": "p95 ms",
     "p99_ms": "p99 ms",
     "errors": "errors",
+    "photos_per_second": "photos/s meanwhile",
+    "photo_errors": "photo errors",
 }
 WARM_UP = 3
 MAX_DISTURBANCE = 0.05
@@ -102,10 +104,16 @@ async def search(server: str, url: str, seconds: float) -> list[dict[str, Any]]:
         ]
         await asyncio.sleep(2)
         busy = await closed_loop(send, clients=1, seconds=seconds)
-        await asyncio.gather(*backlog)
+        photos_seen = await asyncio.gather(*backlog)
     return [
-        {"server": server, "backlog": photos_in_flight, **seen.summary()}
-        for photos_in_flight, seen in ((0, idle), (BACKLOG, busy))
+        {"server": server, "backlog": 0, **idle.summary()},
+        {
+            "server": server,
+            "backlog": BACKLOG,
+            **busy.summary(),
+            "photos_per_second": sum(seen.per_second for seen in photos_seen),
+            "photo_errors": sum(seen.errors for seen in photos_seen),
+        },
     ]
 
 

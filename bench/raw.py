@@ -9,7 +9,6 @@ decoded, resized or sent. The best thread setting counts.
 """
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,8 +28,9 @@ from bench.models import benchmark_cache
 from bench.photos import preview
 from bench.processes import Quiet
 from bench.recording import FAMILIES, Run, record
+from common.cores import usable_cores
 from common.settings import Device
-from serving.session import RuntimeSettings, provider_options
+from serving.session import RuntimeSettings, open_on_device
 
 PHOTOS = 4
 """Different photos whose runs are replayed in turn: lines of text differ in number and width."""
@@ -73,10 +73,10 @@ class Limit:
 
 
 def settings_for(device: Device, batches: Sequence[int]) -> list[Setting]:
-    """What is worth trying: on a CPU every split of the cores, on a GPU every batch."""
+    """What is worth trying: on a CPU every split of the cores, on a GPU every batch, and single photos."""
     if device is not Device.CPU:
-        return [Setting(workers, 1, batch=batch) for batch in batches for workers in (1, 2)]
-    cores = len(os.sched_getaffinity(0))
+        return [Setting(workers, 1, batch=batch) for batch in sorted({1, *batches}) for workers in (1, 2)]
+    cores = usable_cores()
     splits = [workers for workers in range(1, cores + 1) if cores % workers == 0]
     narrow = [Setting(workers, cores // workers) for workers in splits]
     return [*narrow, Setting(1, cores, spin=True)] if cores > 1 else narrow
@@ -86,7 +86,7 @@ def measure(
     family: str, cache_folder: Path, seconds: float, device: Device = Device.CPU, batches: Sequence[int] = (1,)
 ) -> Limit:
     """The limit of one family, each setting driven for `seconds`."""
-    jobs = record(family, cache_folder, [preview(seed) for seed in range(PHOTOS)])
+    jobs = record(family, cache_folder, [preview(seed) for seed in range(PHOTOS)], device)
     rates: dict[Setting, float] = {}
     costs: dict[Setting, float] = {}
     stages: list[list[float]] = []
@@ -160,12 +160,9 @@ class Driver:
     def _session(self, graph: Path) -> onnxruntime.InferenceSession:
         if graph not in self._sessions:
             options = onnxruntime.SessionOptions()
-            options.log_severity_level = 3
             options.intra_op_num_threads = self._setting.threads
-            options.inter_op_num_threads = 1
             options.add_session_config_entry("session.intra_op.allow_spinning", str(int(self._setting.spin)))
-            providers = provider_options(RuntimeSettings(device=self._device))
-            self._sessions[graph] = onnxruntime.InferenceSession(str(graph), options, providers=providers)
+            self._sessions[graph] = open_on_device(graph, RuntimeSettings(device=self._device), options)
         return self._sessions[graph]
 
 

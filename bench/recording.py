@@ -23,7 +23,7 @@ import ocr_service.__main__
 from clip_service.config import ClipSettings
 from common.channels import open_channel
 from common.logs import configure_logs
-from common.settings import LogFormat, ServiceSettings
+from common.settings import Device, LogFormat, ServiceSettings
 from face_service.config import FaceSettings
 from ocr_service.config import OcrSettings
 from serving.server import Foundation, running
@@ -66,15 +66,17 @@ FAMILIES = {
 }
 
 
-def record(family: str, cache_folder: Path, photos: Sequence[bytes]) -> list[list[Run]]:
-    """The runs that the service of a family makes for each photo, in their order."""
+def record(family: str, cache_folder: Path, photos: Sequence[bytes], device: Device = Device.CPU) -> list[list[Run]]:
+    """The runs that the service of a family makes for each photo on that device, in their order."""
     configure_logs("WARNING", LogFormat.PRETTY, "bench")
     with _watched() as log:
-        return asyncio.run(_record(FAMILIES[family], cache_folder, photos, log))
+        return asyncio.run(_record(FAMILIES[family], cache_folder, photos, device, log))
 
 
-async def _record(family: Family, cache_folder: Path, photos: Sequence[bytes], log: list[Run]) -> list[list[Run]]:
-    settings = family.settings(port=0, cache_folder=cache_folder, offline=True)
+async def _record(
+    family: Family, cache_folder: Path, photos: Sequence[bytes], device: Device, log: list[Run]
+) -> list[list[Run]]:
+    settings = family.settings(port=0, cache_folder=cache_folder, offline=True, device=device)
     foundation = Foundation.of(settings)
     jobs = []
     async with running(family.build(settings, foundation), settings) as server, open_channel(server.address) as channel:

@@ -9,6 +9,7 @@ its slope is that of a straight line through the second half, when caches and ar
 
 import argparse
 import asyncio
+import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -108,7 +109,9 @@ def verdict(memory: Sequence[Mapping[str, Any]], loads: Sequence[Mapping[str, An
     for row in loads:
         if row["errors"]:
             faults.append(f"{row['errors']:.0f} {row['family']} requests failed")
-        if row["drift"] > MAX_DRIFT:
+        if math.isnan(row["drift"]):
+            faults.append(f"{row['family']} had too few answers to tell")
+        elif row["drift"] > MAX_DRIFT:
             faults.append(f"{row['family']} became {row['drift']:.2f} times as slow")
     return faults
 

@@ -65,7 +65,10 @@ class BatchingSettings(Frozen):
     """How single model inputs (an image, a face crop, a text line) become batches."""
 
     max_batch_size: int = Field(
-        0, ge=0, le=256, description="Largest batch; 0 lets the device decide: 1 on a CPU, where more gain nothing, 32 on a GPU."
+        0,
+        ge=0,
+        le=256,
+        description="Largest batch; 0 lets the device decide: 1 on a CPU, where more gain nothing, 32 on a GPU.",
     )
     max_queue_delay_ms: float = Field(
         0.0, ge=0, le=1000, description="How long an idle worker waits for a batch to grow."

@@ -49,7 +49,12 @@ class FaceRecogniser(EngineModel):
             async with window:
                 return embedding_of(await self.engine.infer({self._input.name: self._tensor(face)}))
 
-        return list(await asyncio.gather(*(one(face) for face in crops)))
+        tasks = [asyncio.create_task(one(face)) for face in crops]
+        try:
+            return list(await asyncio.gather(*tasks))
+        finally:
+            for task in tasks:
+                task.cancel()  # when one face fails, or the caller leaves, nobody waits for the others
 
     def _tensor(self, face: Pixels) -> Array:
         normalised = (face.transpose(2, 0, 1).astype(np.float32, order="C") - MEAN) / STD

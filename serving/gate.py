@@ -34,9 +34,9 @@ class Gate:
 
     @classmethod
     def of(cls, runtime: RuntimeSettings) -> "Gate":
-        """As many places as keep the device busy; the queue of the settings outside."""
+        """As many places as keep the device busy, if a model's queue takes so many; outside, that queue's size."""
         places = PHOTOS_PER_CORE * runtime.cores if runtime.device is Device.CPU else 2 * GPU_BATCH_SIZE
-        return cls(places, runtime.batching.max_queue_size)
+        return cls(min(places, runtime.batching.max_queue_size), runtime.batching.max_queue_size)
 
     @asynccontextmanager
     async def enter(self) -> AsyncIterator[None]:

@@ -1,20 +1,20 @@
 """A model in memory that can be run. The only module that imports onnxruntime, so the only one that knows devices."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import structlog
 from numpy.typing import NDArray
 
+from common.cores import usable_cores
 from common.errors import Unavailable
 from common.settings import BatchingSettings, Device, ServiceSettings
 from serving.memory import resident_bytes, trim_heap
 
-log = structlog.get_logger()
+if TYPE_CHECKING:
+    import onnxruntime
 
 Array = NDArray[Any]
 
@@ -36,14 +36,20 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class RuntimeSettings:
-    """Where and how sessions run; the part of a service's settings that sessions and engines need."""
+    """Where and how sessions run; the part of a service's settings that sessions and engines need.
+
+    Attributes:
+        cores: cores that a CPU's runs may keep busy.
+        engine_cache: folder where TensorRT keeps what it builds.
+    """
 
     device: Device = Device.CPU
     device_id: int = 0
     gpu_memory_limit_bytes: int = 0
     fp16: bool = False
-    cores: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    cores: int = field(default_factory=usable_cores)
     lone_request_sessions: bool = True
+    engine_cache: Path = Path("tensorrt")
     batching: BatchingSettings = field(default_factory=BatchingSettings)
 
     @classmethod
@@ -54,8 +60,9 @@ class RuntimeSettings:
             device_id=settings.device_id,
             gpu_memory_limit_bytes=settings.gpu_memory_limit_bytes,
             fp16=settings.fp16,
-            cores=settings.threads or len(os.sched_getaffinity(0)),
+            cores=settings.threads or usable_cores(),
             lone_request_sessions=settings.lone_request_sessions,
+            engine_cache=settings.cache_folder / "tensorrt",
             batching=settings.batching,
         )
 
@@ -119,37 +126,24 @@ class OnnxSession:
 
         before = resident_bytes()
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
         options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
         # With several threads, one that sleeps between two operators of a run costs a third of its speed (measured:
         # text detection 7.2 runs per second spinning, 5.2 sleeping, on two cores). A single thread never waits.
         options.add_session_config_entry("session.intra_op.allow_spinning", str(int(threads > 1)))
         # But not when the run is over: its threads would spin for some 35 ms more, on cores that the next step of the
         # same photo needs (measured: faces of a lone photo 338 ms spinning on, 300 ms not).
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        providers = provider_options(runtime)
-        if runtime.device is not Device.CPU:
-            onnxruntime.preload_dlls()
-        try:
-            session = onnxruntime.InferenceSession(str(path), options, providers=providers)
-        except Exception as error:
-            # onnxruntime raises classes of its own, derived from Exception alone, for every kind of bad file.
-            raise Unavailable(f"cannot read the model {path}: {_first_line(error)}") from error
-        self._session = session
+        session = self._session = open_on_device(path, runtime, options)
         self.provider: str = session.get_providers()[0]
-        if self.provider != providers[0][0]:
-            raise Unavailable(
-                f"{runtime.device.value} was asked for, but onnxruntime runs {path.name} on {self.provider}: "
-                "run `immich-mesh doctor`"
-            )
         self.inputs = tuple(_tensor_info(node) for node in session.get_inputs())
         self.outputs = tuple(_tensor_info(node) for node in session.get_outputs())
         self._output_names = [output.name for output in self.outputs]
         self.metadata: Mapping[str, str] = dict(session.get_modelmeta().custom_metadata_map)
         # What reading took beside the weights: two thirds of a ViT-B-16's file.
         trim_heap()
-        self.memory_bytes = max(resident_bytes() - before, _size_with_external_data(path))
+        size = _size_with_external_data(path)
+        # What a card holds is not seen from here: the file's size stands for it.
+        self.memory_bytes = max(resident_bytes() - before, size) if runtime.device is Device.CPU else size
 
     def run(self, feeds: Mapping[str, Array]) -> list[Array]:
         """All outputs, in the graph's order. Blocks; releases the GIL while the graph runs."""
@@ -159,6 +153,36 @@ class OnnxSession:
     def close(self) -> None:
         """Gives the memory back."""
         del self._session
+
+
+def open_on_device(
+    path: Path, runtime: RuntimeSettings, options: "onnxruntime.SessionOptions"
+) -> "onnxruntime.InferenceSession":
+    """An onnxruntime session on the device that was asked for, and on no other, now and later.
+
+    Raises:
+        Unavailable: the file cannot be read, or the device is not active.
+    """
+    import onnxruntime
+
+    options.log_severity_level = 3
+    options.inter_op_num_threads = 1
+    providers = provider_options(runtime)
+    if runtime.device is not Device.CPU:
+        onnxruntime.preload_dlls()
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:
+        # onnxruntime raises classes of its own, derived from Exception alone, for every kind of bad file.
+        raise Unavailable(f"cannot read the model {path}: {_first_line(error)}") from error
+    session.disable_fallback()  # else a run that fails on the card would make a new session on the CPU, and stay there
+    active = session.get_providers()[0]
+    if active != providers[0][0]:
+        raise Unavailable(
+            f"{runtime.device.value} was asked for, but onnxruntime runs {path.name} on {active}: "
+            "run `immich-mesh doctor`"
+        )
+    return session
 
 
 def provider_options(runtime: RuntimeSettings) -> list[tuple[str, dict[str, str]]]:
@@ -184,9 +208,19 @@ def provider_options(runtime: RuntimeSettings) -> list[tuple[str, dict[str, str]
     )
     if runtime.device is Device.CUDA:
         return [cuda, cpu]
+    workspace = {"trt_max_workspace_size": limit["gpu_mem_limit"]} if limit else {}
     tensorrt = (
         "TensorrtExecutionProvider",
-        {"device_id": str(runtime.device_id), "trt_fp16_enable": str(runtime.fp16), "trt_engine_cache_enable": "True"},
+        {
+            "device_id": str(runtime.device_id),
+            "trt_fp16_enable": str(runtime.fp16),
+            # An engine is built for minutes, for every new range of shapes: kept beside the models, not built again.
+            "trt_engine_cache_enable": "True",
+            "trt_engine_cache_path": str(runtime.engine_cache),
+            "trt_timing_cache_enable": "True",
+            "trt_timing_cache_path": str(runtime.engine_cache),
+            **workspace,
+        },
     )
     return [tensorrt, cuda, cpu]
 

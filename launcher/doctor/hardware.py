@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from common.cores import usable_cores
 from common.errors import MeshError
 from common.settings import Device, ServiceSettings
 from launcher.doctor.finding import Finding, bad, good, note
@@ -24,7 +25,7 @@ def check_memory(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = Path("/sy
     if available is None:
         yield note("memory", "cannot be seen here")
         return
-    text = f"{available:.1f} GB available, {len(os.sched_getaffinity(0))} cores usable"
+    text = f"{available:.1f} GB available, {usable_cores()} cores usable"
     if available < LEAST_MEMORY_GB:
         remedy = "leave out a service (`immich-mesh up --without face`), or set *_MEMORY_BUDGET_BYTES"
         yield note("memory", f"{text}: all models together want about {LEAST_MEMORY_GB:.0f} GB", remedy)

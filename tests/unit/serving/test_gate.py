@@ -96,6 +96,9 @@ async def test_who_leaves_the_queue_or_fails_inside_takes_no_place_along() -> No
 
 
 def test_places_keep_the_device_busy() -> None:
-    batching = BatchingSettings(max_queue_size=7)
-    assert Gate.of(RuntimeSettings(cores=3, batching=batching)).places == 3 * PHOTOS_PER_CORE
-    assert Gate.of(RuntimeSettings(device=Device.CUDA, batching=batching)).places >= 32
+    assert Gate.of(RuntimeSettings(cores=3)).places == 3 * PHOTOS_PER_CORE
+    assert Gate.of(RuntimeSettings(device=Device.CUDA)).places >= 32
+
+
+def test_who_is_inside_fits_a_models_queue() -> None:
+    assert Gate.of(RuntimeSettings(cores=3, batching=BatchingSettings(max_queue_size=7))).places == 7
