@@ -109,28 +109,40 @@ def _plot(results: dict[str, Any], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot
 
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(13, 5))
-    for engine, kinds in results.get("quality", {}).items():
-        names = [kind for kind in kinds if kind != "all"]
-        left.plot([kinds[kind]["precision"] for kind in names], names, "o", label=engine)
-        left.legend()
-    left.set(xlabel="precision@10", title=f"{results.get('photos', 0):,} photos", xlim=(-0.03, 1.03))
-    left.grid(alpha=0.3)
-    if results.get("growth"):
-        _plot_growth(results["growth"], right)
+    drawn = [draw for part, draw in (("quality", _plot_quality), ("growth", _plot_growth)) if results.get(part)]
+    figure, axes = pyplot.subplots(1, len(drawn), figsize=(7 * len(drawn), 6), squeeze=False)
+    for draw, one in zip(drawn, axes[0], strict=True):
+        draw(results, one)
     figure.tight_layout()
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
 
-def _plot_growth(growth: dict[str, Any], axes: Any) -> None:
-    """All classes together in thick lines, the median of each in a thin one, sizes dashed."""
-    sizes = [int(size) for size in growth]
-    found = list(growth.values())
+def _plot_quality(results: dict[str, Any], axes: Any) -> None:
+    """Precision per class of every engine."""
+    for engine, kinds in results["quality"].items():
+        names = [kind for kind in kinds if kind != "all"]
+        axes.plot([kinds[kind]["precision"] for kind in names], names, "o", label=engine)
+    axes.set(xlabel="precision@10", title=f"{results['photos']:,} photos", xlim=(-0.03, 1.03))
+    axes.legend()
+    axes.grid(alpha=0.3)
+
+
+def _plot_growth(results: dict[str, Any], axes: Any) -> None:
+    """All classes together in black, the median of each in a colour, sizes dashed."""
+    sizes = [int(size) for size in results["growth"]]
+    found = list(results["growth"].values())
+    for name, style, label in (
+        ("median_ms", "ko-", "median"),
+        ("p95_ms", "k^-", "p95"),
+        ("first_p95_ms", "k^:", "p95 from disk"),
+    ):
+        times = [one["classes"]["all"][name] for one in found]
+        axes.loglog(sizes, times, style, linewidth=2, label=f"all: {label}, ms")
     for kind in found[0]["classes"]:
-        times = [one["classes"][kind]["median_ms"] for one in found]
-        axes.loglog(sizes, times, "o-", linewidth=3 if kind == "all" else 1, label=f"{kind}: median, ms")
-    axes.loglog(sizes, [one["classes"]["all"]["p95_ms"] for one in found], "o-", linewidth=3, label="all: p95, ms")
+        if kind != "all":
+            times = [one["classes"][kind]["median_ms"] for one in found]
+            axes.loglog(sizes, times, ".-", linewidth=1, label=f"{kind}: median, ms")
     megabytes = [sum(one["bytes"].values()) / 2**20 for one in found]
     axes.loglog(sizes, megabytes, "s--", color="grey", label="documents and indexes, MiB")
     axes.set(xlabel="photos", title="Growth of the text side")

@@ -1,18 +1,19 @@
 """Text and look together."""
 
+import asyncio
 import random
 from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
 
-from common.errors import DimensionMismatch
+from common.errors import DimensionMismatch, Unavailable
 from sql import hybrid as module
-from sql.filters import AssetFilters, Condition, Field, Op, Scope
+from sql.filters import AssetFilters, Condition, Field, Op, Scope, UnsupportedFilter
 from sql.repository import SearchRepository
 from sql.results import Match
 from sql.settings import HybridWeights
-from tests.integration.sql.conftest import OWNER, STRANGER, ImmichDatabase
+from tests.integration.sql.conftest import OWNER, STRANGER, ImmichDatabase, settings
 
 SCOPE = Scope((OWNER,))
 
@@ -117,6 +118,25 @@ async def test_filters_hold_on_both_sides(
 async def test_a_wrong_dimension_is_told(repository: SearchRepository) -> None:
     with pytest.raises(DimensionMismatch, match="768 numbers, Immich's photos have 512"):
         await repository.search_hybrid("发票", [0.1] * 768, SCOPE)
+
+
+async def test_what_fails_on_both_sides_is_told_once(database: ImmichDatabase, repository: SearchRepository) -> None:
+    await database.connection.execute("ALTER TABLE asset DROP COLUMN checksum")
+    filters = AssetFilters((Condition(Field.CHECKSUM, Op.EQ, b"x"),))
+    with pytest.raises(UnsupportedFilter, match="checksum"):
+        await repository.search_hybrid("发票", QUERY, SCOPE, filters)
+    await database.connection.execute('ALTER TABLE asset DROP COLUMN "deletedAt"')
+    with pytest.raises(Unavailable, match=r"deletedAt.*db status"):
+        await repository.search_hybrid("发票", QUERY, SCOPE)
+
+
+async def test_more_searches_than_connections_wait_for_each_other(
+    database: ImmichDatabase, photos: dict[str, UUID]
+) -> None:
+    async with SearchRepository(settings(database.url, pool_size=1)) as alone:
+        pages = await asyncio.gather(*(alone.search_hybrid("发票", QUERY, SCOPE) for _ in range(8)))
+    assert all(page == pages[0] for page in pages)
+    assert pages[0].hits[0].asset_id == photos["both"]
 
 
 async def test_without_a_vector_table_text_ranks_alone(database: ImmichDatabase, repository: SearchRepository) -> None:
