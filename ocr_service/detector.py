@@ -16,9 +16,6 @@ from serving.model import EngineModel
 BLANK = 0.05
 """An input whose values differ by less than this (six grey levels) is blank; the network sees specks all over it."""
 
-NEGLIGIBLE = 0.04
-"""A side is rounded down to a multiple of 32 where that takes no more than this part of it."""
-
 
 class TextDetector(EngineModel):
     """The detection half of a PP-OCR model, as the model manager holds it."""
@@ -64,17 +61,9 @@ def scale_to(size: tuple[int, ...], short_side: int) -> float:
 
 def to_input(pixels: Pixels, ratio: float) -> NDArray[np.float32]:
     """The network's input: scaled by `ratio` to multiples of 32, values in -1 to 1, shape (1, 3, rows, columns)."""
-    rows, columns = (_multiple(side * ratio) for side in pixels.shape[:2])
+    rows, columns = (max(STRIDE, round(int(side * ratio) / STRIDE) * STRIDE) for side in pixels.shape[:2])
     # Bilinear takes four neighbours into account: enough down to half the size, and several times faster than the area.
     interpolation = cv2.INTER_LINEAR if ratio > 0.5 else cv2.INTER_AREA
     scaled = cv2.resize(pixels, (columns, rows), interpolation=interpolation)
     blob = cv2.dnn.blobFromImage(scaled, scalefactor=1 / 127.5, mean=(127.5, 127.5, 127.5))
     return blob.astype(np.float32, copy=False)
-
-
-def _multiple(length: float) -> int:
-    """A multiple of 32 for a side: the one below, which costs less, where it is nearly as long; else the nearest."""
-    below = int(length) // STRIDE * STRIDE
-    if below >= (1 - NEGLIGIBLE) * length:
-        return below
-    return max(STRIDE, round(int(length) / STRIDE) * STRIDE)

@@ -96,8 +96,9 @@ class TextRecogniser(EngineModel):
         Raises:
             Overloaded, DeadlineExceeded: from the engine.
         """
-        # Neighbours in the queue are of like width, so that the engine finds equal shapes to stack.
-        by_width = sorted(range(len(lines)), key=lambda index: lines[index].shape[1] / lines[index].shape[0])
+        # Neighbours in the queue are of like width, so that the engine finds equal shapes to stack; the longest line
+        # comes first, so that no core still works on it when the others have run out of lines.
+        by_width = sorted(range(len(lines)), key=lambda index: lines[index].shape[0] / lines[index].shape[1])
         places = asyncio.Semaphore(LINES_OF_ONE_PHOTO)
         tasks = {index: asyncio.create_task(self._read_line(lines[index], language, places)) for index in by_width}
         try:

@@ -21,13 +21,7 @@ def test_same_input_as_rapidocr() -> None:
 
 @pytest.mark.parametrize(
     ("rows", "columns", "ratio", "shape"),
-    [
-        (1, 1, 1.0, (32, 32)),
-        (1440, 1920, 0.5112, (736, 960)),
-        (300, 400, 1.0, (288, 384)),
-        (1, 5000, 1.0, (32, 4992)),
-        (90, 95, 1.0, (96, 96)),
-    ],
+    [(1, 1, 1.0, (32, 32)), (1440, 1920, 0.5111, (736, 992)), (300, 400, 1.0, (288, 384)), (1, 5000, 1.0, (32, 4992))],
 )
 def test_any_photo_becomes_multiples_of_32(rows: int, columns: int, ratio: float, shape: tuple[int, int]) -> None:
     assert to_input(np.zeros((rows, columns, 3), np.uint8), ratio).shape == (1, 3, *shape)

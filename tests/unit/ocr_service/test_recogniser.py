@@ -67,7 +67,7 @@ async def test_readings_come_in_the_order_of_the_lines() -> None:
     engine = FakeEngine(lambda blob: spell(by_width[blob.shape[3]], CHARACTERS), CHARACTERS)
     readings = await TextRecogniser(engine.as_engine(), Path()).read([line(144), line(48), line(96)])
     assert [reading.text for reading in readings] == ["中文", "a", "ab"]
-    assert [shape[3] for shape in engine.shapes] == [48, 96, 144], "sorted by width, so that like meets like"
+    assert [shape[3] for shape in engine.shapes] == [144, 96, 48], "sorted by width, so that like meets like"
     assert readings[0].score == pytest.approx(0.9)
 
 
