@@ -18,13 +18,7 @@ NAME = "immich_mesh.clip.v1.ClipService"
 
 def build(settings: ServiceSettings, foundation: Foundation) -> Service:
     """The service, its models not yet loaded."""
-    policy = LifecyclePolicy(
-        default=settings.model_name,
-        ttl_seconds=settings.model_ttl_seconds,
-        memory_budget_bytes=settings.memory_budget_bytes,
-        pinned_parts=PINNED_PARTS,
-    )
-    models = ClipModels(foundation, policy)
+    models = ClipModels(foundation, LifecyclePolicy.of(settings, PINNED_PARTS))
     servicer = ClipServicer(ClipPipeline(models, settings.max_image_pixels))
     register = partial(clip_pb2_grpc.add_ClipServiceServicer_to_server, servicer)
     return Service(NAME, register, models.manager, has_queries=True)

@@ -19,12 +19,7 @@ NAME = "immich_mesh.face.v1.FaceService"
 def build(settings: ServiceSettings, foundation: Foundation) -> Service:
     """The service, its models not yet loaded."""
     assert isinstance(settings, FaceSettings)
-    policy = LifecyclePolicy(
-        default=settings.model_name,
-        ttl_seconds=settings.model_ttl_seconds,
-        memory_budget_bytes=settings.memory_budget_bytes,
-    )
-    models = FaceModels(foundation, policy)
+    models = FaceModels(foundation, LifecyclePolicy.of(settings))
     pipeline = FacePipeline(
         models,
         max_image_pixels=settings.max_image_pixels,

@@ -19,12 +19,7 @@ NAME = "immich_mesh.ocr.v1.OcrService"
 def build(settings: ServiceSettings, foundation: Foundation) -> Service:
     """The service, its models not yet loaded."""
     assert isinstance(settings, OcrSettings)
-    policy = LifecyclePolicy(
-        default=settings.model_name,
-        ttl_seconds=settings.model_ttl_seconds,
-        memory_budget_bytes=settings.memory_budget_bytes,
-    )
-    models = OcrModels(foundation, policy)
+    models = OcrModels(foundation, LifecyclePolicy.of(settings))
     servicer = OcrServicer(OcrPipeline(models, settings.max_image_pixels), settings)
     return Service(NAME, partial(ocr_pb2_grpc.add_OcrServiceServicer_to_server, servicer), models.manager)
 

@@ -14,6 +14,7 @@ import structlog
 
 from common import context
 from common.errors import MeshError, ModelNotFound, Unavailable
+from common.settings import ServiceSettings
 from models import catalogue, layout
 from models.catalogue import Family
 from models.progress import DownloadProgress
@@ -47,6 +48,11 @@ class LifecyclePolicy:
     ttl_seconds: float = 300.0
     memory_budget_bytes: int = 0
     pinned_parts: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, settings: ServiceSettings, pinned_parts: frozenset[str] = frozenset()) -> "LifecyclePolicy":
+        """From a service's settings."""
+        return cls(settings.model_name, settings.model_ttl_seconds, settings.memory_budget_bytes, pinned_parts)
 
 
 class ModelManager(Generic[M]):
