@@ -207,3 +207,11 @@ async def test_immich_2_2(postgres: Server) -> None:
         await database.connection.execute('ALTER TABLE asset_ocr ADD COLUMN "isVisible" boolean NOT NULL DEFAULT true')
         await database.connection.execute('UPDATE asset_ocr SET "isVisible" = false')
         assert await database.body(photo) is None
+
+
+async def test_no_plan_of_ours_is_compiled_in_immichs_sessions(database: ImmichDatabase) -> None:
+    """Compiling takes hundreds of milliseconds for what runs in one; triggers and backfill enter by these two."""
+    rows = await database.connection.fetch(
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'mesh'::regnamespace AND proconfig @> '{jit=off}'"
+    )
+    assert {row["proname"] for row in rows} == {"document", "refresh"}
