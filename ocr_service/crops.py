@@ -50,7 +50,7 @@ def cut(pixels: Pixels, quad: Quad) -> Crop:
         quad: corners in pixels of the photo, clockwise from the one that is top left in the photo.
     """
     edges = np.linalg.norm(np.roll(quad, -1, axis=0) - quad, axis=1)
-    width, height = max(1, int(max(edges[0], edges[2]))), max(1, int(max(edges[1], edges[3])))
+    width, height = max(1, round(max(edges[0], edges[2]))), max(1, round(max(edges[1], edges[3])))
     target: NDArray[np.float32] = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     flat = cv2.warpPerspective(
         pixels,
