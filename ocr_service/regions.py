@@ -29,11 +29,11 @@ MAX_BOXES = 1000
 MAX_CANDIDATES = 5000
 """Regions that are looked at: specks count too, and must not crowd out the text."""
 
-BENT_FILL, BENT_ASPECT = 0.8, 3.0
+BENT_FILL, BENT_ASPECT = 0.9, 3.0
 """A core may be bent when it fills less of its rectangle than this and is this many times as long as wide."""
 
-BENT = 0.5
-"""It is bent when its middle strays from the chord by this part of the core's thickness: a fifth of the text's."""
+BENT = 0.25
+"""It is bent when its middle strays from the chord by this part of the core's thickness: a tenth of the text's."""
 
 COURSE_DEGREE, COURSE_POINTS = 5, 24
 """Courses are polynomials of this degree, sampled at this many points: enough for a flag's wave."""
