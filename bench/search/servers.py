@@ -22,6 +22,8 @@ SETTINGS = "-c shared_buffers=2GB -c max_wal_size=8GB -c maintenance_work_mem=1G
 def postgres_18(folder: Path) -> Iterator[str]:
     """A server with pgvector; gives its URL (database `postgres`)."""
     folder.mkdir(parents=True, exist_ok=True)
+    # A run that was killed is still noted as a user of the server, which would then never be stopped.
+    (folder / "data18" / ".handle_pids.json").unlink(missing_ok=True)
     server = get_server(folder / "data18", cleanup_mode="stop", start=False)
     server.ensure_pgdata_inited()
     with (folder / "data18" / "postgresql.auto.conf").open("w") as conf:
