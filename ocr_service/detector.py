@@ -22,7 +22,7 @@ class TextDetector(EngineModel):
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
-        self._input = engine.inputs[0].name
+        self._input = engine.inputs[0]
 
     async def detect(self, pixels: Pixels, *, ratio: float, min_score: float) -> Boxes:
         """Finds the lines of text in a photo or in a part of one.
@@ -51,7 +51,8 @@ class TextDetector(EngineModel):
         """Probability of text per pixel, shape (1, 1, rows, columns), for an input of shape (1, 3, rows, columns)."""
         if await self.engine.in_thread(lambda: float(np.ptp(tile))) < BLANK:
             return np.zeros((1, 1, *tile.shape[2:]), np.float32)
-        return (await self.engine.infer({self._input: tile}))[0]
+        outputs = await self.engine.infer({self._input.name: tile.astype(self._input.dtype, copy=False)})
+        return outputs[0].astype(np.float32, copy=False)
 
 
 def scale_to(size: tuple[int, ...], short_side: int) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ocr_service.crops import Crop
-from ocr_service.recogniser import Reading, TextRecogniser
+from ocr_service.recogniser import LONG, SQUEEZE, Reading, TextRecogniser
 
 DOUBTFUL = 0.85
 """A reading less certain than this may be upside down."""
@@ -43,14 +43,23 @@ class Oriented:
 
 
 async def read_upright(recogniser: TextRecogniser, crops: Sequence[Crop], language: str) -> list[Oriented]:
-    """Reads crops whichever way up they are.
+    """Reads crops whichever way up they are; long ones that stay doubtful once more, at their full width.
 
     Returns:
         One reading per crop, in the order of `crops`.
     """
     groups = [[index for index, crop in enumerate(crops) if crop.turns == turns] for turns in (0, 1)]
     across, down = await asyncio.gather(*(_read_group(recogniser, crops, group, language) for group in groups))
-    return [across[index] if index in across else down[index] for index in range(len(crops))]
+    results = across | down
+    for upside_down in (False, True):
+        blurred = [
+            index
+            for index, found in results.items()
+            if (found.turns >= 2) is upside_down and found.reading.score < DOUBTFUL and crops[index].aspect > LONG
+        ]
+        again = await _read_one_way(recogniser, crops, blurred, upside_down=upside_down, language=language, squeeze=1)
+        results.update(_better(results, again))
+    return [results[index] for index in range(len(crops))]
 
 
 async def _read_group(
@@ -78,10 +87,16 @@ async def _read_either_way(
     results = await _read_one_way(recogniser, crops, indices, upside_down=upside_down, language=language)
     doubtful = [index for index in indices if _is_doubtful(results[index].reading, crops[index])]
     again = await _read_one_way(recogniser, crops, doubtful, upside_down=not upside_down, language=language)
-    for index, oriented in again.items():
-        if _evidence(oriented.reading) > _evidence(results[index].reading):
-            results[index] = oriented
-    return results
+    return results | _better(results, again)
+
+
+def _better(results: dict[int, Oriented], again: dict[int, Oriented]) -> dict[int, Oriented]:
+    """Those that tell more when read again."""
+    return {
+        index: oriented
+        for index, oriented in again.items()
+        if _evidence(oriented.reading) > _evidence(results[index].reading)
+    }
 
 
 def _is_doubtful(reading: Reading, crop: Crop) -> bool:
@@ -94,12 +109,18 @@ def _evidence(reading: Reading) -> float:
 
 
 async def _read_one_way(
-    recogniser: TextRecogniser, crops: Sequence[Crop], indices: Sequence[int], *, upside_down: bool, language: str
+    recogniser: TextRecogniser,
+    crops: Sequence[Crop],
+    indices: Sequence[int],
+    *,
+    upside_down: bool,
+    language: str,
+    squeeze: float = SQUEEZE,
 ) -> dict[int, Oriented]:
     lines = [crops[index].pixels for index in indices]
     if upside_down:
         lines = [line[::-1, ::-1] for line in lines]
-    readings = await recogniser.read(lines, language)
+    readings = await recogniser.read(lines, language, squeeze=squeeze)
     half_turn = 2 if upside_down else 0
     return {
         index: Oriented(reading, crops[index].turns + half_turn)

@@ -76,19 +76,20 @@ class TextRecogniser(EngineModel):
             ModelNotFound: the model has no character dictionary.
         """
         super().__init__(engine)
-        self._input = engine.inputs[0].name
+        self._input = engine.inputs[0]
         self._decoder = CTCLabelDecode(character=read_characters(engine.metadata, folder))
         self._rare = rare_characters(self._decoder.character)
         self._widths = Widths.FINE if engine.provider == "CPUExecutionProvider" else Widths.COARSE
         self._places = asyncio.Semaphore(lines_at_once)
         self._weights = lru_cache(maxsize=8)(lambda language: language_weights(language, self._decoder.character))
 
-    async def read(self, lines: Sequence[Pixels], language: str = "") -> list[Reading]:
+    async def read(self, lines: Sequence[Pixels], language: str = "", *, squeeze: float = SQUEEZE) -> list[Reading]:
         """Reads lines of text, each upright and running from left to right.
 
         Args:
             lines: arrays of shape (rows, columns, 3), uint8, BGR; any sizes.
             language: BCP 47 tag of the expected language, or empty.
+            squeeze: at which part of their width long lines are read; 1 for all of it.
 
         Returns:
             One reading per line, in the order of `lines`.
@@ -100,7 +101,9 @@ class TextRecogniser(EngineModel):
         # comes first, so that no core still works on it when the others have run out of lines.
         by_width = sorted(range(len(lines)), key=lambda index: lines[index].shape[0] / lines[index].shape[1])
         places = asyncio.Semaphore(LINES_OF_ONE_PHOTO)
-        tasks = {index: asyncio.create_task(self._read_line(lines[index], language, places)) for index in by_width}
+        tasks = {
+            index: asyncio.create_task(self._read_line(lines[index], language, squeeze, places)) for index in by_width
+        }
         try:
             await asyncio.gather(*tasks.values())
         finally:
@@ -108,11 +111,12 @@ class TextRecogniser(EngineModel):
                 task.cancel()  # when one line fails, or the caller leaves, nobody waits for the others
         return [tasks[index].result() for index in range(len(lines))]
 
-    async def _read_line(self, line: Pixels, language: str, places: asyncio.Semaphore) -> Reading:
+    async def _read_line(self, line: Pixels, language: str, squeeze: float, places: asyncio.Semaphore) -> Reading:
         async with places, self._places:
-            blob = await self.engine.in_thread(lambda: to_input(line, self._widths))
-            outputs = await self.engine.infer({self._input: blob})
-            return await self.engine.in_thread(lambda: self._decode(outputs[0], language))
+            blob = await self.engine.in_thread(lambda: to_input(line, self._widths, squeeze))
+            outputs = await self.engine.infer({self._input.name: blob.astype(self._input.dtype, copy=False)})
+            probabilities = outputs[0].astype(np.float32, copy=False)
+            return await self.engine.in_thread(lambda: self._decode(probabilities, language))
 
     def _decode(self, probabilities: NDArray[np.float32], language: str) -> Reading:
         """From probabilities of shape (1, steps, classes) to text: best class per step, repeats and blanks dropped."""
@@ -127,11 +131,11 @@ class TextRecogniser(EngineModel):
         return Reading(text, float(score))
 
 
-def to_input(line: Pixels, widths: Widths = Widths.FINE) -> NDArray[np.float32]:
+def to_input(line: Pixels, widths: Widths = Widths.FINE, squeeze: float = SQUEEZE) -> NDArray[np.float32]:
     """A line as the recogniser's input: 48 high, values in -1 to 1, padded with 0 on the right; (1, 3, 48, width)."""
     rows, columns = line.shape[:2]
     aspect = columns / rows
-    width = min(MAX_WIDTH, max(1, math.ceil(HEIGHT * max(min(aspect, LONG), SQUEEZE * aspect))))
+    width = min(MAX_WIDTH, max(1, math.ceil(HEIGHT * max(min(aspect, LONG), squeeze * aspect))))
     scaled = cv2.resize(np.ascontiguousarray(line), (width, HEIGHT))
     padded = np.zeros((1, 3, HEIGHT, padded_width(width, widths)), np.float32)
     padded[:, :, :, :width] = cv2.dnn.blobFromImage(scaled, scalefactor=1 / 127.5, mean=(127.5, 127.5, 127.5))

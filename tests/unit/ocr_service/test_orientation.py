@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
+import pytest
 
 from ocr_service.crops import Crop, cut
 from ocr_service.orientation import VOTERS, read_upright
 from ocr_service.quads import turned
-from ocr_service.recogniser import Reading, TextRecogniser
+from ocr_service.recogniser import SQUEEZE, Reading, TextRecogniser
 from serving.images import Pixels
 
 UPRIGHT = Reading("upright line", 0.97)
@@ -19,9 +20,12 @@ class FakeRecogniser:
 
     def __init__(self, garbage: Reading, upright: Reading = UPRIGHT) -> None:
         self.garbage, self.upright = garbage, upright
+        self.wide = GARBAGE
         self.reads = self.votes = 0
 
-    async def read(self, lines: Sequence[Pixels], language: str = "") -> list[Reading]:
+    async def read(self, lines: Sequence[Pixels], language: str = "", *, squeeze: float = SQUEEZE) -> list[Reading]:
+        if squeeze == 1:
+            return [self.wide for _ in lines]
         self.reads += len(lines)
         self.votes += len(lines) == 1
         return [self.upright if line[0, 0, 0] > 128 else self.garbage for line in lines]
@@ -95,3 +99,12 @@ def test_a_tall_box_is_turned_and_its_corners_follow() -> None:
     assert upright.pixels.shape[:2] == (20, 200)
     assert upright.pixels[:, :30].min() > 200, "text that runs down begins at the left"
     assert turned(quad, 1)[0].tolist() == [60, 20]
+
+
+@pytest.mark.parametrize("upside_down", [False, True])
+async def test_a_long_line_that_stays_doubtful_is_read_at_its_full_width(upside_down: bool) -> None:
+    recogniser = FakeRecogniser(GARBAGE, upright=Reading("blurred line", 0.7))
+    recogniser.wide = Reading("blurred lines", 0.9)
+    (line,) = await read_upright(recogniser.as_recogniser(), [crop(upside_down=upside_down)], "")
+    assert line.reading == recogniser.wide
+    assert line.turns == (2 if upside_down else 0)
