@@ -26,10 +26,11 @@ def usable_cores(cgroups: Path = CGROUPS, own: Path = OWN_CGROUPS) -> int:
 
 def _quotas(cgroups: Path, own: Path) -> Iterator[float]:
     """Cores' worth of time that this process's groups, and those above them, may use; nothing without a limit."""
-    if not own.exists():
+    try:
+        lines = [line.split(":", 2) for line in own.read_text().splitlines()]
+    except OSError:
         return
-    for line in own.read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
+    for _, controllers, path in lines:
         if not controllers:
             mounts = [cgroups]
         elif "cpu" in controllers.split(","):
@@ -39,7 +40,8 @@ def _quotas(cgroups: Path, own: Path) -> Iterator[float]:
         inside = Path(path.lstrip("/"))
         for folder in (mount / group for mount in mounts for group in (inside, *inside.parents)):
             # No such file: another mount has it, or a container sees its own group as the root.
-            with suppress(OSError):
+            # No numbers: what some sandboxes make up in a kernel's place.
+            with suppress(OSError, ValueError, ZeroDivisionError):
                 yield _quota(folder)
 
 

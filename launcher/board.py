@@ -13,6 +13,7 @@ from rich.text import Text
 
 from common.settings import LogFormat
 from common.version import mesh_version
+from launcher.connection import DEFAULT_URL
 from launcher.plans import MachinePlan, reachable
 from launcher.ports import lan_address
 from launcher.probes import STARTING, Condition, Level
@@ -22,8 +23,6 @@ COLOURS = {"ocr": "cyan", "clip": "magenta", "face": "yellow", "router": "green"
 MARKS = {Level.READY: ("ready", "green"), Level.COMING: ("on its way", "yellow"), Level.FAILED: ("not ready", "red")}
 NAME_WIDTH = 6
 EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - read, not bound
-DEFAULT_PORT = 3003
-"""Where `call` looks for the router when it is not told."""
 STEP = 0.1
 """Progress is told in steps of this share where there is no live line."""
 
@@ -122,7 +121,8 @@ class Board:
         )
         if any(condition.level is Level.FAILED for condition in self._conditions.values()):
             steps.append(f"Mend: [bold]{typed_command()} doctor[/bold] says how to get ready what is not")
-        here = f" --url http://{self._machine.router.address}" if listener.port != DEFAULT_PORT else ""
+        own = f"http://{self._machine.router.address}"
+        here = "" if own == DEFAULT_URL else f" --url {own}"
         steps.append(f"Try:  {typed_command()} call ocr PHOTO{here}    Stop: Ctrl-C")
         return steps
 

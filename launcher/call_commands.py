@@ -58,7 +58,7 @@ def ask(connection: Connection, family: str, call: Callable[[MeshClient], Answer
     """The answer to one call, and the seconds that it took. Who waits long at a terminal is told for what."""
     hint = threading.Timer(PATIENCE_SECONDS, print_note, [HELD])
     hint.daemon = True
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and not connection.grpc:
         hint.start()
     try:
         with closing(connection.client(family)) as client:
@@ -166,7 +166,7 @@ def text(
         found = [(cosine(answer.embedding, client.encode_image(data, model).embedding), path) for path, data in photos]
         return sorted(found, key=lambda fit: -fit[0])
 
-    fits, _ = ask(connection, "clip", compare)
+    fits, _ = ask(connection, "clip", compare) if photos else ([], 0.0)
     if as_json:
         ranked = [{"photo": str(path), "cosine": fit} for fit, path in fits]
         print_json(asdict(answer) | ({"photos": ranked} if photos else {}))

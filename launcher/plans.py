@@ -87,6 +87,8 @@ def plan_machine(without: frozenset[str] = frozenset()) -> MachinePlan:
         addresses = {plan.name: plan.address for plan in services}
         for name in SERVICES:  # what is left out is served by nobody, and is refused at once instead of held
             os.environ.setdefault(f"ROUTER_{name.upper()}_ENDPOINTS", addresses.get(name, ""))
+    for name in without:  # also where a file names the endpoints
+        os.environ.setdefault(f"ROUTER_{name.upper()}_ENDPOINTS", "")
     settings = load_router_settings()
     return MachinePlan(dict(os.environ), services, _router_plan(settings), settings)
 

@@ -107,10 +107,8 @@ class ModelManager(Generic[M]):
         try:
             yield await self._loaded(slot)
         finally:
-            slot.users -= 1
             slot.last_used, slot.last_used_at = self._clock(), time.time()
-            if slot.retiring and not slot.users:
-                self._start_unloading(slot, "request")
+            self._release(slot)
 
     def resolve(self, name: str) -> str:
         """The model's own name: the default for an empty one, the catalogue's spelling of an alias."""
@@ -124,16 +122,19 @@ class ModelManager(Generic[M]):
         for part in self.family.parts:
             slot = self._slot(Key(name, part))
             slot.retiring = False
-            await self._loaded(slot, patience=None)
+            slot.users += 1
+            try:
+                await self._loaded(slot, patience=None)
+            finally:
+                self._release(slot)
 
     async def unload(self, name: str = "") -> None:
-        """Takes a model, or all for an empty name, out of memory: at once, or when its last user is done."""
+        """Takes a model, or all for an empty name, out of memory: at once, or when its load and last user are done."""
         wanted = self.resolve(name) if name else None
         for slot in list(self._slots.values()):
-            if slot.model is not None and wanted in (None, slot.key.name):
+            if (slot.model or slot.loading) and wanted in (None, slot.key.name):
                 slot.retiring = True
-                if not slot.users:
-                    self._start_unloading(slot, "request")
+                self._retire(slot)
         if self._unloading:
             await asyncio.wait(set(self._unloading))
 
@@ -148,7 +149,9 @@ class ModelManager(Generic[M]):
                 self._start_unloading(slot, "idle")
         if not self._one_at_a_time.locked():  # whoever holds it makes room
             async with self._one_at_a_time:
-                await self._make_room(0)
+                loaded = [slot for slot in self._slots.values() if slot.model]
+                # A part that fills the budget alone stays all the same: else each call would load it again.
+                await self._make_room(0, keep=max(loaded, key=lambda slot: slot.last_used, default=None))
         if self._unloading:
             await asyncio.wait(set(self._unloading))
 
@@ -174,9 +177,13 @@ class ModelManager(Generic[M]):
     def _on_disk(self) -> dict[str, dict[str, int]]:
         """The graphs' sizes in bytes, by model and part."""
         family = self.family
+        try:
+            cached = self._store.cached(family)
+        except OSError as error:
+            log.warning("the model cache cannot be read", reason=str(error))
+            return {}
         return {
-            model.name: {part: _graph_size(family, model.folder, part) for part in family.parts}
-            for model in self._store.cached(family)
+            model.name: {part: _graph_size(family, model.folder, part) for part in family.parts} for model in cached
         }
 
     def _status(self, key: Key, sizes: Mapping[str, int] | None) -> ModelStatus:
@@ -229,7 +236,7 @@ class ModelManager(Generic[M]):
         return f"model {slot.key.name} ({slot.key.part}) is loading; try again in a moment"
 
     async def _bring_in(self, slot: Slot[M]) -> M:
-        """Waits for an unload of the same part, fetches the files, makes room, reads the part."""
+        """Waits for unloads under way, fetches the files, makes room, reads the part."""
         context.deadline.set(None)  # the load belongs to all who wait for it, not to the request that began it
         try:
             if self._unloading:
@@ -237,9 +244,9 @@ class ModelManager(Generic[M]):
             folder = await self._loader.fetch(slot.key.name)
             async with self._one_at_a_time:
                 slot.state, slot.progress = State.LOADING, None
-                await self._make_room(_graph_size(self.family, folder, slot.key.part), keep=slot)
-                slot.model = await self._loader.read(slot.key, folder)
-                await self._make_room(0, keep=slot)
+                await self._make_room(await asyncio.to_thread(_graph_size, self.family, folder, slot.key.part))
+                model = await self._loader.read(slot.key, folder)
+                await self._make_room(model.memory_bytes)
         except MeshError as error:
             if isinstance(error, ModelNotFound) and not self._is_known(slot.key.name):
                 # Callers may name what they like: nothing is kept or shown of a name that stands for no model.
@@ -252,10 +259,18 @@ class ModelManager(Generic[M]):
         finally:
             slot.loading = None
             slot.progress = None
-        slot.state, slot.error, slot.retiring, slot.folder = State.LOADED, None, False, folder
+        slot.model, slot.state, slot.error = model, State.LOADED, None
         slot.last_used = self._clock()
-        _show(slot.key, slot.model.memory_bytes)
-        return slot.model
+        _show(slot.key, model.memory_bytes)
+        return model
+
+    def _release(self, slot: Slot[M]) -> None:
+        slot.users -= 1
+        self._retire(slot)
+
+    def _retire(self, slot: Slot[M]) -> None:
+        if slot.retiring and not slot.users:
+            self._start_unloading(slot, "request")
 
     def _note_progress(self, name: str, progress: DownloadProgress) -> None:
         for slot in self._slots.values():
@@ -305,8 +320,12 @@ def _show(key: Key, memory_bytes: int) -> None:
 
 
 def _graph_size(family: Family, folder: Path, part: str) -> int:
-    file = layout.part_file(family, folder, part)
-    return sum(path.stat().st_size for path in file.parent.glob(f"{file.name}*")) if file else 0
+    """Size of a part's graph and the data beside it, in bytes; 0 for what cannot be looked at."""
+    try:
+        file = layout.part_file(family, folder, part)
+        return sum(path.stat().st_size for path in file.parent.glob(f"{file.name}*")) if file else 0
+    except OSError:
+        return 0
 
 
 def _fresh(error: MeshError) -> MeshError:

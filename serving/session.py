@@ -170,6 +170,11 @@ def open_on_device(
     providers = provider_options(runtime)
     if runtime.device is not Device.CPU:
         onnxruntime.preload_dlls()
+    if runtime.device is Device.TENSORRT:
+        try:
+            runtime.engine_cache.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(f"TensorRT needs a folder for the engines that it builds: {error}") from error
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:
@@ -189,7 +194,7 @@ def provider_options(runtime: RuntimeSettings) -> list[tuple[str, dict[str, str]
     """onnxruntime's providers for a device, the wanted one first.
 
     The CPU stands last for a graph's few nodes that a GPU provider has no kernel for (shape arithmetic); a GPU provider
-    that is not active at all is refused by `OnnxSession`.
+    that is not active at all is refused by `open_on_device`.
     """
     cpu: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
     if runtime.device is Device.CPU:

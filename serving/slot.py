@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from common.errors import MeshError
@@ -71,8 +70,6 @@ class Slot(Generic[M]):
     state: State = State.ABSENT
     loading: "asyncio.Task[M] | None" = None
     model: M | None = None
-    folder: Path | None = None
-    size_bytes: int = 0
     users: int = 0
     last_used: float = 0.0
     last_used_at: float | None = None

@@ -1,5 +1,7 @@
 """Settings of the routes: which requests go where, with which patience."""
 
+from collections.abc import Container
+
 from pydantic import Field, model_validator
 
 from common.settings import Frozen
@@ -69,3 +71,16 @@ class RouteSettings(Frozen):
     def targets(self) -> tuple[WeightedCluster, ...]:
         """The clusters with their weights."""
         return self.clusters or (WeightedCluster(cluster=self.cluster, weight=1.0),)
+
+    def served_by(self, present: Container[str]) -> "RouteSettings | None":
+        """This route without the clusters that are not there; None when no target is left."""
+        targets = tuple(target for target in self.targets if target.cluster in present and target.weight)
+        if not targets:
+            return None
+        return self.model_copy(
+            update={
+                "clusters": tuple(target for target in self.clusters if target.cluster in present),
+                "mirror": self.mirror if self.mirror and self.mirror.cluster in present else None,
+                "fallback": self.fallback if self.fallback in present else "",
+            }
+        )

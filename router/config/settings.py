@@ -43,6 +43,10 @@ class AliasedNames(PydanticBaseSettingsSource):
         return found
 
 
+DEFAULT_CLUSTERS = ("ocr", "clip", "face")
+"""The mesh's own services, each a cluster when it is installed."""
+
+
 class RouterSettings(MeshSettings):
     """The whole configuration."""
 
@@ -127,7 +131,7 @@ class RouterSettings(MeshSettings):
 
     @model_validator(mode="after")
     def _references(self) -> "RouterSettings":
-        known = set(self.all_clusters())
+        known = {*self.all_clusters(), *DEFAULT_CLUSTERS}
         for number, route in enumerate(self.routes):
             named = [target.cluster for target in route.targets]
             named += [route.mirror.cluster] if route.mirror else []
@@ -141,19 +145,20 @@ class RouterSettings(MeshSettings):
         return self
 
     def all_clusters(self) -> dict[str, ClusterSettings]:
-        """The clusters of the file and the default ones, completed: endpoints, TLS and token filled in."""
-        defaults: dict[str, tuple[str, ...]] = {
-            "ocr": self.ocr_endpoints,
-            "clip": self.clip_endpoints,
-            "face": self.face_endpoints,
-        }
+        """The clusters of the file and the default ones, completed: endpoints, TLS and token filled in.
+
+        A default one without endpoints is left out, whatever else the file says of it: that service is not installed.
+        """
+        endpoints_of = (self.ocr_endpoints, self.clip_endpoints, self.face_endpoints)
+        defaults = dict(zip(DEFAULT_CLUSTERS, endpoints_of, strict=True))
         clusters = dict(self.clusters)
         if self.immich_api and "immich" not in clusters:
             clusters["immich"] = ClusterSettings(protocol=Protocol.HTTP, endpoints=(self.immich_api,))
         for name, endpoints in defaults.items():
             if endpoints:
                 clusters.setdefault(name, ClusterSettings())
-        return {name: self._completed(cluster, defaults.get(name, ())) for name, cluster in clusters.items()}
+        completed = {name: self._completed(cluster, defaults.get(name, ())) for name, cluster in clusters.items()}
+        return {name: cluster for name, cluster in completed.items() if cluster.endpoints or name not in defaults}
 
     def _completed(self, cluster: ClusterSettings, endpoints: tuple[str, ...]) -> ClusterSettings:
         if cluster.protocol is Protocol.HTTP:
@@ -167,7 +172,7 @@ class RouterSettings(MeshSettings):
         )
 
     def all_routes(self) -> tuple[RouteSettings, ...]:
-        """The routes of the file, then the default ones of the clusters that there are."""
+        """The routes of the file, then the default ones; without those of services that are not installed."""
         clusters = self.all_clusters()
         fallback = "immich" if "immich" in clusters else ""
         defaults = [
@@ -175,10 +180,9 @@ class RouterSettings(MeshSettings):
             RouteSettings(task="facial-recognition", cluster="face", fallback=fallback),
             RouteSettings(task="ocr", cluster="ocr", served_model="", fallback=fallback),
         ]
-        served = [route for route in defaults if route.cluster in clusters]
         if fallback:
-            served.append(RouteSettings(cluster=fallback))
-        return (*self.routes, *served)
+            defaults.append(RouteSettings(cluster=fallback))
+        return tuple(served for route in (*self.routes, *defaults) if (served := route.served_by(clusters)))
 
 
 DEFAULT_CONFIG_VARIABLE = "ROUTER_CONFIG"

@@ -50,3 +50,9 @@ def test_version_1(tmp_path: Path, mount: str, quota: str, expected: int) -> Non
 
 def test_without_groups_affinity_counts(tmp_path: Path) -> None:
     assert usable_cores(tmp_path / "cgroup", tmp_path / "absent") == 64
+
+
+@pytest.mark.parametrize("text", ["", "max", "x y", "100000 0"])
+def test_what_is_no_limit_limits_nothing(tmp_path: Path, text: str) -> None:
+    write(tmp_path / "cgroup/cpu.max", text)
+    assert cores(tmp_path, "0::/\n") == 64

@@ -22,9 +22,10 @@ def board(
     settings: RouterSettings | None = None, log_format: LogFormat = LogFormat.PRETTY
 ) -> tuple[Board, io.StringIO]:
     plans = tuple(Plan(name, name, f"127.0.0.1:{port}", (), 1.0) for name, port in (("ocr", 50051), ("clip", 50052)))
-    router = Plan("router", "router", "127.0.0.1:3003", (), 1.0)
+    settings = settings or RouterSettings()
+    router = Plan("router", "router", f"127.0.0.1:{settings.listeners.immich_ml.port}", (), 1.0)
     output = io.StringIO()
-    machine = MachinePlan({}, plans, router, settings or RouterSettings())
+    machine = MachinePlan({}, plans, router, settings)
     return Board(Console(file=output, width=200), machine, log_format), output
 
 
@@ -80,7 +81,7 @@ def test_what_to_try_next_can_be_typed_as_it_stands(monkeypatch: pytest.MonkeyPa
     assert typed_command() == ".venv/bin/immich-mesh"
     shown, output = board(RouterSettings(listeners=ListenersSettings(immich_ml=ImmichMlListener(port=4004))))
     shown.summary()
-    assert "Try:  .venv/bin/immich-mesh call ocr PHOTO --url http://127.0.0.1:3003" in output.getvalue()
+    assert "Try:  .venv/bin/immich-mesh call ocr PHOTO --url http://127.0.0.1:4004" in output.getvalue()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert typed_command() == str(installed)

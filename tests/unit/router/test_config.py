@@ -126,6 +126,28 @@ class TestFile:
         assert settings.all_clusters()["clip"].endpoints == ("127.0.0.1:50052",)
         assert [route.task for route in settings.all_routes()] == ["clip", "clip", "facial-recognition", "ocr"]
 
+    def test_what_it_says_of_a_service_that_is_not_installed_waits_for_that_service(self, file: Path) -> None:
+        file.write_text(
+            """
+            ocr_endpoints: []
+            clusters:
+              ocr: {balancer: round_robin}
+              spare: {endpoints: ["spare:50052"]}
+            routes:
+              - {task: ocr, cluster: ocr}
+              - task: clip
+                clusters: [{cluster: ocr, weight: 95}, {cluster: spare, weight: 5}]
+                mirror: {cluster: ocr}
+            """,
+            "utf-8",
+        )
+        settings = check_config(file)
+        assert set(settings.all_clusters()) == {"clip", "face", "spare"}
+        own, *defaults = settings.all_routes()
+        assert [target.cluster for target in own.targets] == ["spare"]
+        assert own.mirror is None
+        assert [route.task for route in defaults] == ["clip", "facial-recognition"]
+
     def test_an_empty_file_is_the_defaults(self, file: Path) -> None:
         file.write_text("", "utf-8")
         assert check_config(file) == load(None)

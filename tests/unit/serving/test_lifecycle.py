@@ -283,3 +283,34 @@ async def test_a_cache_that_cannot_be_read_is_told(compute: ComputePool) -> None
     setup = make(compute)
     with pytest.raises(Unavailable, match=r"Permission denied.*process is user \d+"):
         await use(setup, "forbidden")
+
+
+async def test_unloading_while_it_loads_takes_it_out_when_it_is_there(compute: ComputePool) -> None:
+    setup = make(compute)
+    setup.store.gate, setup.store.loop = asyncio.Event(), asyncio.get_running_loop()
+    loading = asyncio.create_task(setup.manager.load("m"))
+    while await state_of(setup, "m", "visual") is not State.DOWNLOADING:  # noqa: ASYNC110 - it downloads on a thread
+        await asyncio.sleep(0)
+    await setup.manager.unload("m")
+    setup.store.gate.set()
+    await loading
+    await setup.manager.unload("none")  # waits for what is on its way out
+    assert await state_of(setup, "m", "visual") is State.CACHED
+
+
+async def test_a_part_that_fills_the_budget_alone_stays(compute: ComputePool) -> None:
+    setup = make(compute, memory_budget_bytes=50)
+    model = await use(setup)
+    await setup.manager.sweep()
+    assert await use(setup) is model
+
+
+async def test_a_preload_is_not_swept_away_while_it_makes_room(compute: ComputePool) -> None:
+    setup = make(compute, memory_budget_bytes=100, ttl_seconds=10)
+    await use(setup, "old")
+    setup.clock.now += 100
+    loading = asyncio.create_task(setup.manager.load("m"))
+    while not loading.done():
+        await setup.manager.sweep()
+        await asyncio.sleep(0)
+    await loading
