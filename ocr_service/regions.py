@@ -69,17 +69,18 @@ def to_boxes(probabilities: Floats, size: tuple[int, int], min_score: float) -> 
     # Whole pixels, rounded down as RapidOCR's are: small print is read better so (x less often as ×).
     quads = np.floor(np.stack([region.quad for region in regions]) * scale)
     np.clip(quads, 0, np.array([size[1] - 1, size[0] - 1], np.float32), out=quads)
-    bends = {
-        index: replace(region.bend, course=region.bend.course * scale, height=region.bend.height * float(scale.mean()))
-        for index, region in enumerate(regions)
-        if region.bend
-    }
+    bends = {index: _scaled(region.bend, scale) for index, region in enumerate(regions) if region.bend}
     widths, heights = sides(quads)
     boxes = Boxes(quads, np.array([region.score for region in regions], np.float32), bends)
     boxes = boxes.where((widths > MIN_SIDE_PX) & (heights > MIN_SIDE_PX))
     if len(boxes) <= MAX_BOXES:
         return boxes
     return boxes.where(boxes.scores >= np.partition(boxes.scores, -MAX_BOXES)[-MAX_BOXES])
+
+
+def _scaled(bend: Bend, scale: Floats) -> Bend:
+    """A bend of the map in pixels of the photo, which are `scale` (x, y) times as many: its height lies across it."""
+    return replace(bend, course=bend.course * scale, height=bend.height * float(scale[0 if bend.runs_down else 1]))
 
 
 def _region(probabilities: Floats, contour: MatLike, min_score: float) -> _Region | None:

@@ -88,6 +88,19 @@ def test_a_bent_line_is_found_and_comes_out_straight(*, down: bool) -> None:
     assert ink[rows // 2].all()
 
 
+@pytest.mark.parametrize("down", [False, True])
+def test_a_bent_line_is_as_high_as_the_photo_shows_it_across(*, down: bool) -> None:
+    probabilities, _ = arc(down=down)
+    rows, columns = probabilities.shape
+    (as_is,) = to_boxes(probabilities, (rows, columns), 0.5).bends.values()
+    (taller,) = to_boxes(probabilities, (3 * rows, columns), 0.5).bends.values()
+    (wider,) = to_boxes(probabilities, (rows, 3 * columns), 0.5).bends.values()
+    stretched, lengthened = (wider, taller) if down else (taller, wider)
+    assert stretched.height == pytest.approx(3 * as_is.height)
+    assert lengthened.height == pytest.approx(as_is.height)
+    np.testing.assert_allclose(wider.course, as_is.course * (3, 1), rtol=1e-5)
+
+
 def test_bends_follow_their_boxes() -> None:
     probabilities, photo = arc(down=False)
     bent = to_boxes(probabilities, (photo.shape[0], photo.shape[1]), 0.5)
