@@ -63,7 +63,8 @@ UNPREPARED = (
 
 
 class _SessionConnection(asyncpg.Connection):  # type: ignore[misc]
-    """A connection whose session holds no state worth a round trip to reset: all settings are local to transactions."""
+    """A connection whose session holds no state worth a round trip to reset: what searches set for the session (the
+    vector index's settings) is set anew before each use."""
 
     def get_reset_query(self) -> str:
         """Nothing to reset."""
@@ -80,6 +81,7 @@ class Database:
         self._url = settings.url
         self._clock = clock
         self._pool: Any = None
+        self._closed = False
         self._opening = asyncio.Lock()
         self._refuse_until = float("-inf")
 
@@ -92,7 +94,9 @@ class Database:
         await self.close()
 
     async def close(self) -> None:
-        """Close all connections without waiting for a server that may not answer."""
+        """Close all connections without waiting for a server that may not answer. Calls from now on, and those under
+        way, are refused."""
+        self._closed = True
         if self._pool is not None:
             self._pool.terminate()
             self._pool = None
@@ -135,11 +139,13 @@ class Database:
             async with asyncio.timeout(settings.connect_timeout_seconds):
                 connection = await pool.acquire()
         except TimeoutError as error:
+            if pool.get_size() == pool.get_max_size() and pool.get_idle_size() == 0:
+                # The database answers: it is busy with other searches, and the next one may be in luck.
+                raise Unavailable("all connections to Immich's database are in use") from error
             self._pause()
             raise Unavailable("Immich's database accepts no connection in time") from error
         except REFUSED as error:
             raise Unavailable(f"Immich's database refuses the mesh: {error}") from error
-        released = False
         try:
             async with asyncio.timeout(settings.statement_timeout_ms / 1000 + 0.5):
                 return await work(connection)
@@ -158,14 +164,15 @@ class Database:
                 f"Immich's database is not as the mesh needs it ({error}); see `immich-mesh db status`"
             ) from error
         finally:
-            if not released:
-                await pool.release(connection)
+            await pool.release(connection)
 
     def _pause(self) -> None:
         self._refuse_until = self._clock() + self._settings.retry_after_seconds
 
     async def _open(self) -> Any:
         async with self._opening:
+            if self._closed:
+                raise Unavailable("the connections to Immich's database were closed")
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(
                     self._url.get_secret_value(),

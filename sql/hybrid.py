@@ -7,8 +7,9 @@ photo is nearer to the query than photos of this library are in general. The two
 behind the best result is cut off.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 from uuid import UUID
 
@@ -106,7 +107,7 @@ class HybridSearch:
         if self.text.schema.dimension == 0:
             return Candidates({}, {}), Background(0.0, 0.0)
         distances = await self._nearest(connection)
-        texts = {hit.asset_id: hit for hit in await self.text.score(connection, list(distances))}
+        texts = {hit.asset_id: hit for hit in await self.text.score(connection, list(distances), STEPS)}
         return Candidates(texts, distances), await self._background(connection)
 
     def page(
@@ -135,7 +136,7 @@ class HybridSearch:
         ]
 
     async def _distances(self, connection: Any, asset_ids: Sequence[UUID]) -> dict[UUID, float]:
-        """Distances of those of these photos that have a vector."""
+        """Distances of those of these photos that have a vector with a direction."""
         if self.text.schema.dimension == 0:
             return {}
         rows = await connection.fetch(
@@ -143,7 +144,7 @@ class HybridSearch:
             self.embedding,
             asset_ids,
         )
-        return dict(rows)
+        return _comparable(rows)
 
     async def _background(self, connection: Any) -> Background:
         """What is usual in this library."""
@@ -153,7 +154,8 @@ class HybridSearch:
             f"""
             SELECT percentile_cont(ARRAY[0.5, 0.75, 0.9]) WITHIN GROUP (ORDER BY distance) FROM (
               SELECT embedding <=> $1::vector AS distance FROM public.smart_search
-              ORDER BY "assetId" LIMIT {SAMPLE}) AS sample""",  # noqa: S608 - a constant
+              ORDER BY "assetId" LIMIT {SAMPLE}) AS sample
+            WHERE distance <> 'NaN'""",  # noqa: S608 - a constant
             self.embedding,
         )
         if at is None:
@@ -163,8 +165,9 @@ class HybridSearch:
     async def _nearest(self, connection: Any) -> dict[UUID, float]:
         """Distances of the nearest photos in scope."""
         few = await self._is_few(connection)
-        for name, value in session_settings(self.text.schema.vector_lists, self.vector_candidates * 100).items():
-            await connection.execute("SELECT set_config($1, $2, false)", name, value)
+        if not few:
+            for name, value in session_settings(self.text.schema.vector_lists, self.vector_candidates * 100).items():
+                await connection.execute("SELECT set_config($1, $2, false)", name, value)
         looked_at = self.vector_candidates * 3 // 2
         while True:
             arguments = Arguments()
@@ -172,7 +175,7 @@ class HybridSearch:
             near = self._all_near(query, arguments) if few else self._index_near(query, looked_at, arguments)
             rows = await connection.fetch(near, *arguments.values)
             if few or len(rows) >= self.vector_candidates or looked_at >= MOST_LOOKED_AT:
-                return dict(rows)
+                return _comparable(rows)
             looked_at = min(looked_at * 8, MOST_LOOKED_AT)
 
     async def _is_few(self, connection: Any) -> bool:
@@ -244,6 +247,11 @@ def session_settings(lists: Sequence[int], rows: int) -> Mapping[str, str]:
         return {}
     probes = ",".join(str(max(1, min(count, round(count**0.5)))) for count in lists)
     return {"vchordrq.probes": probes, "vchordrq.prefilter": "on", "vchordrq.max_scan_tuples": str(max(rows, 20_000))}
+
+
+def _comparable(rows: Iterable[tuple[UUID, float]]) -> dict[UUID, float]:
+    """Distances without those of vectors of zeros, which have no direction: pgvector gives NaN for them."""
+    return {asset_id: distance for asset_id, distance in rows if not isnan(distance)}
 
 
 def _order(hit: Hit) -> tuple[float, float, UUID]:

@@ -95,7 +95,11 @@ class SearchRepository:
 
         search = await self._read(work)
         # Each side on its own connection; none is held while another is waited for.
-        by_text, (by_look, background) = await _both(self._read(search.by_text), self._read(search.by_look))
+        if self._settings.pool_size == 1:
+            by_text = await self._read(search.by_text)
+            by_look, background = await self._read(search.by_look)
+        else:
+            by_text, (by_look, background) = await _both(self._read(search.by_text), self._read(search.by_look))
         return search.page(by_text, by_look, background, limit, offset)
 
     async def explain(
@@ -167,11 +171,17 @@ class SearchRepository:
 
 async def _both(first: Coroutine[Any, Any, T], second: Coroutine[Any, Any, U]) -> tuple[T, U]:
     """Both results, awaited at the same time; where one fails the other is given up."""
+    # Not a task group: that of Python 3.11 forgets the caller's cancellation when a side fails on its way out.
+    tasks = asyncio.create_task(first), asyncio.create_task(second)
     try:
-        async with asyncio.TaskGroup() as group:
-            tasks = group.create_task(first), group.create_task(second)
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in tasks:
+        if not task.cancelled() and (failure := task.exception()):
+            raise failure
     return tasks[0].result(), tasks[1].result()
 
 

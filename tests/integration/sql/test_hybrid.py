@@ -67,6 +67,45 @@ async def test_both_sides_count_and_noise_is_cut(
     assert without.score == by_id[photos["said"]].score
 
 
+@pytest.mark.parametrize("few", [0, 2000])
+async def test_vectors_of_zeros_say_nothing_and_hide_nothing(
+    database: ImmichDatabase,
+    repository: SearchRepository,
+    photos: dict[str, UUID],
+    monkeypatch: pytest.MonkeyPatch,
+    few: int,
+) -> None:
+    """Their distance is NaN, which is neither above nor below a cut."""
+    monkeypatch.setattr(module, "FEW", few)
+    before = await repository.search_hybrid("发票", QUERY, SCOPE)
+    said, silent = await database.photo("发票"), await database.photo("公司")
+    # The first of all ids, so that it is in the sample of what is usual.
+    first = UUID(int=0)
+    await database.connection.execute("UPDATE asset SET id = $1 WHERE id = $2", first, silent)
+    for asset_id in (said, first):
+        await look(database, asset_id, [0.0] * 512)
+    page = await repository.search_hybrid("发票", QUERY, SCOPE)
+    assert [hit for hit in page.hits if hit.asset_id != said] == list(before.hits)
+    (empty,) = [hit for hit in page.hits if hit.asset_id == said]
+    assert (empty.match, empty.vector_distance) == (Match.HEADLINE, None)
+    assert (await repository.search_hybrid("发票", [0.0] * 512, SCOPE)).hits[0].match is Match.HEADLINE
+
+
+async def test_a_loose_match_counts_the_same_whichever_index_found_the_photo(
+    database: ImmichDatabase, repository: SearchRepository, photos: dict[str, UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the best of the text index, a photo that its look has found is still scored by its text."""
+    repository._settings = repository._settings.model_copy(update={"text_candidates": 1})
+    loose = await database.photo("日期", "2018 0420")
+    await look(database, loose, direction(104, QUERY, 0.5))
+    await database.photo("2018-04-20")
+    page = await repository.search_hybrid("2018-04-20", QUERY, SCOPE)
+    (hit,) = [hit for hit in page.hits if hit.asset_id == loose]
+    assert hit.match is Match.LOOSE
+    (explained,) = await repository.explain("2018-04-20", SCOPE, [loose], QUERY)
+    assert explained.hit == hit
+
+
 async def test_weights(repository: SearchRepository, photos: dict[str, UUID]) -> None:
     page = await repository.search_hybrid("发票", QUERY, SCOPE, weights=HybridWeights(text=0, vector=1))
     assert {hit.asset_id for hit in page.hits} == {photos["both"], photos["shown"]}

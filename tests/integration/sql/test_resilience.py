@@ -1,5 +1,6 @@
 """A database that restarts, hangs, is not prepared, or loses its tables; the role that only searches; backups."""
 
+import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -99,6 +100,44 @@ async def test_a_slow_statement_is_ended(database: ImmichDatabase) -> None:
         with pytest.raises(Unavailable, match="longer than 50 ms"):
             await connections.read(lambda connection: connection.execute("SELECT pg_sleep(5)"))
         assert await connections.read(lambda connection: connection.fetchval("SELECT 1")) == 1
+
+
+async def test_a_busy_pool_is_no_hang(database: ImmichDatabase) -> None:
+    limits = settings(database.url, pool_size=1, connect_timeout_seconds=0.2, retry_after_seconds=60)
+    async with Database(limits) as connections:
+        lent, done = asyncio.Event(), asyncio.Event()
+
+        async def long(connection: asyncpg.Connection) -> None:
+            lent.set()
+            await done.wait()
+
+        busy = asyncio.create_task(connections.read(long))
+        await lent.wait()
+        with pytest.raises(Unavailable, match="all connections to Immich's database are in use"):
+            await connections.read(lambda connection: connection.fetchval("SELECT 1"))
+        done.set()
+        await busy
+        assert await connections.read(lambda connection: connection.fetchval("SELECT 1")) == 1
+
+
+async def test_closing_during_a_search_ends_it_and_opens_no_new_pool(database: ImmichDatabase) -> None:
+    connections = Database(settings(database.url))
+    lent = asyncio.Event()
+    tries = []
+
+    async def slow(connection: asyncpg.Connection) -> None:
+        tries.append(connection)
+        lent.set()
+        await connection.execute("SELECT pg_sleep(4)")
+
+    search = asyncio.create_task(connections.read(slow))
+    await lent.wait()
+    await connections.close()
+    with pytest.raises(Unavailable, match="were closed"):
+        await search
+    assert len(tries) == 1
+    with pytest.raises(Unavailable, match="were closed"):
+        await connections.read(lambda connection: connection.fetchval("SELECT 1"))
 
 
 async def test_writes_are_one_transaction(database: ImmichDatabase) -> None:
