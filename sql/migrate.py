@@ -77,7 +77,7 @@ async def migrate(
     async with _locked(connection):
         async with connection.transaction():
             await connection.execute(BASE)
-            missing = _missing(wanted, await _applied(connection))
+            missing = _missing(wanted, await applied(connection))
             for done, step in enumerate(missing):
                 progress(done, len(missing))
                 await connection.execute(step.up)
@@ -119,21 +119,27 @@ async def _locked(connection: Any) -> AsyncIterator[None]:
             await connection.execute("SELECT pg_advisory_unlock($1::bigint)", LOCK)
 
 
-async def _applied(connection: Any) -> dict[int, str]:
+async def applied(connection: Any) -> dict[int, str]:
+    """Checksums of the applied steps, by version."""
     return {
         row["version"]: row["checksum"]
         for row in await connection.fetch("SELECT version, checksum FROM mesh.migration")
     }
 
 
-def _missing(wanted: tuple[Migration, ...], applied: dict[int, str]) -> tuple[Migration, ...]:
+def _missing(wanted: tuple[Migration, ...], present: dict[int, str]) -> tuple[Migration, ...]:
     known = {step.version: step for step in wanted}
-    if newer := sorted(set(applied) - set(known)):
+    if newer := sorted(set(present) - set(known)):
         raise Unavailable(f"schema mesh is at version {newer[-1]}, newer than this program: update immich-mesh")
-    for version, checksum in applied.items():
+    for version, checksum in present.items():
         if known[version].checksum != checksum:
-            raise Unavailable(
-                f"migration {version} of this program is not the one that was applied: "
-                "`immich-mesh db uninstall`, then `db migrate` and `db backfill` (Immich's data stays)"
-            )
-    return tuple(step for step in wanted if step.version not in applied)
+            raise Unavailable(changed(version))
+    return tuple(step for step in wanted if step.version not in present)
+
+
+def changed(version: int) -> str:
+    """What is said where a step's file was changed after it was applied."""
+    return (
+        f"migration {version} of this program is not the one that was applied: "
+        "`immich-mesh db uninstall`, then `db migrate` and `db backfill` (Immich's data stays)"
+    )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sql import indexes
-from sql.migrate import migrations
+from sql.migrate import applied, changed, migrations
 from sql.schema import ImmichSchema, inspect
 
 TRIGGERS = ("mesh_insert", "mesh_delete", "mesh_update", "mesh_truncate")
@@ -17,6 +17,7 @@ class Status:
     Attributes:
         schema: Immich's side.
         latest: newest migration of this program.
+        changed: migrations of this program that are not those that were applied, by version.
         documents: photos with a document.
         photos_with_text: photos that Immich has text of.
         missing: photos with text and without a document.
@@ -29,6 +30,7 @@ class Status:
 
     schema: ImmichSchema
     latest: int
+    changed: tuple[int, ...] = ()
     documents: int = 0
     photos_with_text: int = 0
     missing: int = 0
@@ -44,7 +46,8 @@ class Status:
         found = list(self.schema.problems)
         if not self.schema.migrated:
             return (*found, "schema mesh is not there: run `immich-mesh db migrate`")
-        if self.schema.migrated < self.latest:
+        found += [changed(version) for version in self.changed]
+        if self.schema.migrated < self.latest and not self.changed:
             found.append("schema mesh is older than this program: run `immich-mesh db migrate`")
         if self.missing_triggers:
             found.append(f"triggers are missing ({', '.join(self.missing_triggers)}): run `immich-mesh db backfill`")
@@ -62,9 +65,11 @@ class Status:
 async def status(connection: Any) -> Status:
     """Look at both sides; counts every photo with text, which takes about a second per million lines."""
     schema = await inspect(connection)
-    latest = migrations()[-1].version
+    steps = migrations()
+    latest = steps[-1].version
     if not schema.migrated:
         return Status(schema, latest)
+    present = await applied(connection)
     counts = await connection.fetchrow(
         """
         SELECT (SELECT count(*) FROM mesh.ocr_document) AS documents,
@@ -77,6 +82,7 @@ async def status(connection: Any) -> Status:
     return Status(
         schema,
         latest,
+        changed=tuple(step.version for step in steps if present.get(step.version, step.checksum) != step.checksum),
         documents=counts["documents"],
         photos_with_text=with_text,
         missing=missing,

@@ -74,8 +74,12 @@ async def test_a_changed_migration_is_told_and_can_be_mended(database: ImmichDat
     changed = Migration(first.version, first.name, first.up + "-- changed", first.down)
     with pytest.raises(Unavailable, match="db uninstall"):
         await migrate(database.connection, steps=(changed, *others))
+    await database.connection.execute("UPDATE mesh.migration SET checksum = 'another' WHERE version = 1")
+    (problem,) = (await status(database.connection)).problems
+    assert problem.startswith("migration 1 of this program is not the one that was applied: `immich-mesh db uninstall`")
     await uninstall(database.connection)
     await migrate(database.connection)
+    assert (await status(database.connection)).problems == ()
 
 
 async def test_a_newer_schema_is_left_alone(database: ImmichDatabase) -> None:
