@@ -17,11 +17,13 @@ FOREIGN_WEIGHT = 0.3
 """How much the probability of a character counts that the expected language does not use: a hint, not a ban."""
 
 RARE_WEIGHT = 0.1
-"""How much the probability of a character counts that is in everyday use nowhere."""
+"""How much the probability of an ideograph counts, beside its look-alikes, that the basic character sets of China,
+Taiwan and Japan lack. Names (喆, 堃) and Cantonese (嘅, 咗) have such too: one that is ten times as likely as any other
+character stays."""
 
-_EVERYDAY = (("gb2312", 0xF7FE), ("big5", 0xC67E), ("shift_jis", 0x9872))
-"""Character sets of China, Taiwan and Japan, and the last code of their ideographs in everyday use: all of GB 2312, the
-first levels of Big5 and of JIS X 0208."""
+_BASIC_SETS = (("gb2312", 0xF7FE), ("big5", 0xC67E), ("shift_jis", 0x9872))
+"""Character sets of China, Taiwan and Japan, and the last code of their basic ideographs: all of GB 2312, the first
+levels of Big5 and of JIS X 0208."""
 
 _IDEOGRAPHS = ("CJK",)
 _KANA = ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA")
@@ -31,9 +33,10 @@ _EAST_ASIAN = _IDEOGRAPHS + _KANA + _HANGUL
 
 
 def rare_characters(characters: Sequence[str]) -> NDArray[np.bool_]:
-    """Which classes are ideographs that are in everyday use nowhere, such as old forms; shape (classes,).
+    """Which classes are ideographs that the basic sets of China, Taiwan and Japan lack; shape (classes,).
 
-    A recogniser confuses these with the everyday forms of the same character, which are far more often what is there.
+    Most are old forms. A recogniser confuses these with the everyday forms of the same character, which are far more
+    often what is there.
     """
     return np.array([len(character) == 1 and _is_rare(character) for character in characters], np.bool_)
 
@@ -41,7 +44,7 @@ def rare_characters(characters: Sequence[str]) -> NDArray[np.bool_]:
 def _is_rare(character: str) -> bool:
     if not unicodedata.name(character, "").startswith(_IDEOGRAPHS):
         return False
-    codes = ((character.encode(name, "ignore"), last) for name, last in _EVERYDAY)
+    codes = ((character.encode(name, "ignore"), last) for name, last in _BASIC_SETS)
     return not any(0 < int.from_bytes(code) <= last for code, last in codes)
 
 

@@ -125,8 +125,9 @@ class TextRecogniser(EngineModel):
         best = weighted.argmax(axis=2)
         certainty = np.take_along_axis(probabilities, best[..., None], axis=2)[..., 0]
         if (rare := self._rare[best[0]]).any():
-            # The look-alike in everyday use, if it comes close; that some such character stands there is as certain.
-            best[0, rare] = (weighted[0, rare] * np.where(self._rare, RARE_WEIGHT, 1)).argmax(axis=1)
+            # The look-alike in everyday use, if it comes close; that some such character stands there is as certain, so
+            # that the blank, class 0, has no part in the choice.
+            best[0, rare] = 1 + (weighted[0, rare, 1:] * np.where(self._rare[1:], RARE_WEIGHT, 1)).argmax(axis=1)
         text, score = self._decoder.decode(best, certainty, is_remove_duplicate=True)[0]
         return Reading(text, float(score))
 

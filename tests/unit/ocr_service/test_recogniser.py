@@ -11,6 +11,7 @@ from ocr_service.recogniser import (
     LINES_OF_ONE_PHOTO,
     MAX_WIDTH,
     MIN_WIDTH,
+    Reading,
     TextRecogniser,
     Widths,
     padded_width,
@@ -19,6 +20,7 @@ from ocr_service.recogniser import (
 from tests.unit.ocr_service.doubles import FakeEngine, spell
 
 CHARACTERS = "abc中文"
+RARE_AND_NOT = "净凈嘅咗喆堃"
 
 
 def line(columns: int, rows: int = 48) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
@@ -101,6 +103,33 @@ async def test_a_rare_form_needs_to_be_certain() -> None:
     assert reading.score == pytest.approx(0.8), "that one of the two stands there is as certain as before"
     sure = TextRecogniser(FakeEngine(lambda _: answer(2.5), "净凈").as_engine(), Path())
     assert (await sure.read([line(60)]))[0].text == "凈"
+
+
+def classes_of(**likely: float) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
+    """Probabilities of one step, between two blanks, for a recogniser of 净, 凈, 嘅, 咗, 喆 and 堃."""
+    classes = ["blank", *RARE_AND_NOT, " "]
+    step = np.zeros(len(classes), np.float32)
+    for character, probability in likely.items():
+        step[classes.index(character)] = probability
+    assert step.sum() == pytest.approx(1)
+    nothing = np.eye(1, len(classes), dtype=np.float32)[0]
+    return np.stack([nothing, step, nothing])[None]
+
+
+@pytest.mark.parametrize("rare", "凈嘅咗喆堃")
+@pytest.mark.parametrize("language", ["", "zh-HK"])
+def test_a_rare_character_that_is_clearly_there_stays(rare: str, language: str) -> None:
+    engine = FakeEngine(lambda blob: blob, RARE_AND_NOT)
+    recogniser = TextRecogniser(engine.as_engine(), Path())
+    steps: dict[tuple[float, float, float], Reading] = {
+        (0.9, 0.05, 0.05): Reading(rare, 0.9),
+        (0.6, 0.05, 0.35): Reading(rare, 0.6),  # a blank is no look-alike
+        (0.5, 0.4, 0.1): Reading("净", 0.5),
+    }
+    for (certainty, look_alike, blank), expected in steps.items():
+        reading = recogniser._decode(classes_of(**{rare: certainty, "净": look_alike, "blank": blank}), language)
+        assert reading.text == expected.text
+        assert reading.score == pytest.approx(expected.score)
 
 
 async def test_one_photo_does_not_fill_the_queue() -> None:
