@@ -67,8 +67,9 @@ class Measurement:
         return {"per_second": self.per_second, **names, "answers": len(self.latencies), "errors": self.errors}
 
 
-async def closed_loop(send: Send, *, clients: int, seconds: float) -> Measurement:
-    """Keeps `clients` requests in flight for that long, and waits for the last answers."""
+async def closed_loop(send: Send, *, clients: int, seconds: float, pause: float = 0.0) -> Measurement:
+    """Keeps `clients` requests in flight for that long, each client pausing that many seconds after an answer, and waits
+    for the last answers."""
     result = Measurement()
     started = time.perf_counter()
 
@@ -82,6 +83,8 @@ async def closed_loop(send: Send, *, clients: int, seconds: float) -> Measuremen
                 result.ended_at.append(now - started)
             else:
                 result.errors += 1
+            if pause:
+                await asyncio.sleep(pause)
 
     await asyncio.gather(*(client() for _ in range(clients)))
     result.seconds = time.perf_counter() - started

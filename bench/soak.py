@@ -26,6 +26,8 @@ from bench.processes import Processes, mesh
 
 CLIENTS = {"clip": 2, "face": 2, "ocr": 1, "text": 1}
 """Immich's own concurrency at default settings, and one person who searches."""
+PAUSE_SECONDS = {"text": 1.0}
+"""Who searches reads what was found before the next query; back to back, queries would leave the photos little time."""
 SAMPLE_SECONDS = 5.0
 MAX_GROWTH = 0.01
 """Growth of memory through the second half, as a share of itself, that is noise; more is called a leak."""
@@ -77,7 +79,8 @@ async def soak(processes: Processes, seconds: float) -> Soaked:
         loops = []
         for family, count in CLIENTS.items():
             send = client.sender(family, queries if family == "text" else pictures)
-            loops.append(closed_loop(send, clients=count, seconds=seconds))
+            pause = PAUSE_SECONDS.get(family, 0.0)
+            loops.append(closed_loop(send, clients=count, seconds=seconds, pause=pause))
         result.loads = dict(zip(CLIENTS, await asyncio.gather(*loops), strict=True))
         await sampling
     return result
