@@ -8,7 +8,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from statistics import mean
@@ -26,6 +26,7 @@ from bench.search.measures import ndcg, percentile, precision, recall
 from bench.search.queries import Query, QueryMaker, truths
 from bench.search.servers import forget, postgres_15, postgres_18
 from bench.search.vectors import Encoder
+from common.errors import Unavailable
 from sql.backfill import backfill
 from sql.migrate import migrate, migrations, uninstall
 from sql.repository import SearchRepository
@@ -142,23 +143,30 @@ async def _ask(
     rows: dict[str, list[Row]] = {}
     for (query, _), (ids, first_ms), (_, ms) in zip(asked, first, last, strict=True):
         found, relevant = [place[asset_id] for asset_id in ids], query.relevant
-        rows.setdefault(query.kind, []).append(
-            Row(precision(found, relevant), recall(found, relevant), ndcg(found, relevant), first_ms, ms)
-        )
+        row = Row(precision(found, relevant), recall(found, relevant), ndcg(found, relevant), first_ms, ms)
+        # Finding nothing is right where there is nothing to find, but not when nobody looked.
+        rows.setdefault(query.kind, []).append(row if first_ms is not None else row.worthless())
     return _summaries(rows)
 
 
-async def _round(
-    engine: Engine, asked: Sequence[tuple[Query, list[float] | None]]
-) -> list[tuple[Sequence[UUID], float]]:
-    """What each query finds, and in how many milliseconds. One that fails finds nothing."""
-    answers: list[tuple[Sequence[UUID], float]] = []
+class Answer(NamedTuple):
+    """What a query found, and in how many milliseconds; nothing, in None, when it failed."""
+
+    ids: Sequence[UUID]
+    ms: float | None
+
+
+async def _round(engine: Engine, asked: Sequence[tuple[Query, list[float] | None]]) -> list[Answer]:
+    """The answer to each query, in order."""
+    answers = []
     for query, embedding in asked:
-        ids: Sequence[UUID] = ()
         started = time.perf_counter()
-        with suppress(asyncpg.PostgresError):
+        try:
             ids = await engine.search(query.text, embedding, DEPTH)
-        answers.append((ids, _milliseconds(started)))
+        except (asyncpg.PostgresError, Unavailable):
+            answers.append(Answer((), None))
+        else:
+            answers.append(Answer(ids, _milliseconds(started)))
     return answers
 
 
@@ -167,13 +175,17 @@ def _milliseconds(started: float) -> float:
 
 
 class Row(NamedTuple):
-    """One query: how well it was answered, how long it took when it was first asked, and at last."""
+    """One query: how well it was answered, how long it took when it was first asked, and at last (None: it failed)."""
 
     precision: float
     recall: float
     ndcg: float
-    first_ms: float
-    ms: float
+    first_ms: float | None
+    ms: float | None
+
+    def worthless(self) -> "Row":
+        """The row with all quality taken away."""
+        return self._replace(precision=0.0, recall=0.0, ndcg=0.0)
 
 
 def _summaries(rows: dict[str, list[Row]]) -> Results:
@@ -182,9 +194,11 @@ def _summaries(rows: dict[str, list[Row]]) -> Results:
 
 
 def _summary(rows: Sequence[Row]) -> Results:
-    times, first = [row.ms for row in rows], [row.first_ms for row in rows]
+    times = [row.ms for row in rows if row.ms is not None]
+    first = [row.first_ms for row in rows if row.first_ms is not None]
     return {
         "queries": len(rows),
+        "failed": sum(None in (row.first_ms, row.ms) for row in rows),
         "precision": mean(row.precision for row in rows),
         "recall": mean(row.recall for row in rows),
         "ndcg": mean(row.ndcg for row in rows),

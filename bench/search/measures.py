@@ -32,7 +32,9 @@ def _gain(grades: Sequence[int]) -> float:
     return sum(float(2**grade - 1) / math.log2(rank + 2) for rank, grade in enumerate(grades))
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which `share` of the values lie (nearest rank)."""
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """The value below which `share` of the values lie (nearest rank); None of no values."""
+    if not values:
+        return None
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, max(0, math.ceil(share * len(ordered)) - 1))]

@@ -9,7 +9,9 @@ from typing import Any
 def write_report(results: dict[str, Any], out: Path) -> str:
     """Write search.md and search.png; the text."""
     text = "\n\n".join(
-        part for part in (_quality(results), _hybrid(results), _costs(results), _growth(results)) if part
+        part
+        for part in (_quality(results), _hybrid(results), _missing(results), _costs(results), _growth(results))
+        if part
     )
     (out / "search.md").write_text(text + "\n")
     _plot(results, out / "search.png")
@@ -26,7 +28,7 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, ...]]:
     for engine, kinds in found.items():
         for kind, summary in kinds.items():
             rows.append((
-                engine, kind, str(summary["queries"]), f"{summary['precision']:.3f}", f"{summary['recall']:.3f}",
+                engine, kind, str(summary["queries"]), str(summary.get("failed", 0)), f"{summary['precision']:.3f}", f"{summary['recall']:.3f}",
                 f"{summary['ndcg']:.3f}", *_latency(summary),
             ))  # fmt: skip
     return rows
@@ -34,11 +36,15 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, ...]]:
 
 def _latency(summary: dict[str, Any]) -> tuple[str, ...]:
     names = ("median_ms", "p95_ms", "first_median_ms", "first_p95_ms")
-    return tuple(f"{summary[name]:.1f}" for name in names)
+    return tuple(_milliseconds(summary[name]) for name in names)
+
+
+def _milliseconds(value: float | None) -> str:
+    return "all failed" if value is None else f"{value:.1f}"
 
 
 LATENCY = ("median ms", "p95 ms", "from disk: median", "from disk: p95")
-HEAD = ("engine", "class", "queries", "precision@10", "recall@50", "nDCG@10", *LATENCY)
+HEAD = ("engine", "class", "queries", "failed", "precision@10", "recall@50", "nDCG@10", *LATENCY)
 
 
 def _quality(results: dict[str, Any]) -> str:
@@ -47,6 +53,12 @@ def _quality(results: dict[str, Any]) -> str:
 
 def _hybrid(results: dict[str, Any]) -> str:
     return "Hybrid\n\n" + _table(HEAD, _rows(results["hybrid"])) if results.get("hybrid") else ""
+
+
+def _missing(results: dict[str, Any]) -> str:
+    if "stock_missing" not in results or "stock" in results.get("quality", {}):
+        return ""
+    return f"Stock Immich is not compared: {results['stock_missing']}."
 
 
 def _costs(results: dict[str, Any]) -> str:
@@ -78,6 +90,7 @@ def _growth(results: dict[str, Any]) -> str:
         (
             f"{int(size):,}",
             *_latency(found["classes"]["all"]),
+            str(sum(summary.get("failed", 0) for kind, summary in found["classes"].items() if kind != "all")),
             f"{sum(found['bytes'].values()) / 2**20:.0f} MiB",
             f"{found['backfill']['seconds']:.0f} s",
         )
@@ -88,7 +101,7 @@ def _growth(results: dict[str, Any]) -> str:
         (
             kind,
             *(
-                f"{found['classes'][kind]['median_ms']:.1f} / {found['classes'][kind]['p95_ms']:.1f}"
+                f"{_milliseconds(found['classes'][kind]['median_ms'])} / {_milliseconds(found['classes'][kind]['p95_ms'])}"
                 for _, found in sizes
             ),
         )
@@ -97,7 +110,7 @@ def _growth(results: dict[str, Any]) -> str:
     return "\n\n".join(
         (
             "Growth of the text side",
-            _table(("photos", *LATENCY, "documents and indexes", "backfill"), costs),
+            _table(("photos", *LATENCY, "failed", "documents and indexes", "backfill"), costs),
             _table(("median / p95 ms", *(f"{int(size):,}" for size, _ in sizes)), classes),
         )
     )
@@ -110,6 +123,8 @@ def _plot(results: dict[str, Any], path: Path) -> None:
     from matplotlib import pyplot
 
     drawn = [draw for part, draw in (("quality", _plot_quality), ("growth", _plot_growth)) if results.get(part)]
+    if not drawn:
+        return
     figure, axes = pyplot.subplots(1, len(drawn), figsize=(7 * len(drawn), 6), squeeze=False)
     for draw, one in zip(drawn, axes[0], strict=True):
         draw(results, one)
