@@ -68,8 +68,8 @@ class Measurement:
 
 
 async def closed_loop(send: Send, *, clients: int, seconds: float, pause: float = 0.0) -> Measurement:
-    """Keeps `clients` requests in flight for that long, each client pausing that many seconds after an answer, and waits
-    for the last answers."""
+    """Keeps `clients` requests in flight for that long, each client pausing `pause` seconds after an answer; waits for the
+    last answers."""
     result = Measurement()
     started = time.perf_counter()
 
