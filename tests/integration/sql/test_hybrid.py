@@ -3,6 +3,8 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -176,6 +178,34 @@ async def test_more_searches_than_connections_wait_for_each_other(
         pages = await asyncio.gather(*(alone.search_hybrid("发票", QUERY, SCOPE) for _ in range(8)))
     assert all(page == pages[0] for page in pages)
     assert pages[0].hits[0].asset_id == photos["both"]
+
+
+async def test_with_one_connection_the_two_sides_do_not_wait_for_each_other(
+    database: ImmichDatabase, photos: dict[str, UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_text = module.HybridSearch.by_text
+
+    async def slow(self: module.HybridSearch, connection: Any) -> module.Candidates:
+        await connection.execute("SELECT pg_sleep(0.5)")
+        return await by_text(self, connection)
+
+    monkeypatch.setattr(module.HybridSearch, "by_text", slow)
+    async with SearchRepository(settings(database.url, pool_size=1, connect_timeout_seconds=0.25)) as alone:
+        assert (await alone.search_hybrid("发票", QUERY, SCOPE)).hits[0].asset_id == photos["both"]
+
+
+@pytest.mark.parametrize(("few", "told"), [(0, True), (2000, False)])
+async def test_a_vectorchord_index_is_told_only_when_it_is_asked(
+    database: ImmichDatabase, photos: dict[str, UUID], monkeypatch: pytest.MonkeyPatch, few: int, told: bool
+) -> None:
+    monkeypatch.setattr(module, "FEW", few)
+    async with SearchRepository(settings(database.url, pool_size=1)) as alone:
+        alone._schema = replace(await alone.schema(), vector_lists=(100,))
+        await alone.search_hybrid("发票", QUERY, SCOPE)
+        probes = await alone.database.read(
+            lambda connection: connection.fetchval("SELECT current_setting('vchordrq.probes', true)")
+        )
+    assert probes == ("10" if told else None)
 
 
 async def test_without_a_vector_table_text_ranks_alone(database: ImmichDatabase, repository: SearchRepository) -> None:
