@@ -68,8 +68,10 @@ class Measurement:
 
 
 async def closed_loop(send: Send, *, clients: int, seconds: float, pause: float = 0.0) -> Measurement:
-    """Keeps `clients` requests in flight for that long, each client pausing `pause` seconds after an answer; waits for the
-    last answers."""
+    """Keeps `clients` requests in flight for that long, and waits for the last answers.
+
+    A client pauses `pause` seconds after each answer.
+    """
     result = Measurement()
     started = time.perf_counter()
 
