@@ -35,7 +35,8 @@ async def test_nothing_is_lost(small_fleet: Fleet, scenario: str) -> None:
     assert result.outcome.failures == []
     assert result.outcome.answered == 240
     assert (result.after.active, result.after.held) == (0, 0)
-    assert result.after.files <= result.before.files + 2
+    # gRPC opens a few files when it first needs them. A configuration that leaves one behind does so ten times.
+    assert result.after.files <= result.before.files + (5 if scenario == "reload" else 2)
     assert result.after.memory_bytes < result.before.memory_bytes + 40_000_000
     if scenario == "outage":
         assert result.held_requests > 0
