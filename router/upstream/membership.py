@@ -1,8 +1,7 @@
 """Which endpoints a cluster has at the moment: discovered, health-checked, drained when they disappear."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 import structlog
 
@@ -43,20 +42,22 @@ class Membership:
         self._discovery = EndpointDiscovery(settings.endpoints, resolver)
         self._checkers: dict[Endpoint, HealthChecker] = {}
         self._proven: set[Endpoint] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._refreshing: asyncio.Task[None] | None = None
+        self._dismissals: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Resolves once, begins to check, and goes on resolving where names are involved."""
         self.update(await self._discovery.resolve())
         if self._discovery.changes:
-            self._spawn(self._refresh())
+            self._refreshing = asyncio.create_task(self._refresh())
 
     async def close(self) -> None:
         """Ends checking and closes every connection."""
-        tasks, self._tasks = self._tasks, set()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.gather(self._refreshing, return_exceptions=True)
+        # To its end: a dismissal that is cut short would leave a connection open.
+        await asyncio.gather(*self._dismissals)
         endpoints, self.endpoints = self.endpoints, []
         for endpoint in endpoints:
             await self._dismiss(endpoint)
@@ -87,7 +88,9 @@ class Membership:
         """A call left the endpoint: one that is being drained and has none left goes."""
         if endpoint.draining and endpoint.active == 0 and endpoint in self.endpoints:
             self.endpoints = [other for other in self.endpoints if other is not endpoint]
-            self._spawn(self._dismiss(endpoint))
+            task = asyncio.create_task(self._dismiss(endpoint))
+            self._dismissals.add(task)
+            task.add_done_callback(self._dismissals.discard)
 
     def _join(self, address: Address) -> None:
         outlier = OutlierDetector(self._settings.outlier_detection, self._timing.now)
@@ -122,8 +125,3 @@ class Membership:
             detail=endpoint.health_detail,
         )
         self._changed()
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -35,8 +35,11 @@ async def test_nothing_is_lost(small_fleet: Fleet, scenario: str) -> None:
     assert result.outcome.failures == []
     assert result.outcome.answered == 240
     assert (result.after.active, result.after.held) == (0, 0)
-    # gRPC opens a few files when it first needs them. A configuration that leaves one behind does so ten times.
-    assert result.after.files <= result.before.files + (5 if scenario == "reload" else 2)
+    if (
+        result.after.files > result.before.files + 2
+    ):  # a leak grows every time; what was opened once and for all does not
+        result = await experiment(small_fleet, scenario, requests=240, concurrency=8, pace=QUICK, tasks=TASKS)
+    assert result.after.files <= result.before.files + 2
     assert result.after.memory_bytes < result.before.memory_bytes + 40_000_000
     if scenario == "outage":
         assert result.held_requests > 0
