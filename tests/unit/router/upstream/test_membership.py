@@ -66,6 +66,15 @@ async def test_an_address_that_is_gone_gets_nothing_new_and_closes_after_its_las
     await stand.members.close()
 
 
+async def test_closing_while_an_address_leaves_closes_that_connection_too() -> None:
+    stand = Members(FakeDns("10.0.0.1", "10.0.0.2"))
+    await stand.members.start()
+    await settle()
+    stand.members.update([Address("10.0.0.2:50051")])
+    await stand.members.close()
+    assert all(transport.closed for transport in stand.endpoints.by_address.values())
+
+
 async def test_an_address_that_comes_back_while_draining_stays() -> None:
     dns = FakeDns("10.0.0.1")
     stand = Members(dns)
