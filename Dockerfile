@@ -94,7 +94,7 @@ COPY --from=install-router /opt/immich-mesh /opt/immich-mesh
 ENV ROUTER_METRICS_HOST=0.0.0.0 \
     ROUTER_METRICS_PORT=9464
 EXPOSE 3003 8060 2283 9464
-HEALTHCHECK --interval=15s --timeout=10s --start-period=60s CMD ["python", "-m", "common.healthcheck", "http://127.0.0.1:9901/ready"]
+HEALTHCHECK --interval=15s --timeout=10s --start-period=60s CMD ["python", "-m", "mesh.core.healthcheck", "http://127.0.0.1:9901/ready"]
 CMD ["python", "-m", "router"]
 
 FROM base AS ocr
@@ -103,7 +103,7 @@ ENV OCR_HOST=0.0.0.0 \
     OCR_METRICS_HOST=0.0.0.0
 EXPOSE 50051 9464
 VOLUME /models
-HEALTHCHECK --interval=15s --timeout=10s --start-period=30m CMD ["python", "-m", "common.healthcheck", "50051", "immich_mesh.ocr.v1.OcrService"]
+HEALTHCHECK --interval=15s --timeout=10s --start-period=30m CMD ["python", "-m", "mesh.core.healthcheck", "50051", "immich_mesh.ocr.v1.OcrService"]
 CMD ["python", "-m", "ocr_service"]
 
 FROM base AS clip
@@ -112,7 +112,7 @@ ENV CLIP_HOST=0.0.0.0 \
     CLIP_METRICS_HOST=0.0.0.0
 EXPOSE 50052 9464
 VOLUME /models
-HEALTHCHECK --interval=15s --timeout=10s --start-period=30m CMD ["python", "-m", "common.healthcheck", "50052", "immich_mesh.clip.v1.ClipService"]
+HEALTHCHECK --interval=15s --timeout=10s --start-period=30m CMD ["python", "-m", "mesh.core.healthcheck", "50052", "immich_mesh.clip.v1.ClipService"]
 CMD ["python", "-m", "clip_service"]
 
 FROM base AS face
@@ -121,7 +121,7 @@ ENV FACE_HOST=0.0.0.0 \
     FACE_METRICS_HOST=0.0.0.0
 EXPOSE 50053 9464
 VOLUME /models
-HEALTHCHECK --interval=15s --timeout=10s --start-period=30m CMD ["python", "-m", "common.healthcheck", "50053", "immich_mesh.face.v1.FaceService"]
+HEALTHCHECK --interval=15s --timeout=10s --start-period=30m CMD ["python", "-m", "mesh.core.healthcheck", "50053", "immich_mesh.face.v1.FaceService"]
 CMD ["python", "-m", "face_service"]
 
 FROM base AS cli

@@ -34,11 +34,11 @@ types:
 
 .PHONY: check-generated
 check-generated:
-	$(PY) scripts/generate_protos.py --check
-	$(PY) scripts/settings_table.py --check
-	$(PY) -m scripts.chart_schema --check
-	$(PY) -m scripts.chart_readme --check
-	$(PY) -m scripts.chart_dashboard --check
+	$(PY) protos/generate.py --check
+	$(PY) docs/settings_table.py --check
+	$(PY) -m helm.generate.schema --check
+	$(PY) -m helm.generate.readme --check
+	$(PY) -m helm.generate.dashboard --check
 	$(PY) -m router --schema | diff -q - docs/router.schema.json
 
 .PHONY: pytest
@@ -88,9 +88,9 @@ format: ## Format the code and mend what ruff can mend
 
 .PHONY: generate
 generate: ## Generate what comes from the code: protos/, settings table, the chart's schema and README
-	$(PY) scripts/generate_protos.py
-	$(PY) scripts/settings_table.py
-	$(PY) -m scripts.chart_schema
-	$(PY) -m scripts.chart_readme
-	$(PY) -m scripts.chart_dashboard
+	$(PY) protos/generate.py
+	$(PY) docs/settings_table.py
+	$(PY) -m helm.generate.schema
+	$(PY) -m helm.generate.readme
+	$(PY) -m helm.generate.dashboard
 	$(PY) -m router --schema > docs/router.schema.json

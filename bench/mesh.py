@@ -22,7 +22,7 @@ from bench import photos, raw, report
 from bench.load import ImmichClient, closed_loop
 from bench.models import benchmark_cache
 from bench.processes import SERVICES, Processes, Quiet, Usage, mesh
-from common.settings import Device
+from mesh.core.settings import Device
 
 TARGETS = {"clip": 0.95, "face": 0.9, "ocr": 0.9}
 COLUMNS = {

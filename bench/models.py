@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench import networks, report
-from models import layout
-from models.catalogue import Family
-from models.clip_import.companions import write_companions
+from mesh.hub import layout
+from mesh.hub.catalogue import Family
+from mesh.hub.clip_import.companions import write_companions
 
 CLIP_MODEL = "ViT-B-16__cn-clip"
 FACE_MODEL = "buffalo_l"

@@ -16,7 +16,7 @@ import grpc
 import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from launcher.child import PARENT_VARIABLE
+from mesh.cli.supervisor.child import PARENT_VARIABLE
 
 SERVICES = ("ocr", "clip", "face")
 START_SECONDS = 180.0
@@ -142,7 +142,7 @@ def router(ports: Mapping[str, int], environment: Mapping[str, str], log: Path) 
 def child(module: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[Child]:
     """One `python -m` with arguments; terminated at the end, killed when it does not go, or when this process dies."""
     with log.open("wb") as output:
-        command = [sys.executable, "-m", "launcher.child", *module]
+        command = [sys.executable, "-m", "mesh.cli.supervisor.child", *module]
         own = dict(environment) | {PARENT_VARIABLE: str(os.getpid())}
         process = subprocess.Popen(command, env=own, stdout=output, stderr=subprocess.STDOUT)
         try:

@@ -28,9 +28,9 @@ from bench.models import benchmark_cache
 from bench.photos import preview
 from bench.processes import Quiet
 from bench.recording import FAMILIES, Run, record
-from common.cores import usable_cores
-from common.settings import Device
-from serving.session import RuntimeSettings, open_on_device
+from mesh.core.cores import usable_cores
+from mesh.core.settings import Device
+from mesh.serving.runtimes.session import RuntimeSettings, open_on_device
 
 PHOTOS = 4
 """Different photos whose runs are replayed in turn: lines of text differ in number and width."""

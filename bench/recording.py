@@ -21,13 +21,13 @@ import clip_service.__main__
 import face_service.__main__
 import ocr_service.__main__
 from clip_service.config import ClipSettings
-from common.channels import open_channel
-from common.logs import configure_logs
-from common.settings import Device, LogFormat, ServiceSettings
 from face_service.config import FaceSettings
+from mesh.core.channels import open_channel
+from mesh.core.logs import configure_logs
+from mesh.core.settings import Device, LogFormat, ServiceSettings
+from mesh.serving.runtimes.session import Array, OnnxSession, RuntimeSettings
+from mesh.serving.server import Foundation, running
 from ocr_service.config import OcrSettings
-from serving.server import Foundation, running
-from serving.session import Array, OnnxSession, RuntimeSettings
 
 
 @dataclass(frozen=True)

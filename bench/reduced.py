@@ -19,10 +19,10 @@ import numpy as np
 from bench import photos, report
 from bench.models import CLIP_MODEL, benchmark_cache
 from clip_service.preprocessing import Preprocessing
-from models.catalogue import Family
-from models.layout import model_folder
-from serving.images import ChannelOrder, decode
-from serving.session import OnnxSession, RuntimeSettings
+from mesh.hub.catalogue import Family
+from mesh.hub.layout import model_folder
+from mesh.serving.images import ChannelOrder, decode
+from mesh.serving.runtimes.session import OnnxSession, RuntimeSettings
 
 MARGINS = (1.0, 1.5, 2.0, 3.0)
 COLUMNS = {

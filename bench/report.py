@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from common.cores import usable_cores
+from mesh.core.cores import usable_cores
 
 OUT = Path(__file__).parent / "out"
 

@@ -9,9 +9,9 @@ from clip_service.config import ClipSettings
 from clip_service.models import PINNED_PARTS, ClipModels
 from clip_service.pipeline import ClipPipeline
 from clip_service.servicer import ClipServicer
-from common.settings import ServiceSettings
-from serving.lifecycle import LifecyclePolicy
-from serving.server import Foundation, Service, run
+from mesh.core.settings import ServiceSettings
+from mesh.serving.lifecycle.manager import LifecyclePolicy
+from mesh.serving.server import Foundation, Service, run
 
 NAME = "immich_mesh.clip.v1.ClipService"
 

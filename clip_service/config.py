@@ -6,7 +6,7 @@ from typing import ClassVar
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from common.settings import ServiceSettings
+from mesh.core.settings import ServiceSettings
 
 CN_CLIP_NAMES = ("ViT-B-16", "ViT-L-14", "ViT-L-14-336", "ViT-H-14", "RN50")
 """cn-clip's own names of its models, which the seed system's `CLIP_MODEL` took."""

@@ -8,11 +8,11 @@ from clip_service.preprocessing import Preprocessing
 from clip_service.textual import TextualEncoder
 from clip_service.tokenizer import ClipTokenizer
 from clip_service.visual import VisualEncoder
-from common.errors import Unavailable
-from models.catalogue import Family
-from serving.compute import Lane
-from serving.engine import Engine
-from serving.family import FamilyModels, PartFiles
+from mesh.core.errors import Unavailable
+from mesh.hub.catalogue import Family
+from mesh.serving.inference.compute import Lane
+from mesh.serving.inference.engine import Engine
+from mesh.serving.lifecycle.family import FamilyModels, PartFiles
 
 ClipPart = VisualEncoder | TextualEncoder
 

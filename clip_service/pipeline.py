@@ -2,7 +2,7 @@
 
 from clip_service.models import ClipModels
 from clip_service.visual import EncodedPhoto
-from serving.embedding import Embedding
+from mesh.serving.embedding import Embedding
 
 
 class ClipPipeline:

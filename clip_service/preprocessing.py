@@ -15,8 +15,8 @@ import numpy.typing as npt
 import PIL.Image
 import PIL.ImageOps
 
-from common.errors import Unavailable
-from serving.images import Pixels
+from mesh.core.errors import Unavailable
+from mesh.serving.images import Pixels
 
 DECODE_MARGIN = 2
 """A JPEG is decoded reduced as long as its short side keeps this many times the model's: half size for a preview of

@@ -9,7 +9,7 @@ from clip_service.pipeline import ClipPipeline
 
 
 class ClipServicer(clip_pb2_grpc.ClipServiceServicer):
-    """Answers `EncodeImage` and `EncodeText`; domain errors become codes in `serving.interceptors`."""
+    """Answers `EncodeImage` and `EncodeText`; domain errors become codes in `mesh.serving.interceptors`."""
 
     def __init__(self, pipeline: ClipPipeline) -> None:
         self._pipeline = pipeline

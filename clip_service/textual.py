@@ -1,10 +1,10 @@
 """CLIP's text encoder: a search query becomes a vector of the same space as the photos'."""
 
 from clip_service.tokenizer import ClipTokenizer
-from serving.embedding import Embedding, embedding_of
-from serving.engine import Engine
-from serving.model import EngineModel
-from serving.session import Array
+from mesh.serving.embedding import Embedding, embedding_of
+from mesh.serving.inference.engine import Engine
+from mesh.serving.lifecycle.model import EngineModel
+from mesh.serving.runtimes.session import Array
 
 
 class TextualEncoder(EngineModel):

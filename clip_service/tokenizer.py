@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from clip_service.languages import flores_code
-from common.errors import InvalidInput, Unavailable
+from mesh.core.errors import InvalidInput, Unavailable
 
 DEFAULT_CONTEXT_LENGTH = 77
 """open_clip's, for models whose config.json does not say."""

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from clip_service.preprocessing import Preprocessing
-from serving.decoding import decode_photo
-from serving.embedding import Embedding, embedding_of
-from serving.engine import Engine
-from serving.images import ChannelOrder
-from serving.model import EngineModel
-from serving.session import Array
+from mesh.serving.decoding import decode_photo
+from mesh.serving.embedding import Embedding, embedding_of
+from mesh.serving.images import ChannelOrder
+from mesh.serving.inference.engine import Engine
+from mesh.serving.lifecycle.model import EngineModel
+from mesh.serving.runtimes.session import Array
 
 
 @dataclass(frozen=True, slots=True)

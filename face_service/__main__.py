@@ -5,13 +5,13 @@ from functools import partial
 
 from immich_mesh.face.v1 import face_pb2_grpc
 
-from common.settings import ServiceSettings
 from face_service.config import FaceSettings
 from face_service.models import FaceModels
 from face_service.pipeline import FacePipeline
 from face_service.servicer import FaceServicer
-from serving.lifecycle import LifecyclePolicy
-from serving.server import Foundation, Service, run
+from mesh.core.settings import ServiceSettings
+from mesh.serving.lifecycle.manager import LifecyclePolicy
+from mesh.serving.server import Foundation, Service, run
 
 NAME = "immich_mesh.face.v1.FaceService"
 

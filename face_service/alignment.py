@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.images import Pixels
+from mesh.serving.images import Pixels
 
 TEMPLATE_SIZE = 112
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from face_service import scrfd
 from face_service.scrfd import Candidates
-from serving.engine import Engine
-from serving.images import Pixels
-from serving.model import EngineModel
-from serving.session import Array
+from mesh.serving.images import Pixels
+from mesh.serving.inference.engine import Engine
+from mesh.serving.lifecycle.model import EngineModel
+from mesh.serving.runtimes.session import Array
 
 INPUT_SIZE = 640
 """Side of the detector's input in pixels where the graph leaves it open; InsightFace's choice."""

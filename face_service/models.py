@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 
-from common.errors import Unavailable
 from face_service.detector import FaceDetector
 from face_service.recogniser import FaceRecogniser
-from models.catalogue import Family
-from serving.family import FamilyModels, PartFiles
-from serving.session import TensorInfo
+from mesh.core.errors import Unavailable
+from mesh.hub.catalogue import Family
+from mesh.serving.lifecycle.family import FamilyModels, PartFiles
+from mesh.serving.runtimes.session import TensorInfo
 
 FacePart = FaceDetector | FaceRecogniser
 

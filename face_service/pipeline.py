@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.errors import InvalidInput
 from face_service import alignment
 from face_service.alignment import Landmarks
 from face_service.models import FaceModels
 from face_service.recogniser import FaceRecogniser
 from face_service.scrfd import Candidates
-from serving.decoding import decode_photo
-from serving.embedding import Embedding
-from serving.images import ChannelOrder, Pixels
+from mesh.core.errors import InvalidInput
+from mesh.serving.decoding import decode_photo
+from mesh.serving.embedding import Embedding
+from mesh.serving.images import ChannelOrder, Pixels
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in whole pixels, inside the photo, never empty."""

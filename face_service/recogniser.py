@@ -5,11 +5,11 @@ import asyncio
 import numpy as np
 
 from face_service.alignment import TEMPLATE_SIZE
-from serving.embedding import Embedding, embedding_of
-from serving.engine import Engine
-from serving.images import Pixels
-from serving.model import EngineModel
-from serving.session import Array
+from mesh.serving.embedding import Embedding, embedding_of
+from mesh.serving.images import Pixels
+from mesh.serving.inference.engine import Engine
+from mesh.serving.lifecycle.model import EngineModel
+from mesh.serving.runtimes.session import Array
 
 MEAN = STD = np.float32(127.5)
 

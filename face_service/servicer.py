@@ -9,7 +9,7 @@ from face_service.pipeline import Face, FacePipeline
 
 
 class FaceServicer(face_pb2_grpc.FaceServiceServicer):
-    """Answers `Detect`; domain errors become codes in `serving.interceptors`."""
+    """Answers `Detect`; domain errors become codes in `mesh.serving.interceptors`."""
 
     def __init__(self, pipeline: FacePipeline) -> None:
         self._pipeline = pipeline

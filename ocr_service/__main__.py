@@ -5,13 +5,13 @@ from functools import partial
 
 from immich_mesh.ocr.v1 import ocr_pb2_grpc
 
-from common.settings import ServiceSettings
+from mesh.core.settings import ServiceSettings
+from mesh.serving.lifecycle.manager import LifecyclePolicy
+from mesh.serving.server import Foundation, Service, run
 from ocr_service.config import OcrSettings
 from ocr_service.models import OcrModels
 from ocr_service.pipeline import OcrPipeline
 from ocr_service.servicer import OcrServicer
-from serving.lifecycle import LifecyclePolicy
-from serving.server import Foundation, Service, run
 
 NAME = "immich_mesh.ocr.v1.OcrService"
 

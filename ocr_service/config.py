@@ -6,7 +6,7 @@ from typing import ClassVar
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from common.settings import ServiceSettings
+from mesh.core.settings import ServiceSettings
 
 DEFAULT_MODEL = "PP-OCRv6_small"
 

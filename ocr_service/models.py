@@ -2,10 +2,10 @@
 
 from contextlib import AbstractAsyncContextManager
 
-from models.catalogue import Family
-from ocr_service.detector import TextDetector
-from ocr_service.recogniser import TextRecogniser
-from serving.family import FamilyModels, PartFiles
+from mesh.hub.catalogue import Family
+from mesh.serving.lifecycle.family import FamilyModels, PartFiles
+from ocr_service.detection.detector import TextDetector
+from ocr_service.recognition.recogniser import TextRecogniser
 
 OcrPart = TextDetector | TextRecogniser
 

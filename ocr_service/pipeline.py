@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+from mesh.serving.decoding import decode_photo
+from mesh.serving.images import ChannelOrder
 from ocr_service.models import OcrModels
 from ocr_service.options import Options
-from ocr_service.reader import Line, read_photo
-from serving.decoding import decode_photo
-from serving.images import ChannelOrder
+from ocr_service.recognition.reader import Line, read_photo
 
 
 @dataclass(frozen=True, slots=True)

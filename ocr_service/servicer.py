@@ -6,18 +6,18 @@ from typing import Any, Literal
 import grpc
 from immich_mesh.ocr.v1 import ocr_pb2, ocr_pb2_grpc
 
-from common.errors import InvalidInput
+from mesh.core.errors import InvalidInput
 from ocr_service.config import OcrSettings
+from ocr_service.detection.quads import Quad
 from ocr_service.options import Options
 from ocr_service.pipeline import OcrPipeline
-from ocr_service.quads import Quad
-from ocr_service.reader import Line
+from ocr_service.recognition.reader import Line
 
 MIN_RESOLUTION = 32
 
 
 class OcrServicer(ocr_pb2_grpc.OcrServiceServicer):
-    """Answers `Recognize`; domain errors become codes in `serving.interceptors`.
+    """Answers `Recognize`; domain errors become codes in `mesh.serving.interceptors`.
 
     Args:
         pipeline: reads photos.

@@ -13,11 +13,11 @@ import orjson
 import structlog
 import uvloop
 
-from common.logs import configure_logs
-from common.tracing import configure_tracing
+from mesh.core.logs import configure_logs
+from mesh.core.tracing import configure_tracing
 from router.app import Router, serve
 from router.config import config_path
-from router.config_file import ConfigError, json_schema, load
+from router.config.file import ConfigError, json_schema, load
 
 log = structlog.get_logger()
 

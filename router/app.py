@@ -13,22 +13,22 @@ import structlog
 from aiohttp import web
 from prometheus_client import start_http_server
 
-from common.logs import set_level
-from router.access import AccessLog
+from mesh.core.logs import set_level
 from router.config import ListenerSettings, RouterSettings
-from router.config_file import ConfigError, config_dump, load
-from router.fanout import fan_out
+from router.config.file import ConfigError, config_dump, load
+from router.dispatch.fan_out import fan_out
+from router.dispatch.mesh import Mesh
+from router.domain.requests import PredictRequest
+from router.domain.results import Result
+from router.gateway.refresh.mesh_recogniser import MeshRecogniser
+from router.listeners.access import AccessLog
 from router.listeners.admin import Admin
 from router.listeners.http import HttpListener, ListenerContext
 from router.listeners.immich_ml import ImmichMl
 from router.listeners.mt_photos import MtPhotos
 from router.listeners.photos import photos_application
-from router.mesh import Mesh
+from router.listeners.recent import RecentRequests
 from router.metrics import RouterMetrics
-from router.photos.mesh_recogniser import MeshRecogniser
-from router.recent import RecentRequests
-from router.requests import PredictRequest
-from router.results import Result
 
 log = structlog.get_logger()
 

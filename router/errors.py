@@ -1,4 +1,4 @@
-"""Domain errors on their way out: the HTTP column of the table in `common.errors`.
+"""Domain errors on their way out: the HTTP column of the table in `mesh.core.errors`.
 
 Every error body is `{"error": {"code", "message", "request_id"}}`, and every message says what to do.
 """
@@ -8,7 +8,7 @@ import math
 import grpc
 import orjson
 
-from common.errors import (
+from mesh.core.errors import (
     DeadlineExceeded,
     DimensionMismatch,
     InvalidInput,

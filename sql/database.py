@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 import asyncpg
 import structlog
 
-from common.errors import Unavailable
+from mesh.core.errors import Unavailable
 from sql.settings import DatabaseSettings
 
 T = TypeVar("T")

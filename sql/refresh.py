@@ -17,9 +17,9 @@ from uuid import UUID
 
 import asyncpg
 
-from common.errors import DimensionMismatch, InvalidInput, MeshError, Unavailable
+from mesh.core.errors import DimensionMismatch, InvalidInput, MeshError, Unavailable
 from sql.database import Database, Work
-from sql.ocr_tokens import search_text
+from sql.search.ocr_tokens import search_text
 from sql.settings import DatabaseSettings
 
 T = TypeVar("T")

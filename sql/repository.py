@@ -12,16 +12,16 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
-from common.errors import Unavailable
+from mesh.core.errors import Unavailable
 from sql.database import Database, Work
-from sql.explain import explain
-from sql.filters import AssetFilters, Scope
-from sql.hybrid import HybridSearch, vector_literal
-from sql.query import Run, TextQuery, fold, parse
-from sql.results import Explanation, SearchPage
 from sql.schema import ImmichSchema, inspect
+from sql.search.explain import explain
+from sql.search.filters import AssetFilters, Scope
+from sql.search.hybrid import HybridSearch, vector_literal
+from sql.search.query import Run, TextQuery, fold, parse
+from sql.search.results import Explanation, SearchPage
+from sql.search.text_search import TextSearch
 from sql.settings import DatabaseSettings, HybridWeights
-from sql.text_search import TextSearch
 
 T = TypeVar("T")
 U = TypeVar("U")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sql.filters import UnsupportedFilter
+from sql.search.filters import UnsupportedFilter
 
 TABLES = (
     "asset",

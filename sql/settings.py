@@ -2,7 +2,7 @@
 
 from pydantic import Field, SecretStr
 
-from common.settings import Frozen
+from mesh.core.settings import Frozen
 
 
 class HybridWeights(Frozen):

@@ -21,7 +21,7 @@ from immich_mesh.face.v1 import face_pb2
 from immich_mesh.ocr.v1 import ocr_pb2
 
 from bench.chaos import answers
-from common.channels import SERVER_OPTIONS
+from mesh.core.channels import SERVER_OPTIONS
 
 DRAIN_SECONDS = 20.0
 PUSHBACK_MS = 200

@@ -11,17 +11,17 @@ import numpy as np
 
 from bench.ocr.evaluate import ReadLine
 from bench.ocr.stock import StockImmich, StockOptions
-from models import layout
-from models.catalogue import Family
-from models.store import ModelStore
-from ocr_service.detector import TextDetector
+from mesh.hub import layout
+from mesh.hub.catalogue import Family
+from mesh.hub.store import ModelStore
+from mesh.serving.images import ChannelOrder, decode
+from mesh.serving.inference.compute import ComputePool
+from mesh.serving.inference.engine import Engine
+from mesh.serving.runtimes.session import RuntimeSettings
+from ocr_service.detection.detector import TextDetector
 from ocr_service.options import Options
-from ocr_service.reader import read_photo
-from ocr_service.recogniser import TextRecogniser
-from serving.compute import ComputePool
-from serving.engine import Engine
-from serving.images import ChannelOrder, decode
-from serving.session import RuntimeSettings
+from ocr_service.recognition.reader import read_photo
+from ocr_service.recognition.recogniser import TextRecogniser
 
 Reader = Callable[[bytes], list[ReadLine]]
 

@@ -26,11 +26,11 @@ from bench.search.measures import ndcg, percentile, precision, recall
 from bench.search.queries import Query, QueryMaker, truths
 from bench.search.servers import forget, postgres_15, postgres_18
 from bench.search.vectors import Encoder
-from common.errors import Unavailable
-from sql.backfill import backfill
-from sql.migrate import migrate, migrations, uninstall
+from mesh.core.errors import Unavailable
 from sql.repository import SearchRepository
 from sql.settings import DatabaseSettings
+from sql.upkeep.backfill import backfill
+from sql.upkeep.migrate import migrate, migrations, uninstall
 
 Results = dict[str, Any]
 DEPTH = 50

@@ -1,6 +1,6 @@
 """The router's settings: listeners, routes and clusters, from one YAML file, the environment, or the defaults alone.
 
-Built once by `router.config_file.load`; frozen; handed down. Environment beats file, file beats default. A field is
+Built once by `router.config.file.load`; frozen; handed down. Environment beats file, file beats default. A field is
 `ROUTER_<FIELD>`, nested by `__`: `ROUTER_LISTENERS__IMMICH_ML__PORT`, `ROUTER_CLUSTERS__CLIP__BALANCER`.
 """
 

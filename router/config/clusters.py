@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
-from common.settings import Frozen, TlsSettings
+from mesh.core.settings import Frozen, TlsSettings
 from router.config.listeners import split_names
 
 

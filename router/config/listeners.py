@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
-from common.settings import MAX_MESSAGE_BYTES, Frozen
-from router.photos.settings import PhotosSettings
+from mesh.core.settings import MAX_MESSAGE_BYTES, Frozen
+from router.gateway.settings import PhotosSettings
 
 PRIVATE_NETWORKS = (
     "127.0.0.0/8",

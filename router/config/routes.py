@@ -4,7 +4,7 @@ from collections.abc import Container
 
 from pydantic import Field, model_validator
 
-from common.settings import Frozen
+from mesh.core.settings import Frozen
 
 
 class RetrySettings(Frozen):

@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from common.levels import LogLevel
-from common.settings import LogFormat, MeshSettings, TlsSettings
-from models.catalogue import clip_dimension
+from mesh.core.levels import LogLevel
+from mesh.core.settings import LogFormat, MeshSettings, TlsSettings
+from mesh.hub.catalogue import clip_dimension
 from router.config.clusters import ClusterSettings, Protocol
 from router.config.listeners import ListenersSettings, split_names
 from router.config.routes import RouteSettings

@@ -17,20 +17,20 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from common import logs
-from common.errors import InvalidInput, MeshError, ModelNotFound
-from common.version import mesh_version
+from mesh.core import logs
+from mesh.core.errors import InvalidInput, MeshError, ModelNotFound
+from mesh.core.version import mesh_version
 from router.config import AdminListener, RouterSettings
+from router.dispatch.mesh import Mesh
+from router.domain.requests import PredictRequest
+from router.domain.results import Result
 from router.listeners.admin_views import cluster_view, listener_view, stats
 from router.listeners.http import HttpListener, json_response, read_body
 from router.listeners.immich_ml import ImmichMl
 from router.listeners.pages import add_page
+from router.listeners.recent import RecentRequests
 from router.listeners.same_site import SameSite
-from router.mesh import Mesh
 from router.metrics import RouterMetrics
-from router.recent import RecentRequests
-from router.requests import PredictRequest
-from router.results import Result
 from router.upstream.models import ModelClient, ModelStatus
 
 log = structlog.get_logger()

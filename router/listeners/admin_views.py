@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from router.listeners.http import HttpListener
 from router.upstream.calls import Lane
 from router.upstream.cluster import Cluster
-from router.upstream.endpoint import Endpoint
+from router.upstream.endpoints.endpoint import Endpoint
 
 
 def cluster_view(cluster: Cluster) -> dict[str, Any]:

@@ -4,17 +4,17 @@ from typing import Protocol
 
 from aiohttp import web
 
-from common.context import request_id
-from common.errors import InvalidInput, Unavailable
-from common.tracing import span
-from router.assemble import assemble
+from mesh.core.context import request_id
+from mesh.core.errors import InvalidInput, Unavailable
+from mesh.core.tracing import span
 from router.config import ImmichMlListener
-from router.entries import parse_entries
+from router.dispatch.assemble import assemble
+from router.dispatch.entries import parse_entries
+from router.dispatch.multipart import Part, parse_form
+from router.domain.requests import PredictRequest
+from router.domain.results import Result
 from router.errors import InvalidEntries
 from router.listeners.http import PREDICT, json_response, read_body
-from router.multipart import Part, parse_form
-from router.requests import PredictRequest
-from router.results import Result
 from router.upstream.calls import Content
 from router.upstream.http_cluster import HOP_HEADER, HttpMessage
 

@@ -4,10 +4,10 @@ import asyncio
 
 from aiohttp import web
 
-from common.errors import InvalidInput
+from mesh.core.errors import InvalidInput
 from router.config import ListenerSettings
+from router.domain.requests import PredictRequest
 from router.errors import BodyTooLarge, BodyTooSlow
-from router.requests import PredictRequest
 
 PREDICT = web.RequestKey("predict", PredictRequest)
 """Where a handler leaves what it made of its request, for metrics and the access line."""

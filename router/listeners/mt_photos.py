@@ -13,17 +13,17 @@ import structlog
 from aiohttp import web
 from pydantic import BaseModel, Field, ValidationError
 
-from common.context import request_id
-from common.errors import InvalidInput, MeshError, Unauthenticated, Unavailable
+from mesh.core.context import request_id
+from mesh.core.errors import InvalidInput, MeshError, Unauthenticated, Unavailable
 from router.config import MtPhotosListener, RouterSettings
+from router.dispatch.multipart import parse_form
+from router.domain.requests import PredictRequest
+from router.domain.results import ClipImageResult, ClipTextResult, FaceResult, OcrResult, Result
+from router.domain.tasks import ClipTextual, ClipVisual, FaceRecognition, Task, TextRecognition
 from router.errors import InvalidEntries, MissingKey
 from router.listeners.http import PREDICT, json_response, read_body
 from router.listeners.mt_photos_openapi import document
 from router.listeners.pages import add_page
-from router.multipart import parse_form
-from router.requests import PredictRequest
-from router.results import ClipImageResult, ClipTextResult, FaceResult, OcrResult, Result
-from router.tasks import ClipTextual, ClipVisual, FaceRecognition, Task, TextRecognition
 from router.upstream.calls import Content
 from router.upstream.models import ModelStatus
 

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-from common.version import mesh_version
+from mesh.core.version import mesh_version
 
 Schema = dict[str, Any]
 

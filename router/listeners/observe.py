@@ -10,17 +10,17 @@ from datetime import UTC, datetime
 import structlog
 from aiohttp import web
 
-from common.context import REQUEST_ID_HEADER, request_id
-from common.errors import InvalidInput, MeshError
-from common.tracing import remote_span
-from router.access import AccessLog
+from mesh.core.context import REQUEST_ID_HEADER, request_id
+from mesh.core.errors import InvalidInput, MeshError
+from mesh.core.tracing import remote_span
 from router.config import ImmichMlListener, ListenerSettings
+from router.domain.requests import PredictRequest
 from router.errors import NoSuchPath, WrongMethod, error_body, http_status, retry_after
+from router.listeners.access import AccessLog
 from router.listeners.guard import Guard
 from router.listeners.messages import PREDICT, json_response
+from router.listeners.recent import AnsweredRequest, RecentRequests
 from router.metrics import RouterMetrics
-from router.recent import AnsweredRequest, RecentRequests
-from router.requests import PredictRequest
 
 log = structlog.get_logger()
 

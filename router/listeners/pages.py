@@ -1,4 +1,4 @@
-"""The pages that the router serves: the files of `console/`, read once, with headers that let nothing else in."""
+"""The pages that the router serves: the files of `router/console/`, read once; their headers let nothing else in."""
 
 import hashlib
 import mimetypes
@@ -21,8 +21,8 @@ HEADERS = {
 
 
 def add_page(app: web.Application, path: str, name: str) -> None:
-    """Serves the file `name` of `console/` at `path`. Raises FileNotFoundError when the package lacks it."""
-    data = files("console").joinpath(name).read_bytes()
+    """Serves the file `name` of `router/console/` at `path`. Raises FileNotFoundError when the package lacks it."""
+    data = files("router.console").joinpath(name).read_bytes()
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     tag = hashlib.sha256(data).hexdigest()[:16]
 

@@ -9,19 +9,19 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, web
 from prometheus_client import CollectorRegistry
 
+from router.gateway.door import FrontDoor
+from router.gateway.headers import Forwarding
+from router.gateway.immich import ImmichApi
+from router.gateway.metrics import PhotosMetrics
+from router.gateway.proxy import ImmichProxy, keep_headers_exact, leave_expect_to_immich
+from router.gateway.refresh.jobs import RefreshCalls
+from router.gateway.refresh.recognition import Recogniser
+from router.gateway.refresh.refresh import Refresher
+from router.gateway.search.search import RankedSearch
+from router.gateway.search.searching import SearchCalls
+from router.gateway.search.text_encoder import ImmichTextEncoder
+from router.gateway.settings import PhotosSettings
 from router.listeners.http import SERVER_OPTIONS
-from router.photos.door import FrontDoor
-from router.photos.headers import Forwarding
-from router.photos.immich import ImmichApi
-from router.photos.jobs import RefreshCalls
-from router.photos.metrics import PhotosMetrics
-from router.photos.proxy import ImmichProxy, keep_headers_exact, leave_expect_to_immich
-from router.photos.recognition import Recogniser
-from router.photos.refresh import Refresher
-from router.photos.search import RankedSearch
-from router.photos.searching import SearchCalls
-from router.photos.settings import PhotosSettings
-from router.photos.text_encoder import ImmichTextEncoder
 from sql.refresh import RefreshRepository
 from sql.repository import SearchRepository
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from common.errors import MeshError
+from mesh.core.errors import MeshError
 
 
 class Lane(StrEnum):

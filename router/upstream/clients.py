@@ -15,8 +15,8 @@ from immich_mesh.face.v1 import face_pb2
 from immich_mesh.ocr.v1 import ocr_pb2
 
 from router.config import RetrySettings
-from router.results import ClipImageResult, ClipTextResult, Face, FaceResult, OcrResult, TextLine
-from router.tasks import FaceRecognition, TextRecognition
+from router.domain.results import ClipImageResult, ClipTextResult, Face, FaceResult, OcrResult, TextLine
+from router.domain.tasks import FaceRecognition, TextRecognition
 from router.upstream.calls import BrokenReply, Call, Content, Lane, Trail
 from router.upstream.cluster import Cluster
 

@@ -12,16 +12,16 @@ from typing import Any
 
 import structlog
 
-from common.tracing import span
+from mesh.core.tracing import span
 from router.config import ClusterSettings, RetrySettings
 from router.errors import PoisonousPayload
 from router.metrics import RouterMetrics
-from router.upstream.admission import Admission
+from router.upstream.admission.admission import Admission
+from router.upstream.admission.poison import PoisonMemory
+from router.upstream.admission.retry import ENDPOINTS_FAULT, RetryPlan
 from router.upstream.calls import Call, FailureKind, Lane, TryFailed
-from router.upstream.endpoint import Endpoint, Probe
-from router.upstream.membership import Membership, OpenTransport
-from router.upstream.poison import PoisonMemory
-from router.upstream.retry import ENDPOINTS_FAULT, RetryPlan
+from router.upstream.endpoints.endpoint import Endpoint, Probe
+from router.upstream.endpoints.membership import Membership, OpenTransport
 from router.upstream.timing import LoopTiming, Timing
 
 log = structlog.get_logger()
@@ -118,7 +118,7 @@ class Cluster:
             hold_until: when a call that waits because no endpoint is healthy gives up before its deadline.
 
         Raises:
-            MeshError: from the table in `common.errors`.
+            MeshError: from the table in `mesh.core.errors`.
             Retired: the configuration changed meanwhile; route it anew.
         """
         self._check_poison(call)

@@ -10,14 +10,14 @@ import grpc
 from grpc_health.v1 import health_pb2
 from immich_mesh.model.v1 import model_pb2
 
-from common.channels import open_channel
-from common.errors import DeadlineExceeded, MeshError, Unavailable
-from common.settings import TlsSettings
-from common.tracing import trace_headers
+from mesh.core.channels import open_channel
+from mesh.core.errors import DeadlineExceeded, MeshError, Unavailable
+from mesh.core.settings import TlsSettings
+from mesh.core.tracing import trace_headers
 from router.errors import from_grpc
 from router.upstream.calls import Call, FailureKind, TryFailed
-from router.upstream.discovery import Address
-from router.upstream.endpoint import Probe
+from router.upstream.endpoints.discovery import Address
+from router.upstream.endpoints.endpoint import Probe
 
 PUSHBACK_TRAILER = "grpc-retry-pushback-ms"
 HEALTH_METHOD = "/grpc.health.v1.Health/Check"

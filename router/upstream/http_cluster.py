@@ -7,15 +7,15 @@ from typing import Any
 import aiohttp
 import orjson
 
-from common.errors import DeadlineExceeded, InvalidInput, MeshError, Overloaded, Unavailable
-from common.settings import MAX_MESSAGE_BYTES
+from mesh.core.errors import DeadlineExceeded, InvalidInput, MeshError, Overloaded, Unavailable
+from mesh.core.settings import MAX_MESSAGE_BYTES
+from router.dispatch.multipart import Part, join_parts
+from router.domain.results import NativeResult
 from router.errors import UpstreamRefused
-from router.multipart import Part, join_parts
-from router.results import NativeResult
 from router.upstream.calls import BrokenReply, Call, Content, FailureKind, Lane, TryFailed
 from router.upstream.clients import CallContext
 from router.upstream.cluster import Cluster
-from router.upstream.endpoint import Probe
+from router.upstream.endpoints.endpoint import Probe
 
 HOP_HEADER = "x-immich-mesh"
 """Marks requests that a router has passed on: one that comes back would go round for ever."""

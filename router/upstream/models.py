@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import grpc
 from immich_mesh.model.v1 import model_pb2
 
-from common.errors import MeshError
+from mesh.core.errors import MeshError
 from router.errors import from_grpc
 from router.upstream.cluster import Cluster
-from router.upstream.endpoint import Endpoint
+from router.upstream.endpoints.endpoint import Endpoint
 from router.upstream.grpc_transport import GrpcTransport
 
 LIST_TIMEOUT_SECONDS = 5.0

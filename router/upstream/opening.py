@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from router.config import ClusterSettings, Protocol
-from router.tasks import CLIP, FACE, OCR
+from router.domain.tasks import CLIP, FACE, OCR
 from router.upstream.clients import CLIP_SERVICE, FACE_SERVICE, OCR_SERVICE
-from router.upstream.discovery import Address
-from router.upstream.endpoint import Transport
+from router.upstream.endpoints.discovery import Address
+from router.upstream.endpoints.endpoint import Transport
 from router.upstream.grpc_transport import GrpcTransport
 from router.upstream.http_cluster import HttpTransport
 

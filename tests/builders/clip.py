@@ -64,7 +64,7 @@ def write_clip(
             "fill_color": 0,
         },
     )
-    shutil.copyfile(str(files("models.clip_import") / "tokenizer.json"), folder / "textual/tokenizer.json")
+    shutil.copyfile(str(files("mesh.hub.clip_import") / "tokenizer.json"), folder / "textual/tokenizer.json")
     _write_json(folder / "textual/tokenizer_config.json", {"pad_token": "[PAD]", "model_max_length": CONTEXT_LENGTH})
     _write_json(
         folder / "config.json",

@@ -11,16 +11,16 @@ from uuid import UUID
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from common.errors import MeshError
+from mesh.core.errors import MeshError
+from router.gateway.metrics import PhotosMetrics
+from router.gateway.refresh.recognition import OcrModel, ReadText
+from router.gateway.settings import PhotosSettings
 from router.listeners.http import SERVER_OPTIONS
 from router.listeners.photos import application_of, photos_door
-from router.photos.metrics import PhotosMetrics
-from router.photos.recognition import OcrModel, ReadText
-from router.photos.settings import PhotosSettings
-from sql.filters import AssetFilters, Scope
 from sql.refresh import OcrLine, TextChange
 from sql.repository import NO_FILTERS
-from sql.results import Explanation, Hit, Match, MatchedLine, SearchPage
+from sql.search.filters import AssetFilters, Scope
+from sql.search.results import Explanation, Hit, Match, MatchedLine, SearchPage
 from tests.doubles.immich import DoubleAsset, ImmichDouble
 
 

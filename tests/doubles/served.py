@@ -7,10 +7,10 @@ from typing import Any
 
 import grpc
 
-from common.channels import open_channel
-from common.settings import ServiceSettings
-from serving.compute import ComputePool
-from serving.server import Foundation, Service, running
+from mesh.core.channels import open_channel
+from mesh.core.settings import ServiceSettings
+from mesh.serving.inference.compute import ComputePool
+from mesh.serving.server import Foundation, Service, running
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from bench.chaos.replica import METHODS, Reply
-from common.channels import SERVER_OPTIONS
+from mesh.core.channels import SERVER_OPTIONS
 
 Behaviour = Callable[[str, bytes, Any], Awaitable[bytes | None]]
 

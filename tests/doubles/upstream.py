@@ -7,13 +7,13 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from common.errors import MeshError
+from mesh.core.errors import MeshError
 from router.config import ClusterSettings, RetrySettings
 from router.metrics import RouterMetrics
 from router.upstream.calls import Call, Content, FailureKind, Lane, TryFailed
 from router.upstream.cluster import Cluster
-from router.upstream.discovery import Address
-from router.upstream.endpoint import Endpoint, Probe, Transport
+from router.upstream.endpoints.discovery import Address
+from router.upstream.endpoints.endpoint import Endpoint, Probe, Transport
 
 
 async def settle() -> None:

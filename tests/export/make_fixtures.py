@@ -1,4 +1,4 @@
-"""Makes the files of `tests/integration/models/data`: small models of true architecture, shaped like the hub's.
+"""Makes the files of `tests/integration/hub/data`: small models of true architecture, shaped like the hub's.
 
 Run by hand, where torch, cn-clip and transformers are installed:
 
@@ -20,9 +20,9 @@ import onnx
 import torch
 from transformers import ChineseCLIPConfig, ChineseCLIPModel  # type: ignore[import-not-found]
 
-from models.clip_export.cn_clip import build_model
+from mesh.hub.clip_export.cn_clip import build_model
 
-DATA = Path(__file__).parents[1] / "integration/models/data"
+DATA = Path(__file__).parents[1] / "integration/hub/data"
 SIZE = 32
 
 CN_CLIP: dict[str, Any] = {

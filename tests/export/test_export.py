@@ -10,14 +10,14 @@ import onnxruntime
 import pytest
 import torch
 
-from common.errors import InvalidInput, ModelNotFound
-from models import layout
-from models.catalogue import Family
-from models.clip_export import cn_clip, export, towers, verify
-from models.clip_export.cn_clip import ARCHITECTURES
-from models.clip_export.towers import ImageTower, TextTower, write_onnx
-from models.clip_import import tower
-from models.fetching import STAGING_FOLDER
+from mesh.core.errors import InvalidInput, ModelNotFound
+from mesh.hub import layout
+from mesh.hub.catalogue import Family
+from mesh.hub.clip_export import cn_clip, export, towers, verify
+from mesh.hub.clip_export.cn_clip import ARCHITECTURES
+from mesh.hub.clip_export.towers import ImageTower, TextTower, write_onnx
+from mesh.hub.clip_import import tower
+from mesh.hub.fetching import STAGING_FOLDER
 
 SMALL: Mapping[str, Mapping[str, Any]] = {
     "ViT-B-16": {"vision_layers": 2, "vision_width": 128, "embed_dim": 64},

@@ -6,9 +6,9 @@ import sys
 import pytest
 from tokenizers import Tokenizer
 
-from models.clip_export import cn_clip
-from models.clip_export import tokenizer as exported
-from models.clip_export.verify import NotEqual, mixed_strings, verify_tokenizer
+from mesh.hub.clip_export import cn_clip
+from mesh.hub.clip_export import tokenizer as exported
+from mesh.hub.clip_export.verify import NotEqual, mixed_strings, verify_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -23,10 +23,10 @@ TESTS = {
 """Templates whose tests have another name than their own."""
 
 
-@pytest.mark.parametrize("script", ["chart_readme", "chart_schema", "chart_dashboard"])
+@pytest.mark.parametrize("script", ["readme", "schema", "dashboard"])
 def test_generated_files_are_current(script: str) -> None:
     done = subprocess.run(
-        [VENV / "bin/python", "-m", f"scripts.{script}", "--check"], cwd=ROOT, capture_output=True, text=True
+        [VENV / "bin/python", "-m", f"helm.generate.{script}", "--check"], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
 

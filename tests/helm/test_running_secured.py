@@ -96,7 +96,7 @@ def test_pods_ask_themselves_since_the_kubelet_speaks_no_tls(secured: Secured) -
     pod = secured.mesh.pods("ocr")[0]
     assert "exec" in pod.container["readinessProbe"]
     assert pod.ready
-    assert secured.mesh.run(pod, ["python", "-m", "common.healthcheck", "50051", "no.such.Service"]) == 1
+    assert secured.mesh.run(pod, ["python", "-m", "mesh.core.healthcheck", "50051", "no.such.Service"]) == 1
 
 
 def test_the_front_door_passes_immich_through(secured: Secured) -> None:

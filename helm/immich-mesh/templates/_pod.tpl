@@ -174,7 +174,7 @@ whom they answer (networks, secret host names), so it is asked for its life from
   {{- $asked := ternary "immich_mesh.model.v1.ModelService" $one.grpcService (eq $kind "liveness") }}
   {{- if $tls }}
   exec:
-    command: [python, -m, common.healthcheck, {{ $one.ports.grpc | quote }}, {{ $asked }}]
+    command: [python, -m, mesh.core.healthcheck, {{ $one.ports.grpc | quote }}, {{ $asked }}]
   {{- else }}
   grpc:
     port: {{ $one.ports.grpc }}
@@ -182,7 +182,7 @@ whom they answer (networks, secret host names), so it is asked for its life from
   {{- end }}
   {{- else if eq $kind "liveness" }}
   exec:
-    command: [python, -m, common.healthcheck, "http://127.0.0.1:{{ $one.ports.admin }}/info"]
+    command: [python, -m, mesh.core.healthcheck, "http://127.0.0.1:{{ $one.ports.admin }}/info"]
   {{- else }}
   tcpSocket:
     port: {{ first $one.exposed }}

@@ -17,7 +17,7 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from clip_service.preprocessing import Preprocessing
-from serving.images import ChannelOrder, decode
+from mesh.serving.images import ChannelOrder, decode
 from tests.builders.clip import clip_image_vector, clip_text_vector, write_clip
 from tests.builders.faces import MARKERS, face_vector, marker_photo, write_faces
 
@@ -47,7 +47,7 @@ def main(cache_folder: Path) -> None:
     """Writes the models and prints the answers."""
     clip = write_clip(cache_folder)
     write_faces(cache_folder)
-    tokenizer = Tokenizer.from_file(str(files("models.clip_import") / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(files("mesh.hub.clip_import") / "tokenizer.json"))
     visual = (REQUESTS / "predict-clip-visual.raw").read_bytes()
     textual = (REQUESTS / "predict-clip-textual-language.raw").read_bytes()
     face_photo = io.BytesIO()

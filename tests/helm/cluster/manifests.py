@@ -5,9 +5,9 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tests.containers.dockerfile import Dockerfile
 from tests.helm.cluster.sandbox import VENV, Mount
 from tests.helm.cluster.store import Object
-from tests.images.dockerfile import Dockerfile
 
 TREE = Path(__file__).resolve().parents[3]
 

@@ -13,11 +13,11 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.containers.dockerfile import Dockerfile
 from tests.helm.cluster import manifests
 from tests.helm.cluster.manifests import Lookup, Volumes
 from tests.helm.cluster.sandbox import Container, ContainerSpec, PodNetwork
 from tests.helm.cluster.store import Object
-from tests.images.dockerfile import Dockerfile
 
 _numbers = itertools.count(1)
 

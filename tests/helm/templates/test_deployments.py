@@ -319,7 +319,7 @@ def test_tls_mounts_the_secret_and_configures_servers(render: Render) -> None:
 
 def test_with_tls_the_image_asks_instead_of_the_kubelet(render: Render) -> None:
     found = container(render({"tls": {"enabled": True, "existingSecret": "mesh-tls"}}), "face")
-    ask = ["python", "-m", "common.healthcheck", "50053"]
+    ask = ["python", "-m", "mesh.core.healthcheck", "50053"]
     assert found["readinessProbe"]["exec"]["command"] == [*ask, "immich_mesh.face.v1.FaceService"]
     assert found["livenessProbe"]["exec"]["command"] == [*ask, "immich_mesh.model.v1.ModelService"]
 

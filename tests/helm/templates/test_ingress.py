@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.helm.conftest import Render
 
-DOOR_SOURCE = Path(__file__).resolve().parents[3] / "router" / "photos" / "door.py"
+DOOR_SOURCE = Path(__file__).resolve().parents[3] / "router" / "gateway" / "door.py"
 CHANGED = {"/api/search/smart", "/api/search/ocr", "/api/assets/jobs", "/mesh"}
 IMMICH = {"immich": {"url": "http://immich:2283"}}
 

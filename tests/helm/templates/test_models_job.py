@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.helm.conftest import Render
 
-CATALOGUE = Path(__file__).resolve().parents[3] / "models" / "catalogue.toml"
+CATALOGUE = Path(__file__).resolve().parents[3] / "mesh" / "hub" / "catalogue.toml"
 
 
 def job_pod(release: Any) -> dict[str, Any]:

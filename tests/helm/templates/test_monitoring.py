@@ -16,7 +16,7 @@ NAME = re.compile(r"immich_mesh_[a-z_]+")
 
 def declared() -> set[str]:
     """The metrics of router and services as Prometheus shows them, read from where they are declared."""
-    source = (ROOT / "serving" / "metrics.py").read_text()
+    source = (ROOT / "mesh" / "serving" / "metrics.py").read_text()
     found = set()
     for kind, name in re.findall(r'(Counter|Gauge|Histogram)\(\s*"(immich_mesh_\w+)"', source):
         found |= series(kind, name)

@@ -20,9 +20,9 @@ import face_service.__main__
 import ocr_service.__main__
 from clip_service.config import ClipSettings
 from face_service.config import FaceSettings
+from mesh.serving.lifecycle.memory import resident_bytes, trim_heap
+from mesh.serving.server import Foundation, running
 from ocr_service.config import OcrSettings
-from serving.memory import resident_bytes, trim_heap
-from serving.server import Foundation, running
 from tests.builders.clip import write_clip
 from tests.builders.faces import marker_photo, write_faces
 from tests.doubles.router import Front, front

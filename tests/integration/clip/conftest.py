@@ -12,7 +12,7 @@ from immich_mesh.clip.v1 import clip_pb2, clip_pb2_grpc
 
 from clip_service.__main__ import build
 from clip_service.config import ClipSettings
-from serving.compute import ComputePool
+from mesh.serving.inference.compute import ComputePool
 from tests.doubles.served import served
 
 

@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 from immich_mesh.model.v1 import model_pb2, model_pb2_grpc
 
-from serving.compute import Lane
+from mesh.serving.inference.compute import Lane
 from tests.builders.clip import CLIP_DIMENSION, CONTEXT_LENGTH, clip_image_vector, clip_text_vector, write_clip
 from tests.builders.graph import FLOAT, INT32, INT64, Dimension, Graph
 from tests.integration.clip.conftest import Serve

@@ -12,7 +12,7 @@ from immich_mesh.face.v1 import face_pb2, face_pb2_grpc
 
 from face_service.__main__ import build
 from face_service.config import FaceSettings
-from serving.compute import ComputePool
+from mesh.serving.inference.compute import ComputePool
 from tests.doubles.served import served
 
 

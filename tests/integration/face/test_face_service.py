@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 from immich_mesh.face.v1 import face_pb2
 
-from serving.compute import Lane
+from mesh.serving.inference.compute import Lane
 from tests.builders.faces import MARKERS, TEMPLATE, Box, face_vector, marker_photo, write_faces, write_insightface
 from tests.integration.face.conftest import Serve
 

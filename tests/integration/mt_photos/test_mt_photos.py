@@ -9,17 +9,26 @@ import pytest
 from aiohttp import FormData
 from pydantic import SecretStr
 
-from common.errors import InvalidInput, MeshError, ModelNotFound, Overloaded, Unavailable
-from common.settings import LogFormat
-from router.access import AccessLog
+from mesh.core.errors import InvalidInput, MeshError, ModelNotFound, Overloaded, Unavailable
+from mesh.core.settings import LogFormat
 from router.config import ListenersSettings, MtPhotosListener, RouterSettings
+from router.domain.requests import PredictRequest
+from router.domain.results import (
+    ClipImageResult,
+    ClipTextResult,
+    Face,
+    FaceResult,
+    NativeResult,
+    OcrResult,
+    Result,
+    TextLine,
+)
+from router.domain.tasks import ClipTextual, ClipVisual, FaceRecognition, TextRecognition
+from router.listeners.access import AccessLog
 from router.listeners.http import HttpListener, ListenerContext
 from router.listeners.mt_photos import MtPhotos
+from router.listeners.recent import RecentRequests
 from router.metrics import RouterMetrics
-from router.recent import RecentRequests
-from router.requests import PredictRequest
-from router.results import ClipImageResult, ClipTextResult, Face, FaceResult, NativeResult, OcrResult, Result, TextLine
-from router.tasks import ClipTextual, ClipVisual, FaceRecognition, TextRecognition
 from router.upstream.models import ModelStatus
 
 KEY = {"api-key": "secret"}

@@ -13,18 +13,18 @@ import pytest_asyncio
 from immich_mesh.ocr.v1 import ocr_pb2, ocr_pb2_grpc
 
 from bench.ocr.scene import LabelledLine
-from common.channels import open_channel
-from models import layout
-from models.catalogue import Family
-from models.store import ModelStore
+from mesh.core.channels import open_channel
+from mesh.hub import layout
+from mesh.hub.catalogue import Family
+from mesh.hub.store import ModelStore
+from mesh.serving.inference.compute import ComputePool
+from mesh.serving.inference.engine import Engine
+from mesh.serving.runtimes.session import RuntimeSettings
+from mesh.serving.server import Foundation, running
 from ocr_service.__main__ import build
 from ocr_service.config import OcrSettings
-from ocr_service.detector import TextDetector
-from ocr_service.recogniser import TextRecogniser
-from serving.compute import ComputePool
-from serving.engine import Engine
-from serving.server import Foundation, running
-from serving.session import RuntimeSettings
+from ocr_service.detection.detector import TextDetector
+from ocr_service.recognition.recogniser import TextRecogniser
 
 PHOTOS = Path(__file__).parent / "photos"
 DEFAULT_MODEL = "PP-OCRv6_small"

@@ -8,10 +8,10 @@ import pytest
 from rapidocr_onnxruntime import RapidOCR
 
 from bench.ocr.geometry import shared_area
-from ocr_service.detector import TextDetector
+from ocr_service.detection.detector import TextDetector
 from ocr_service.options import Options
-from ocr_service.reader import read_photo
-from ocr_service.recogniser import TextRecogniser
+from ocr_service.recognition.reader import read_photo
+from ocr_service.recognition.recogniser import TextRecogniser
 from tests.integration.ocr.conftest import labelled
 
 SHORT_SIDE = 736

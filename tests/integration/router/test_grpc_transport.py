@@ -12,12 +12,12 @@ import pytest
 from immich_mesh.clip.v1 import clip_pb2
 
 from bench.chaos.fleet import Process, free_ports, replica_process
-from common.errors import Overloaded, Unavailable
+from mesh.core.errors import Overloaded, Unavailable
 from router.config import RetrySettings
 from router.upstream.calls import Call, Content, FailureKind, Lane, TryFailed
 from router.upstream.clients import CLIP_SERVICE
-from router.upstream.discovery import Address
-from router.upstream.endpoint import Probe
+from router.upstream.endpoints.discovery import Address
+from router.upstream.endpoints.endpoint import Probe
 from router.upstream.grpc_transport import GrpcTransport
 
 RETRY = RetrySettings()

@@ -12,11 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from common.channels import server_credentials
-from common.settings import TlsSettings
+from mesh.core.channels import server_credentials
+from mesh.core.settings import TlsSettings
 from router.upstream.clients import OCR_SERVICE
-from router.upstream.discovery import Address
-from router.upstream.endpoint import Probe
+from router.upstream.endpoints.discovery import Address
+from router.upstream.endpoints.endpoint import Probe
 from router.upstream.grpc_transport import GrpcTransport
 from tests.doubles.router import front
 from tests.doubles.services import running_services

@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-import common.tracing
+import mesh.core.tracing
 from tests.doubles.router import Front, front, until
 from tests.doubles.services import Services
 
@@ -31,9 +31,9 @@ class Lines:
 @pytest.fixture
 def spans() -> Iterator[InMemorySpanExporter]:
     exporter = InMemorySpanExporter()
-    assert common.tracing.configure_tracing("test", exporter)
+    assert mesh.core.tracing.configure_tracing("test", exporter)
     yield exporter
-    common.tracing._tracer = None
+    mesh.core.tracing._tracer = None
 
 
 async def test_spans_of_a_request_belong_together_and_go_on_in_the_service(

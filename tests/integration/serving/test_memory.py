@@ -6,13 +6,13 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from models.catalogue import Family
-from models.store import ModelStore
-from serving.compute import ComputePool
-from serving.engine import Engine
-from serving.lifecycle import LifecyclePolicy, ModelManager
-from serving.memory import resident_bytes
-from serving.session import RuntimeSettings
+from mesh.hub.catalogue import Family
+from mesh.hub.store import ModelStore
+from mesh.serving.inference.compute import ComputePool
+from mesh.serving.inference.engine import Engine
+from mesh.serving.lifecycle.manager import LifecyclePolicy, ModelManager
+from mesh.serving.lifecycle.memory import resident_bytes
+from mesh.serving.runtimes.session import RuntimeSettings
 
 WIDTH = 4000
 MODEL_BYTES = 2 * 4 * WIDTH * WIDTH

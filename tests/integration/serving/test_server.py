@@ -21,18 +21,18 @@ from immich_mesh.model.v1 import model_pb2, model_pb2_grpc
 from immich_mesh.ocr.v1 import ocr_pb2, ocr_pb2_grpc
 from pydantic import SecretStr
 
-from common import context
-from common.channels import open_channel
-from common.errors import InvalidInput, MeshError, ModelNotFound, Overloaded, Unauthenticated, Unavailable
-from common.settings import ServiceSettings, TlsSettings
-from models.catalogue import Family
-from models.store import ModelStore
-from router.upstream.discovery import Address
-from router.upstream.endpoint import Probe
+from mesh.core import context
+from mesh.core.channels import open_channel
+from mesh.core.errors import InvalidInput, MeshError, ModelNotFound, Overloaded, Unauthenticated, Unavailable
+from mesh.core.settings import ServiceSettings, TlsSettings
+from mesh.hub.catalogue import Family
+from mesh.hub.store import ModelStore
+from mesh.serving.inference.compute import ComputePool
+from mesh.serving.lifecycle.manager import LifecyclePolicy, ModelManager
+from mesh.serving.server import RunningServer, Service, running
+from router.upstream.endpoints.discovery import Address
+from router.upstream.endpoints.endpoint import Probe
 from router.upstream.grpc_transport import GrpcTransport
-from serving.compute import ComputePool
-from serving.lifecycle import LifecyclePolicy, ModelManager
-from serving.server import RunningServer, Service, running
 
 ServerReflectionStub: Any = reflection_pb2_grpc.ServerReflectionStub
 NAME = "immich_mesh.ocr.v1.OcrService"

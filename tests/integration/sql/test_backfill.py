@@ -7,12 +7,12 @@ import asyncio
 import asyncpg
 import pytest
 
-from common.errors import Unavailable
-from sql import backfill as module
-from sql import indexes
-from sql.backfill import backfill
-from sql.migrate import migrate
-from sql.status import status
+from mesh.core.errors import Unavailable
+from sql.upkeep import backfill as module
+from sql.upkeep import indexes
+from sql.upkeep.backfill import backfill
+from sql.upkeep.migrate import migrate
+from sql.upkeep.status import status
 from tests.integration.sql.conftest import ImmichDatabase
 
 

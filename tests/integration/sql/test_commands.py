@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from launcher.cli import run
-from launcher.outcome import ExitCode
+from mesh.cli.app import run
+from mesh.cli.output.outcome import ExitCode
 from tests.integration.sql.conftest import ImmichDatabase
 
 

@@ -9,11 +9,11 @@ from uuid import UUID
 
 import pytest
 
-from common.errors import DimensionMismatch, Unavailable
-from sql import hybrid as module
-from sql.filters import AssetFilters, Condition, Field, Op, Scope, UnsupportedFilter
+from mesh.core.errors import DimensionMismatch, Unavailable
 from sql.repository import SearchRepository
-from sql.results import Match
+from sql.search import hybrid as module
+from sql.search.filters import AssetFilters, Condition, Field, Op, Scope, UnsupportedFilter
+from sql.search.results import Match
 from sql.settings import HybridWeights
 from tests.integration.sql.conftest import OWNER, STRANGER, ImmichDatabase, settings
 

@@ -7,10 +7,10 @@ import asyncio
 import asyncpg
 import pytest
 
-from common.errors import Unavailable
-from sql.backfill import backfill
-from sql.migrate import Migration, migrate, migrations, uninstall
-from sql.status import status
+from mesh.core.errors import Unavailable
+from sql.upkeep.backfill import backfill
+from sql.upkeep.migrate import Migration, migrate, migrations, uninstall
+from sql.upkeep.status import status
 from tests.integration.sql.conftest import ImmichDatabase
 
 

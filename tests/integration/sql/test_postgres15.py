@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sql.backfill import backfill
-from sql.filters import AssetFilters, Condition, Field, Op, Scope
-from sql.migrate import migrate, uninstall
 from sql.repository import SearchRepository, add_words, fold_query
-from sql.results import Match
-from sql.status import status
+from sql.search.filters import AssetFilters, Condition, Field, Op, Scope
+from sql.search.results import Match
+from sql.upkeep.backfill import backfill
+from sql.upkeep.migrate import migrate, uninstall
+from sql.upkeep.status import status
 from tests.integration.sql.conftest import OWNER, ImmichDatabase, Server, immich_database, settings
 
 pytestmark = pytest.mark.postgres15

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Iterator
 import asyncpg
 import pytest
 
-from common.errors import Unavailable
+from mesh.core.errors import Unavailable
 from sql.database import Database
-from sql.filters import Scope
-from sql.migrate import migrate
 from sql.repository import SearchRepository
-from sql.status import status
+from sql.search.filters import Scope
+from sql.upkeep.migrate import migrate
+from sql.upkeep.status import status
 from tests.integration.sql.conftest import (
     OWNER,
     ImmichDatabase,

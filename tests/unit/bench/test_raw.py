@@ -8,7 +8,7 @@ import numpy as np
 from bench import raw
 from bench.photos import preview
 from bench.recording import record
-from common.settings import Device
+from mesh.core.settings import Device
 from tests.builders.faces import write_faces
 
 

@@ -10,7 +10,7 @@ import pytest
 from bench.search.measure import _ask
 from bench.search.queries import Query
 from bench.search.report import write_report
-from common.errors import Unavailable
+from mesh.core.errors import Unavailable
 
 PHOTO = UUID(int=1)
 

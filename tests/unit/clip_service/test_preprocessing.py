@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 
 from clip_service.preprocessing import Preprocessing, ResizeMode
-from common.errors import Unavailable
+from mesh.core.errors import Unavailable
 from tests.builders.clip import MEAN, STD
 
 CONFIG: dict[str, Any] = {

@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 
 from clip_service.preprocessing import Preprocessing, ResizeMode
-from serving.images import ChannelOrder, decode
+from mesh.serving.images import ChannelOrder, decode
 from tests.builders.clip import MEAN, STD
 
 

@@ -10,7 +10,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from clip_service.tokenizer import ClipTokenizer
-from common.errors import InvalidInput, Unavailable
+from mesh.core.errors import InvalidInput, Unavailable
 from tests.builders.clip import CONTEXT_LENGTH, write_clip
 
 # What cn-clip 1.6's own tokenizer gives (`cn_clip.clip.tokenize`, padding left out).

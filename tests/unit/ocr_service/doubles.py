@@ -7,15 +7,15 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.engine import Engine
-from serving.session import TensorInfo
+from mesh.serving.inference.engine import Engine
+from mesh.serving.runtimes.session import TensorInfo
 
 T = TypeVar("T")
 Answer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 class FakeEngine:
-    """Stands where `serving.engine.Engine` stands; remembers the shapes it was asked for."""
+    """Stands where `mesh.serving.inference.engine.Engine` stands; remembers the shapes it was asked for."""
 
     def __init__(self, answer: Answer, characters: str = "") -> None:
         self.inputs = (TensorInfo("x", (None, 3, None, None), "float32"),)

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.errors import ModelNotFound
-from ocr_service.characters import FOREIGN_WEIGHT, language_weights, read_characters
+from mesh.core.errors import ModelNotFound
+from ocr_service.recognition.characters import FOREIGN_WEIGHT, language_weights, read_characters
 
 
 def test_metadata_first(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ocr_service.boxes import Bend, Boxes
-from ocr_service.crops import cut, cut_all, straightened
-from ocr_service.plausible import MOST_OF_THE_PHOTO
+from ocr_service.detection.boxes import Bend, Boxes
+from ocr_service.recognition.crops import cut, cut_all, straightened
+from ocr_service.recognition.plausible import MOST_OF_THE_PHOTO
 
 
 def photo(rows: int, columns: int) -> NDArray[np.uint8]:

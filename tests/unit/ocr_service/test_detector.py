@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from rapidocr_onnxruntime.ch_ppocr_det.utils import DetPreProcess
 
-from ocr_service.detector import TextDetector, scale_to, to_input
-from ocr_service.tiles import cut_tiles, join_maps, tile_spans
+from ocr_service.detection.detector import TextDetector, scale_to, to_input
+from ocr_service.detection.tiles import cut_tiles, join_maps, tile_spans
 from tests.unit.ocr_service.doubles import FakeEngine
 
 

@@ -6,11 +6,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from ocr_service.crops import Crop, cut
-from ocr_service.orientation import VOTERS, read_upright
-from ocr_service.quads import turned
-from ocr_service.recogniser import SQUEEZE, Reading, TextRecogniser
-from serving.images import Pixels
+from mesh.serving.images import Pixels
+from ocr_service.detection.quads import turned
+from ocr_service.recognition.crops import Crop, cut
+from ocr_service.recognition.orientation import VOTERS, read_upright
+from ocr_service.recognition.recogniser import SQUEEZE, Reading, TextRecogniser
 
 UPRIGHT = Reading("upright line", 0.97)
 

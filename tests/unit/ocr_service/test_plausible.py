@@ -2,7 +2,7 @@
 
 import pytest
 
-from ocr_service.plausible import cleaned, is_plausible
+from ocr_service.recognition.plausible import cleaned, is_plausible
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ocr_service.reading_order import reading_order
+from ocr_service.layout.reading_order import reading_order
 
 Box = tuple[float, float, float, float]
 

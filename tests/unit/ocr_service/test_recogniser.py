@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.errors import ModelNotFound, Overloaded
-from ocr_service.recogniser import (
+from mesh.core.errors import ModelNotFound, Overloaded
+from ocr_service.recognition.recogniser import (
     LINES_OF_ONE_PHOTO,
     MAX_WIDTH,
     MIN_WIDTH,

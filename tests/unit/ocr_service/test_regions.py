@@ -6,9 +6,9 @@ import pytest
 from numpy.typing import NDArray
 from rapidocr_onnxruntime.ch_ppocr_det.utils import DBPostProcess
 
-from ocr_service.boxes import NO_BOXES, Boxes
-from ocr_service.crops import cut_all
-from ocr_service.regions import to_boxes
+from ocr_service.detection.boxes import NO_BOXES, Boxes
+from ocr_service.detection.regions import to_boxes
+from ocr_service.recognition.crops import cut_all
 
 
 def text_map(rows: int, columns: int, *boxes: tuple[int, int, int, int], certainty: float = 0.9) -> NDArray[np.float32]:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ocr_service.boxes import NO_BOXES, Boxes
-from ocr_service.small_text import MAX_PIXELS, CloserLook, closer_look, merged
+from ocr_service.detection.boxes import NO_BOXES, Boxes
+from ocr_service.detection.small_text import MAX_PIXELS, CloserLook, closer_look, merged
 
 
 def boxes(*places: tuple[int, int, int, int]) -> Boxes:

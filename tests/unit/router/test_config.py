@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from router.config import PRIVATE_NETWORKS, Protocol, RouterSettings
-from router.config_file import ConfigError, check_config, config_dump, json_schema, load
+from router.config.file import ConfigError, check_config, config_dump, json_schema, load
 
 ALIASES = {name for names in RouterSettings.aliased_names.values() for name in names}
 

@@ -4,7 +4,7 @@ import grpc
 import orjson
 import pytest
 
-from common.errors import (
+from mesh.core.errors import (
     DeadlineExceeded,
     DimensionMismatch,
     InvalidInput,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
-import serving.metrics
+import mesh.serving.metrics
 from router.metrics import RouterMetrics
 from router.upstream.calls import Lane
 
@@ -54,7 +54,7 @@ def test_the_routers_names_types_and_labels_are_as_documented() -> None:
 
 
 def test_the_services_names_types_and_labels_are_as_documented() -> None:
-    assert serving.metrics.REQUESTS is not None
+    assert mesh.serving.metrics.REQUESTS is not None
     ours = {name: labels for name, labels in registered(REGISTRY).items() if name.startswith("immich_mesh_")}
     assert ours == documented("Services")
 

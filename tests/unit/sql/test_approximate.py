@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from sql.approximate import condition, misread, misread_second_or_last_but_one, one_unknown
-from sql.conditions import Arguments
-from sql.query import FoldedTerm, Run, TextQuery
-from sql.results import Match
+from sql.search.approximate import condition, misread, misread_second_or_last_but_one, one_unknown
+from sql.search.conditions import Arguments
+from sql.search.query import FoldedTerm, Run, TextQuery
+from sql.search.results import Match
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from common.errors import DimensionMismatch
-from sql.hybrid import SUREST_LOOK, Background, session_settings, vector_literal
+from mesh.core.errors import DimensionMismatch
+from sql.search.hybrid import SUREST_LOOK, Background, session_settings, vector_literal
 
 
 def test_usual_distances_are_no_evidence_and_unusual_ones_are() -> None:

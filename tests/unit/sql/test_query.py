@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sql.query import MAX_TERMS, FoldedTerm, Run, Term, TextQuery, broken, fold, parse
+from sql.search.query import MAX_TERMS, FoldedTerm, Run, Term, TextQuery, broken, fold, parse
 
 
 def han(text: str) -> Run:

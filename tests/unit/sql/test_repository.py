@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from common.errors import Unavailable
+from mesh.core.errors import Unavailable
 from sql.repository import _both
 
 

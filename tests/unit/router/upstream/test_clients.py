@@ -9,9 +9,9 @@ from immich_mesh.clip.v1 import clip_pb2
 from immich_mesh.face.v1 import face_pb2
 from immich_mesh.ocr.v1 import ocr_pb2
 
-from common.errors import MeshError
-from router.results import ClipImageResult, FaceResult, OcrResult
-from router.tasks import FaceRecognition, TextRecognition
+from mesh.core.errors import MeshError
+from router.domain.results import ClipImageResult, FaceResult, OcrResult
+from router.domain.tasks import FaceRecognition, TextRecognition
 from router.upstream.calls import Call, Content, Lane
 from router.upstream.clients import CallContext, ClipClient, FaceClient, OcrClient
 from tests.doubles.upstream import Stand

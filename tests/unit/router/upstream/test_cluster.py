@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from common.errors import DeadlineExceeded, MeshError, Overloaded, Unavailable
+from mesh.core.errors import DeadlineExceeded, MeshError, Overloaded, Unavailable
 from router.config import CircuitBreakerSettings, OutlierSettings, RetryBudgetSettings, RetrySettings
 from router.errors import PoisonousPayload
 from router.upstream.calls import Call, FailureKind, Lane, Retired, TryFailed
-from router.upstream.endpoint import Probe
+from router.upstream.endpoints.endpoint import Probe
 from tests.doubles.upstream import Behaviour, Blocked, Stand, failing, failing_first, settle
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from router.config import ClusterSettings, HealthCheckSettings
-from router.upstream.discovery import Address, EndpointDiscovery, system_resolver
-from router.upstream.endpoint import HealthState, Probe
-from router.upstream.membership import Membership
+from router.upstream.endpoints.discovery import Address, EndpointDiscovery, system_resolver
+from router.upstream.endpoints.endpoint import HealthState, Probe
+from router.upstream.endpoints.membership import Membership
 from tests.doubles.upstream import FakeEndpoints, FakeTiming, Stand, settle
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from common.errors import DeadlineExceeded, MeshError, Unavailable
+from mesh.core.errors import DeadlineExceeded, MeshError, Unavailable
 from router.config import (
     Balancer,
     CircuitBreakerSettings,
@@ -15,13 +15,13 @@ from router.config import (
     RetrySettings,
 )
 from router.errors import PoisonousPayload
-from router.upstream.balancer import make_balancer, pick_available
-from router.upstream.breaker import CircuitBreaker
+from router.upstream.admission.breaker import CircuitBreaker
+from router.upstream.admission.poison import MAX_REMEMBERED, PoisonMemory
+from router.upstream.admission.retry import RetryPlan
 from router.upstream.calls import Content, FailureKind, TryFailed, Turn
-from router.upstream.endpoint import Endpoint, HealthState
-from router.upstream.outlier import OutlierDetector
-from router.upstream.poison import MAX_REMEMBERED, PoisonMemory
-from router.upstream.retry import RetryPlan
+from router.upstream.endpoints.balancer import make_balancer, pick_available
+from router.upstream.endpoints.endpoint import Endpoint, HealthState
+from router.upstream.endpoints.outlier import OutlierDetector
 from tests.doubles.upstream import FakeTiming, FakeTransport
 
 

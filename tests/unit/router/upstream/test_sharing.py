@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from common.errors import DeadlineExceeded, MeshError
+from mesh.core.errors import DeadlineExceeded, MeshError
 from router.config import MirrorSettings
+from router.dispatch.hedge import hedged
+from router.dispatch.mirror import Mirror, agree
+from router.dispatch.single_flight import SingleFlight
+from router.domain.results import ClipTextResult, Face, FaceResult, OcrResult, Result, TextLine
 from router.metrics import RouterMetrics
-from router.results import ClipTextResult, Face, FaceResult, OcrResult, Result, TextLine
 from router.upstream.calls import Content, Trail
-from router.upstream.hedge import hedged
-from router.upstream.mirror import Mirror, agree
-from router.upstream.single_flight import SingleFlight
 from tests.doubles.upstream import FakeTiming, settle
 
 

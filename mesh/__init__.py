@@ -1,0 +1,1 @@
+"""What the services and the command share: one package, so that no generic name is installed."""

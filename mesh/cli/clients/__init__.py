@@ -1,0 +1,1 @@
+"""How the command talks to services, router and photo front door."""

@@ -1,0 +1,187 @@
+"""Asks the photo front door on a user's behalf, with that user's API key: searches, selections, refreshes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import httpx
+
+from mesh.cli.output.outcome import CommandError, ExitCode, one_line
+
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+PAGE = 1000
+"""The largest page that Immich gives."""
+
+PASSING = frozenset({429, 502, 503, 504})
+"""Answers after which trying again is worthwhile."""
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class RefreshFailed(Exception):
+    """One photo could not be refreshed; the message says why."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a search: Immich's items, and how it was served (the header's value; empty for Immich itself)."""
+
+    items: list[dict[str, Any]]
+    next_page: str | None
+    served: str
+
+
+class FrontDoorClient:
+    """One user's calls.
+
+    Args:
+        url: the front door, e.g. `http://127.0.0.1:2283`.
+        api_key: one of the user's API keys.
+        transport: replaces the network in tests.
+        sleep: replaces waiting in tests.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise CommandError(f"{url!r} is no address: write it like http://127.0.0.1:2283", ExitCode.USAGE)
+        self.url = url.rstrip("/")
+        self._sleep = sleep
+        self._client = httpx.AsyncClient(
+            base_url=self.url,
+            headers={"x-api-key": api_key},
+            # The mesh holds a photo rather than failing it; this is beyond its longest deadline.
+            timeout=httpx.Timeout(300.0, connect=5.0),
+            transport=transport,
+            trust_env=parts.hostname not in LOOPBACK,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def user_id(self) -> str:
+        """The user that the key belongs to."""
+        return str((await self._json("GET", "/api/users/me"))["id"])
+
+    async def search(self, body: Mapping[str, Any], kind: str = "smart") -> Page:
+        """One page of a search, `smart` or `metadata`."""
+        reply = await self._asked("POST", f"/api/search/{kind}", json=dict(body))
+        assets = reply.json()["assets"]
+        return Page(assets["items"], assets["nextPage"], reply.headers.get("x-immich-mesh-search", ""))
+
+    async def explain(self, body: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """How a search's results were found, by asset id; empty when only Immich itself can serve it."""
+        reply = await self._send("POST", "/mesh/search/explain", json=dict(body))
+        if reply.status_code != 200:
+            return {}
+        return {result["assetId"]: result for result in reply.json()["results"]}
+
+    async def found(self, body: Mapping[str, Any], kind: str = "smart") -> AsyncIterator[dict[str, Any]]:
+        """The items of all pages of a search."""
+        page: str | None = "1"
+        while page:
+            result = await self.search({**body, "size": PAGE, "page": int(page)}, kind)
+            for item in result.items:
+                yield item
+            page = result.next_page
+
+    async def album_id(self, name_or_id: str) -> str:
+        """An album by its id or its exact name. Raises CommandError when there is none or more than one."""
+        try:
+            return str(UUID(name_or_id))
+        except ValueError:
+            albums = await self._json("GET", "/api/albums")
+        matching = [album["id"] for album in albums if album["albumName"] == name_or_id]
+        if len(matching) != 1:
+            count = "no album is" if not matching else f"{len(matching)} albums are"
+            raise CommandError(f"{count} called {name_or_id!r}: give its id", ExitCode.REFUSED)
+        return str(matching[0])
+
+    async def missing(self, *, ocr: bool, clip: bool) -> dict[str, list[str]]:
+        """The user's photos whose text or vector Immich lost, by kind."""
+        query = {name: "true" for name, wanted in (("ocr", ocr), ("clip", clip)) if wanted}
+        found: dict[str, list[str]] = await self._json("GET", "/mesh/refresh/missing", params=query)
+        return found
+
+    async def refresh(self, asset_id: str, kinds: frozenset[str], *, attempts: int = 6) -> dict[str, Any]:
+        """Regenerates one photo and tells what changed. Waits and tries again while the mesh is busy or away.
+
+        Raises:
+            RefreshFailed: it cannot be, or not after these attempts.
+            CommandError: the key is refused; no photo could be.
+        """
+        body = {"assetId": asset_id, **dict.fromkeys(sorted(kinds), True)}
+        for attempt in range(attempts):
+            try:
+                reply = await self._client.post("/mesh/refresh", json=body)
+            except httpx.TransportError as error:
+                problem, wait = f"{type(error).__name__} {error}".strip(), None
+            else:
+                if reply.status_code == 200:
+                    done: dict[str, Any] = reply.json()
+                    return done
+                problem, wait = _problem(reply), reply.headers.get("Retry-After")
+                self._demand_front_door(reply)
+                if reply.status_code in (401, 403):
+                    raise CommandError(problem, ExitCode.REFUSED)
+                if reply.status_code not in PASSING:
+                    raise RefreshFailed(problem)
+            if attempt + 1 < attempts:
+                await self._sleep(float(wait) if wait and wait.isdigit() else min(60.0, 2.0**attempt))
+        raise RefreshFailed(problem)
+
+    async def _json(self, method: str, path: str, **more: Any) -> Any:
+        return (await self._asked(method, path, **more)).json()
+
+    async def _asked(self, method: str, path: str, **more: Any) -> httpx.Response:
+        reply = await self._send(method, path, **more)
+        if reply.is_success:
+            return reply
+        self._demand_front_door(reply)
+        code = ExitCode.UNREACHABLE if reply.status_code in PASSING else ExitCode.REFUSED
+        raise CommandError(_problem(reply), code)
+
+    def _demand_front_door(self, reply: httpx.Response) -> None:
+        """Immich itself does not know the mesh's paths; the mesh's own 404 says which model is missing."""
+        ours = reply.request.url.path.startswith("/mesh/")
+        if ours and reply.status_code in (404, 405) and not isinstance(_told(reply).get("error"), dict):
+            message = f"{self.url} is no photo front door: is it Immich's own address?"
+            raise CommandError(message, ExitCode.USAGE)
+
+    async def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
+        try:
+            return await self._client.request(method, path, **more)
+        except httpx.TransportError as error:
+            raise CommandError(
+                f"the photo front door at {self.url} cannot be reached: {type(error).__name__} {error}",
+                ExitCode.UNREACHABLE,
+            ) from error
+
+
+def _told(reply: httpx.Response) -> dict[str, Any]:
+    try:
+        told = reply.json()
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _problem(reply: httpx.Response) -> str:
+    message = _told(reply).get("message")
+    return one_line(str(message)) if message else f"HTTP {reply.status_code}: {one_line(reply.text)[:200]}"

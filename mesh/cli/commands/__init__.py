@@ -1,0 +1,1 @@
+"""The commands of `immich-mesh`, one module per group."""

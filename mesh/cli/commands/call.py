@@ -1,0 +1,186 @@
+"""`immich-mesh call`: one photo or sentence through the mesh, shown for a person (or `--json` for a program).
+
+Imports what is heavy inside, so that `--help` comes at once.
+"""
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from mesh.cli.clients.answers import cosine
+from mesh.cli.clients.client import MeshClient, OcrOptions
+from mesh.cli.clients.connection import Connection, connected
+from mesh.cli.output.outcome import EXIT_CODES_HELP, CommandError, ExitCode
+from mesh.cli.output.tables import show_faces, show_fits, show_text, show_vector
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Send a photo or a sentence through the mesh and show the answer.",
+    epilog=EXIT_CODES_HELP,
+    rich_markup_mode="rich",
+)
+
+PhotoArgument = Annotated[
+    Path, typer.Argument(metavar="PHOTO", help="A photo: JPEG, PNG, WebP, GIF, BMP or TIFF; - reads standard input.")
+]
+ModelOption = Annotated[str | None, typer.Option("--model", help="Ask for this model instead of the default.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+DrawOption = Annotated[
+    Path | None, typer.Option("--draw", metavar="OUT.png", help="Draw what was found onto the photo, into this file.")
+]
+
+PATIENCE_SECONDS = 5.0
+HELD = "Still waiting: a request is held while its service is not ready. `immich-mesh doctor` tells which, and why."
+
+Answer = TypeVar("Answer")
+
+
+def read_photo(path: Path) -> bytes:
+    """The photo's bytes as they are: the mesh judges them, not the command line."""
+    try:
+        data = typer.get_binary_stream("stdin").read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise CommandError(f"cannot read {path}: {error.strerror or error}", ExitCode.USAGE) from None
+    if not data:
+        raise CommandError(f"{path} is empty", ExitCode.USAGE)
+    return data
+
+
+def ask(connection: Connection, family: str, call: Callable[[MeshClient], Answer]) -> tuple[Answer, float]:
+    """The answer to one call, and the seconds that it took. Who waits long at a terminal is told for what."""
+    hint = threading.Timer(PATIENCE_SECONDS, print_note, [HELD])
+    hint.daemon = True
+    if sys.stderr.isatty() and not connection.grpc:
+        hint.start()
+    try:
+        with closing(connection.client(family)) as client:
+            start = time.perf_counter()
+            return call(client), time.perf_counter() - start
+    finally:
+        hint.cancel()
+
+
+@app.command(epilog="Example: immich-mesh call ocr receipt.jpg --draw read.png")
+@connected
+def ocr(
+    photo: PhotoArgument,
+    model: ModelOption = None,
+    min_score: Annotated[
+        float | None, typer.Option("--min-score", min=0, max=1, help="Drop lines whose text is less certain.")
+    ] = None,
+    min_box_score: Annotated[
+        float | None, typer.Option("--min-box-score", min=0, max=1, help="Drop lines whose box is less certain.")
+    ] = None,
+    max_resolution: Annotated[
+        int | None, typer.Option("--max-resolution", min=32, help="Short side for detection, in pixels.")
+    ] = None,
+    draw: DrawOption = None,
+    as_json: JsonOption = False,
+    *,
+    connection: Connection,
+) -> None:
+    """Read the text of a photo."""
+    data = read_photo(photo)
+    options = OcrOptions(model, min_box_score, min_score, max_resolution)
+    answer, seconds = ask(connection, "ocr", lambda client: client.recognize(data, options))
+    if as_json:
+        print_json(asdict(answer))
+    else:
+        show_text(answer, seconds)
+    if draw is not None:
+        from mesh.cli.output.drawing import draw_text  # Pillow, for those who draw
+
+        complete = draw_text(data, answer, draw)
+        told = f"Drawn into {draw}."
+        remedy = " No font here has all of its characters, so boxes carry numbers: apt install fonts-noto-cjk."
+        print_note(told if complete else told + remedy)
+
+
+@app.command(epilog="Example: immich-mesh call face family.jpg --min-score 0.6 --draw faces.png")
+@connected
+def face(
+    photo: PhotoArgument,
+    model: ModelOption = None,
+    min_score: Annotated[
+        float | None, typer.Option("--min-score", min=0, max=1, help="Drop what is less certain.")
+    ] = None,
+    draw: DrawOption = None,
+    as_json: JsonOption = False,
+    *,
+    connection: Connection,
+) -> None:
+    """Find the faces of a photo."""
+    data = read_photo(photo)
+    answer, seconds = ask(connection, "face", lambda client: client.detect(data, model, min_score))
+    if as_json:
+        print_json(asdict(answer))
+    else:
+        show_faces(answer, seconds)
+    if draw is not None:
+        from mesh.cli.output.drawing import draw_faces  # Pillow, for those who draw
+
+        draw_faces(data, answer, draw)
+        print_note(f"Drawn into {draw}.")
+
+
+@app.command(epilog="Example: immich-mesh call clip dog.jpg --json")
+@connected
+def clip(
+    photo: PhotoArgument, model: ModelOption = None, as_json: JsonOption = False, *, connection: Connection
+) -> None:
+    """Encode a photo as a CLIP vector."""
+    data = read_photo(photo)
+    answer, seconds = ask(connection, "clip", lambda client: client.encode_image(data, model))
+    if as_json:
+        print_json(asdict(answer))
+    else:
+        show_vector(answer, seconds)
+
+
+@app.command(epilog='Example: immich-mesh call text "一只狗" --against dog.jpg --against cat.jpg')
+@connected
+def text(
+    sentence: Annotated[str, typer.Argument(metavar="TEXT", help="What to look for, in any language of the model.")],
+    against: Annotated[
+        list[Path] | None, typer.Option("--against", metavar="PHOTO", help="Rank these photos by how well they fit.")
+    ] = None,
+    model: ModelOption = None,
+    language: Annotated[str, typer.Option("--language", help="BCP 47 tag of the text's language, e.g. zh-CN.")] = "",
+    as_json: JsonOption = False,
+    *,
+    connection: Connection,
+) -> None:
+    """Encode a sentence as a CLIP vector, or rank photos by it."""
+    photos = [(path, read_photo(path)) for path in against or []]
+    answer, seconds = ask(connection, "clip", lambda client: client.encode_text(sentence, model, language))
+
+    def compare(client: MeshClient) -> list[tuple[float, Path]]:
+        found = [(cosine(answer.embedding, client.encode_image(data, model).embedding), path) for path, data in photos]
+        return sorted(found, key=lambda fit: -fit[0])
+
+    fits, _ = ask(connection, "clip", compare) if photos else ([], 0.0)
+    if as_json:
+        ranked = [{"photo": str(path), "cosine": fit} for fit, path in fits]
+        print_json(asdict(answer) | ({"photos": ranked} if photos else {}))
+    elif photos:
+        show_fits(sentence, fits)
+    else:
+        show_vector(answer, seconds)
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
+def print_note(text: str) -> None:
+    """A remark on standard error, so that standard output holds the answer alone."""
+    typer.echo(text, err=True)

@@ -1,0 +1,60 @@
+"""`immich-mesh doctor`: what is wrong on this machine, and how to mend it."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from mesh.cli.doctor.finding import Finding, Verdict
+from mesh.cli.output.outcome import ExitCode
+
+EXAMPLES = """Examples: immich-mesh doctor    immich-mesh doctor --json | jq '.[] | select(.verdict == "bad")'
+
+Exit codes: 0 nothing is broken, 1 something is."""
+
+MARKS = {Verdict.GOOD: "[green]good[/green]", Verdict.NOTE: "[yellow]note[/yellow]", Verdict.BAD: "[red]bad [/red]"}
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
+    """Look for what is wrong on this machine, and say how to mend it."""
+    findings = list(examine())
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
+    else:
+        show(findings)
+    if any(finding.verdict is Verdict.BAD for finding in findings):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def examine() -> Iterator[Finding]:
+    """All findings, from the ground up."""
+    from mesh.cli.doctor import hardware, installation, mesh
+
+    yield from installation.check_python()
+    yield from installation.check_packages()
+    yield from hardware.check_memory()
+    settings_findings, services, machine = mesh.check_settings()
+    yield from settings_findings
+    yield from hardware.check_device(services)
+    for folder in dict.fromkeys(settings.cache_folder for settings in services.values()):
+        yield from hardware.check_disk(folder)
+    yield from mesh.check_models(services)
+    if machine is not None:
+        yield from asyncio.run(mesh.check_running(machine))
+
+
+def show(findings: list[Finding]) -> None:
+    """One line each, its remedy below it, and a last line that says whether to worry."""
+    console = Console(highlight=False, soft_wrap=True)
+    width = max(len(finding.subject) for finding in findings)
+    for finding in findings:
+        console.print(f"{MARKS[finding.verdict]}  [bold]{finding.subject:<{width}}[/bold]  {escape(finding.text)}")
+        if finding.remedy:
+            console.print(f"{'':<{width + 8}}[dim]mend:[/dim] {escape(finding.remedy)}")
+    broken = sum(finding.verdict is Verdict.BAD for finding in findings)
+    console.print(f"[red]{broken} to mend.[/red]" if broken else "[green]Nothing is broken.[/green]")

@@ -1,0 +1,195 @@
+"""`immich-mesh models`: which models there are, which are here, and how they come here.
+
+Imports what is heavy inside, so that `--help` comes at once.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mesh.cli.output.outcome import EXIT_CODES_HELP, CommandError, ExitCode
+
+if TYPE_CHECKING:
+    from mesh.cli.output.model_rows import ModelRow
+    from mesh.hub.catalogue import Family, ModelEntry
+    from mesh.hub.store import ModelStore
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="List, download, import and export models.",
+    epilog=EXIT_CODES_HELP,
+    rich_markup_mode="rich",
+)
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A name or alias from `models list --all`.")]
+CacheOption = Annotated[
+    Path | None, typer.Option("--cache-folder", help="Folder of the models; default: the services' setting.")
+]
+
+LIST_EXAMPLES = """Examples: immich-mesh models list    immich-mesh models list --all --family clip
+
+State: loaded (in a running service's memory), cached (on this machine), bundled (in an installed package), - (can be \
+pulled), export (must be made of its checkpoint)."""
+
+PULL_EXAMPLES = """Examples: immich-mesh models pull cn-clip/ViT-B-16    immich-mesh models pull buffalo_l
+
+Interrupted downloads go on where they ended. HF_ENDPOINT names a mirror of the hub, HTTPS_PROXY a proxy."""
+
+IMPORT_EXAMPLES = """Examples: immich-mesh models import cn-clip/ViT-B-16 ~/Downloads/cn-clip
+immich-mesh models import buffalo_l ~/.insightface/models/buffalo_l
+
+For machines without a network: the folder holds the files that `models pull` would download, or the model in \
+Immich's layout. They are copied, and converted where that is needed."""
+
+EXPORT_EXAMPLES = """Examples: immich-mesh models export cn-clip/ViT-B-16
+immich-mesh models export cn-clip/ViT-H-14 --checkpoint clip_cn_vit-h-14.pt --fp16
+
+Needs the extra `export` (torch, cn-clip). Without --checkpoint the official file is downloaded first."""
+
+
+@app.command("list", epilog=LIST_EXAMPLES)
+def list_models(
+    family: Annotated[str | None, typer.Option("--family", help="Only ocr, clip or face.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Immich's own CLIP models too, cached or not.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    cache_folder: CacheOption = None,
+) -> None:
+    """Show the models: loaded, cached, size, dimension."""
+    from mesh.cli.output.model_rows import collect_rows
+    from mesh.cli.supervisor.plans import FAMILIES
+
+    if family is not None and family not in FAMILIES:
+        raise CommandError(f"--family is one of {', '.join(FAMILIES)}, not {family}", ExitCode.USAGE)
+    rows = collect_rows(_stores(cache_folder), FAMILIES[family] if family else None)
+    shown = [row for row in rows if everything or as_json or row.recommended or row.state != "-"]
+    if as_json:
+        typer.echo(json.dumps([row.as_json() for row in shown], indent=2, ensure_ascii=False))
+        return
+    console = Console()
+    console.print(_table(shown))
+    if hidden := len(rows) - len(shown):
+        console.print(f"{hidden} more of Immich's own CLIP models: immich-mesh models list --all", style="dim")
+
+
+@app.command("pull", epilog=PULL_EXAMPLES)
+def pull(name: NameArgument, cache_folder: CacheOption = None) -> None:
+    """Download a model into the cache; nothing is done when it is there."""
+    from mesh.cli.output.download_bar import download_bar
+
+    entry = _entry(name)
+    store = _stores(cache_folder)[entry.family]
+    with download_bar(entry.name) as progress:
+        folder = store.fetch(entry.family, entry.name, progress)
+    typer.echo(f"{entry.name} is in {folder}")
+
+
+@app.command("import", epilog=IMPORT_EXAMPLES)
+def import_model(
+    name: NameArgument,
+    source: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Where the files are.", exists=True, file_okay=False)
+    ],
+    cache_folder: CacheOption = None,
+) -> None:
+    """Take files that were downloaded by hand into the cache."""
+    from mesh.cli.output.download_bar import download_bar
+
+    entry = _entry(name)
+    store = _stores(cache_folder)[entry.family]
+    with download_bar(entry.name) as progress:
+        folder = store.adopt(entry.family, entry.name, source, progress)
+    typer.echo(f"{entry.name} is in {folder}")
+
+
+@app.command("export", epilog=EXPORT_EXAMPLES)
+def export_model(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="cn-clip/ViT-B-16, ViT-L-14, ViT-L-14-336, ViT-H-14 or RN50.")
+    ],
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option("--checkpoint", metavar="FILE.pt", help="An official file, or one fine-tuned from it."),
+    ] = None,
+    fp16: Annotated[bool, typer.Option("--fp16", help="Also write half-precision graphs, for GPUs.")] = False,
+    cache_folder: CacheOption = None,
+) -> None:
+    """Convert an official Chinese-CLIP checkpoint, and verify the result against it."""
+    from mesh.cli.output.download_bar import download_bar
+    from mesh.hub import catalogue
+    from mesh.hub.catalogue import Family
+    from mesh.hub.clip_export import cn_clip, export
+
+    chosen = export.architecture(name)
+    cn_clip.package()  # says what is missing before anything is downloaded
+    store = _stores(cache_folder)[Family.CLIP]
+    if checkpoint is None:
+        entry = catalogue.find(Family.CLIP, f"cn-clip/{chosen.name}")
+        assert entry is not None
+        with download_bar(chosen.checkpoint) as progress:
+            checkpoint = store.fetch_checkpoint(entry, progress)
+    result = export.export(chosen, checkpoint, store.cache_folder, fp16=fp16, tell=_tell)
+    for graph, cosine in result.cosines.items():
+        typer.echo(f"{graph}: cosine with torch at least {min(1.0, math.floor(cosine * 1e7) / 1e7):.7f}")
+    typer.echo(f"tokenizer: equal on {result.strings} strings")
+    typer.echo(f"{result.folder.name} is in {result.folder}")
+
+
+def _tell(step: str) -> None:
+    typer.echo(f"{step} ...", err=True)
+
+
+def _entry(name: str) -> "ModelEntry":
+    """The model of any family by that name."""
+    import difflib
+
+    from mesh.hub import catalogue
+    from mesh.hub.catalogue import Family
+
+    for family in Family:
+        if (entry := catalogue.find(family, name)) is not None:
+            return entry
+    known = [known for entry in catalogue.entries() for known in (entry.name, *entry.aliases)]
+    close = difflib.get_close_matches(name, known, n=3)
+    hint = f"did you mean {' or '.join(close)}?" if close else "see immich-mesh models list --all"
+    raise CommandError(f"no model is called {name!r}: {hint}", ExitCode.REFUSED)
+
+
+def _stores(cache_folder: Path | None) -> "dict[Family, ModelStore]":
+    """The services' stores, by their own settings. A person reads along: of what they log, warnings are shown."""
+    from mesh.cli.supervisor.plans import all_service_settings
+    from mesh.core.logs import configure_logs
+    from mesh.core.settings import LogFormat
+    from mesh.hub.store import ModelStore
+
+    configure_logs("WARNING", LogFormat.PRETTY, "models")
+    return {
+        family: ModelStore(
+            cache_folder or settings.cache_folder, offline=settings.offline, endpoint=settings.hf_endpoint
+        )
+        for family, settings in all_service_settings().items()
+    }
+
+
+def _table(rows: "list[ModelRow]") -> Table:
+    from mesh.cli.supervisor.plans import FAMILIES
+
+    names = {family: name for name, family in FAMILIES.items()}
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("NAME", overflow="fold")
+    for column in ("FAMILY", "STATE"):
+        table.add_column(column, no_wrap=True, min_width=7)
+    for column in ("SIZE", "DIMENSION"):
+        table.add_column(column, justify="right", no_wrap=True, min_width=9)
+    table.add_column("LANGUAGES", no_wrap=True, overflow="ellipsis", max_width=16)
+    for row in rows:
+        style = {"loaded": "green", "cached": "", "bundled": ""}.get(row.state, "dim")
+        size = f"{row.size_bytes / 1e6:,.0f} MB" if row.size_bytes >= 1e6 else f"{row.size_bytes / 1e3:,.0f} kB"
+        table.add_row(
+            row.name, names[row.family], row.state, size, str(row.dimension or ""), " ".join(row.languages), style=style
+        )
+    return table

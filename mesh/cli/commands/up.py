@@ -1,0 +1,34 @@
+"""`immich-mesh up`: everything on this machine under one supervisor."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from mesh.cli.output.outcome import CommandError, ExitCode
+
+EXAMPLES = """Examples: immich-mesh up    immich-mesh up --without face    DEVICE=cuda immich-mesh up
+
+Ctrl-C drains (router first) and ends; a second Ctrl-C ends at once."""
+
+
+def up(
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--without",
+            metavar="NAME",
+            help="Leave out a service: ocr, clip or face. Its tasks go to IMMICH_API, or are refused.",
+        ),
+    ] = None,
+) -> None:
+    """Start router and services on this machine, and keep them running."""
+    from mesh.cli.supervisor.foreground import run_machine
+    from mesh.cli.supervisor.plans import busy_ports, missing_devices, plan_machine
+
+    machine = plan_machine(frozenset(without or ()))
+    if not machine.services:
+        raise CommandError("nothing is left to run: leave out fewer services", ExitCode.USAGE)
+    if faults := missing_devices(machine.services) + busy_ports((*machine.services, machine.router)):
+        raise CommandError.of(faults)
+    asyncio.run(run_machine(machine))

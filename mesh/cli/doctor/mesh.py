@@ -1,0 +1,141 @@
+"""The mesh itself: its settings, its models, its ports and what answers there."""
+
+import asyncio
+from collections.abc import Iterator
+
+import httpx
+
+from mesh.cli.doctor.finding import Finding, bad, good, note
+from mesh.cli.output.outcome import CommandError
+from mesh.cli.supervisor import ports
+from mesh.cli.supervisor.plans import (
+    FAMILIES,
+    HEALTH_NAMES,
+    SERVICES,
+    MachinePlan,
+    Plan,
+    plan_machine,
+    service_settings,
+)
+from mesh.cli.supervisor.probes import STARTING, Condition, Level, RouterProbe, ServiceProbe
+from mesh.core.errors import MeshError
+from mesh.core.settings import ServiceSettings
+from mesh.hub import catalogue
+from mesh.hub.catalogue import SourceKind
+from mesh.hub.store import ModelStore
+
+HUB_SECONDS = 4.0
+
+
+def check_settings() -> tuple[list[Finding], dict[str, ServiceSettings], MachinePlan | None]:
+    """Reads every process's settings. Returns what was found and what could be read."""
+    findings: list[Finding] = []
+    services: dict[str, ServiceSettings] = {}
+    for name in SERVICES:
+        try:
+            services[name] = service_settings(name)
+        except CommandError as error:
+            findings += [bad(f"{name} settings", fault, "correct that variable") for fault in error.faults]
+    machine = None
+    if not findings:
+        try:
+            machine = plan_machine()
+            findings.append(good("settings", "of router and services are valid"))
+        except CommandError as error:
+            remedy = "correct the variable, or the place in the file"
+            findings += [bad("router settings", fault, remedy) for fault in error.faults]
+    return findings, services, machine
+
+
+def check_models(services: dict[str, ServiceSettings]) -> Iterator[Finding]:
+    """Whether each default model is cached, or can be fetched."""
+    absent: list[tuple[str, ServiceSettings]] = []
+    for name, settings in services.items():
+        store = ModelStore(settings.cache_folder, offline=settings.offline, endpoint=settings.hf_endpoint)
+        try:
+            folder = store.find(FAMILIES[name], settings.model_name)
+        except MeshError as error:
+            yield bad(
+                f"{name} model", error.message, f"set {name.upper()}_MODEL_NAME to another (immich-mesh models list)"
+            )
+            continue
+        if folder is not None:
+            yield good(f"{name} model", f"{settings.model_name} at {folder}")
+        else:
+            absent.append((name, settings))
+    reachable: dict[str, str] = {}
+    for name, settings in absent:
+        if not settings.offline and settings.hf_endpoint not in reachable:
+            reachable[settings.hf_endpoint] = hub_fault(settings.hf_endpoint)
+        yield absent_model(name, settings, reachable.get(settings.hf_endpoint, ""))
+
+
+def absent_model(name: str, settings: ServiceSettings, fault: str) -> Finding:
+    """What it means that a default model is not cached, `fault` being what keeps the hub from being reached."""
+    entry = catalogue.find(FAMILIES[name], settings.model_name)
+    text = f"{settings.model_name} is not in {settings.cache_folder}"
+    pull = f"on a connected machine: immich-mesh models pull {settings.model_name}; then copy the folder here"
+    if entry is None:
+        return bad(f"{name} model", f"{text}, and the catalogue does not know it", "immich-mesh models list")
+    if entry.source.kind is SourceKind.PACKAGE:
+        return bad(f"{name} model", f"{text}, and its package is missing", "run `make run`")
+    if settings.offline:
+        return bad(f"{name} model", f"{text}, and the mesh is offline", pull)
+    if fault:
+        return bad(
+            f"{name} model",
+            f"{text}, and {settings.hf_endpoint} cannot be reached ({fault})",
+            f"{pull}; or set HF_ENDPOINT",
+        )
+    size = f"{entry.size_bytes / 1e6:.0f} MB" if entry.size_bytes else "size unknown"
+    return note(
+        f"{name} model", f"{text}: fetched at first use ({size})", f"now: immich-mesh models pull {settings.model_name}"
+    )
+
+
+def hub_fault(endpoint: str) -> str:
+    """Why the hub cannot be reached, or nothing when it answers whatever it answers."""
+    try:
+        httpx.head(endpoint, timeout=HUB_SECONDS, follow_redirects=True)
+    except httpx.HTTPError as error:
+        return str(error) or type(error).__name__
+    return ""
+
+
+async def check_running(machine: MachinePlan) -> list[Finding]:
+    """What answers at the mesh's addresses; a port that something else holds."""
+    plans = (*machine.services, machine.router)
+    conditions = await asyncio.gather(*(_condition(machine, plan) for plan in plans))
+    return [finding for plan, condition in zip(plans, conditions, strict=True) for finding in _judge(plan, condition)]
+
+
+async def _condition(machine: MachinePlan, plan: Plan) -> Condition:
+    settings = machine.router_settings
+    if plan is machine.router:
+        hosts = settings.listeners.immich_ml.secret_hosts
+        async with RouterProbe(f"http://{plan.address}", hosts[0].get_secret_value() if hosts else None) as router:
+            return await router.ask()
+    token = settings.auth_token.get_secret_value() if settings.auth_token else None
+    async with ServiceProbe(plan.address, HEALTH_NAMES[plan.name], settings.upstream_tls, token) as service:
+        return await service.ask()
+
+
+def _judge(plan: Plan, condition: Condition) -> Iterator[Finding]:
+    if condition.level is Level.READY:
+        yield good(plan.name, f"answers at {plan.address}: {condition.text}")
+        return
+    if condition.level is Level.COMING and condition != STARTING:
+        yield note(plan.name, f"answers at {plan.address}, not ready yet: {condition.text}", "wait")
+        return
+    taken = [port for port in plan.ports if port.number and not ports.is_free(port.host, port.number)]
+    if not taken:
+        yield note(plan.name, f"is not running (nothing at {plan.address}); its ports are free", "immich-mesh up")
+    elif condition.level is Level.FAILED:
+        yield bad(
+            plan.name, f"answers at {plan.address}, but: {condition.text}", "see the line of its model or its logs"
+        )
+    else:
+        for port in taken:
+            who = ports.owner(port.number) or "another process"
+            text = f"port {port.number} is held by {who}, which does not answer as the mesh does"
+            yield note(plan.name, text, f"wait when it is the mesh starting; else stop it, or set {port.setting}")

@@ -1,0 +1,71 @@
+"""A download for a person's eyes: a bar in a terminal, a line now and then elsewhere."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from mesh.hub.progress import DownloadProgress, ProgressListener, Stage
+
+_STEP = 0.1
+"""Outside a terminal, one line for each tenth."""
+
+_WORDS = {
+    Stage.WAITING: "waiting for another download",
+    Stage.DOWNLOADING: "downloading",
+    Stage.ADAPTING: "converting",
+}
+
+
+@contextmanager
+def download_bar(name: str, console: Console | None = None) -> Iterator[ProgressListener]:
+    """Shows on standard error what the yielded listener is told, until the block ends."""
+    console = console or Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines(name, console)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(name, total=None)
+
+        def show(progress: DownloadProgress) -> None:
+            bar.update(
+                task,
+                description=f"{name}: {_WORDS[progress.stage]}",
+                completed=progress.done_bytes,
+                total=progress.total_bytes or None,
+            )
+
+        yield show
+
+
+def _lines(name: str, console: Console) -> ProgressListener:
+    said: set[tuple[Stage, int]] = set()
+
+    def show(progress: DownloadProgress) -> None:
+        step = int(progress.fraction / _STEP)
+        if (progress.stage, step) in said:
+            return
+        said.add((progress.stage, step))
+        line = f"{name}: {_WORDS[progress.stage]}"
+        if progress.stage is Stage.DOWNLOADING:
+            line += f", {progress.done_bytes / 1e6:.0f} of {progress.total_bytes / 1e6:.0f} MB"
+        console.print(line, highlight=False)
+
+    return show

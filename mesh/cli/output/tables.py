@@ -1,0 +1,66 @@
+"""Answers as a person reads them in a terminal."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from mesh.cli.clients.answers import ClipAnswer, FaceAnswer, OcrAnswer, length
+
+
+def show_text(answer: OcrAnswer, seconds: float) -> None:
+    """The lines as a table."""
+    table = Table(title=f"{answer.width} x {answer.height} pixels, {seconds:.2f} s", title_justify="left")
+    table.add_column("#", justify="right", style="dim")
+    table.add_column("text", overflow="fold")
+    table.add_column("certain", justify="right")
+    table.add_column("box certain", justify="right")
+    table.add_column("top left", justify="right", style="dim")
+    for number, line in enumerate(answer.lines, start=1):
+        x, y = line.box[0]
+        table.add_row(
+            str(number),
+            line.text.replace("[", r"\["),
+            f"{line.recognition_score:.2f}",
+            f"{line.detection_score:.2f}",
+            f"{x:.0f}, {y:.0f}",
+        )
+    show(table if answer.lines else f"No text ({answer.width} x {answer.height} pixels, {seconds:.2f} s).")
+
+
+def show_faces(answer: FaceAnswer, seconds: float) -> None:
+    """The faces as a table."""
+    table = Table(title=f"{answer.width} x {answer.height} pixels, {seconds:.2f} s", title_justify="left")
+    for title in ("#", "certain", "left, top", "size", "embedding"):
+        table.add_column(title, justify="right")
+    for number, found in enumerate(answer.faces, start=1):
+        left, top, right, bottom = found.box
+        table.add_row(
+            str(number),
+            f"{found.score:.2f}",
+            f"{left:.0f}, {top:.0f}",
+            f"{right - left:.0f} x {bottom - top:.0f}",
+            f"{len(found.embedding)} numbers",
+        )
+    show(table if answer.faces else f"No face ({answer.width} x {answer.height} pixels, {seconds:.2f} s).")
+
+
+def show_vector(answer: ClipAnswer, seconds: float) -> None:
+    """The vector's facts and its beginning."""
+    begin = ", ".join(f"{value:+.4f}" for value in answer.embedding[:6])
+    show(f"{len(answer.embedding)} numbers, length {length(answer.embedding):.4f}, {seconds:.2f} s: {begin}, ...")
+
+
+def show_fits(sentence: str, fits: list[tuple[float, Path]]) -> None:
+    """Photos, the best first."""
+    table = Table(title=f"How well photos fit “{sentence}”", title_justify="left")
+    table.add_column("cosine", justify="right")
+    table.add_column("photo", overflow="fold")
+    for fit, path in fits:
+        table.add_row(f"{fit:.4f}", str(path))
+    show(table)
+
+
+def show(content: Table | str) -> None:
+    """Prints for a person; plain where the output is no terminal."""
+    Console(highlight=False, markup=isinstance(content, Table)).print(content)

@@ -1,0 +1,1 @@
+"""`immich-mesh up`: the processes of one machine."""

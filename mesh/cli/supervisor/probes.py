@@ -1,0 +1,142 @@
+"""Asks the processes of this machine how they are: gRPC health and models of a service, `/ping` of the router."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from immich_mesh.model.v1 import model_pb2, model_pb2_grpc
+
+from mesh.cli.output.outcome import one_line
+from mesh.core.channels import open_channel
+from mesh.core.settings import TlsSettings
+
+PROBE_SECONDS = 2.0
+
+
+class Level(IntEnum):
+    """How well something is, worst first."""
+
+    FAILED = 0
+    """Does not work, and waiting alone will not help."""
+    COMING = 1
+    """Starts, loads or downloads."""
+    READY = 2
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How one process is.
+
+    Attributes:
+        level: the short of it.
+        text: the long of it, for a person.
+        progress: share of a download, 0 to 1; None without one.
+    """
+
+    level: Level
+    text: str
+    progress: float | None = None
+
+
+STARTING = Condition(Level.COMING, "starting")
+
+
+class ServiceProbe:
+    """Asks one gRPC service over one channel that it keeps.
+
+    Args:
+        address: `host:port`.
+        health_name: full name of its gRPC service.
+        tls: as the router calls it; None for plain text.
+        token: bearer token, if the services want one.
+    """
+
+    def __init__(
+        self, address: str, health_name: str, tls: TlsSettings | None = None, token: str | None = None
+    ) -> None:
+        self._channel = open_channel(address, tls, token)
+        self._health: Any = health_pb2_grpc.HealthStub(self._channel)  # its types know the blocking stub alone
+        self._models = model_pb2_grpc.ModelServiceStub(self._channel)
+        self._name = health_name
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._channel.close()
+
+    async def ask(self) -> Condition:
+        """Its condition now; COMING while it does not answer yet."""
+        try:
+            reply = await self._health.Check(health_pb2.HealthCheckRequest(service=self._name), timeout=PROBE_SECONDS)
+            listed = await self._models.ListModels(model_pb2.ListModelsRequest(), timeout=PROBE_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            if error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
+                return STARTING
+            return Condition(Level.FAILED, one_line(f"{error.code().name}: {error.details()}"))
+        serving = reply.status == health_pb2.HealthCheckResponse.SERVING
+        return judge(serving, list(listed.models))
+
+
+def judge(serving: bool, models: list[model_pb2.Model]) -> Condition:
+    """One condition of a service's health and its models: what is on its way first, then what failed."""
+    by_state: dict[int, list[model_pb2.Model]] = {}
+    for model in models:
+        by_state.setdefault(model.state, []).append(model)
+    if coming := by_state.get(model_pb2.MODEL_STATE_DOWNLOADING):
+        share = min(model.download_progress for model in coming)
+        return Condition(Level.COMING, f"downloading {_names(coming)}", share)
+    if coming := by_state.get(model_pb2.MODEL_STATE_LOADING):
+        return Condition(Level.COMING, f"loading {_names(coming)}")
+    loaded = by_state.get(model_pb2.MODEL_STATE_LOADED, [])
+    failed = by_state.get(model_pb2.MODEL_STATE_FAILED, [])
+    fault = one_line(f"{_names(failed)}: {failed[0].error}") if failed else ""
+    if failed and not {model.name for model in loaded} - {model.name for model in failed}:
+        return Condition(Level.FAILED, fault)
+    if not serving:
+        return Condition(Level.COMING, "starting")
+    ready = _names(loaded) if loaded else "loads its model on first use"
+    # Another model that somebody asked for once is no fault of the service that serves.
+    return Condition(Level.READY, f"{ready}; not {fault}" if fault else ready)
+
+
+def _names(models: list[model_pb2.Model]) -> str:
+    return ", ".join(dict.fromkeys(model.name for model in models))
+
+
+class RouterProbe:
+    """Asks the router as Immich does.
+
+    Args:
+        url: of the Immich ML listener.
+        host_header: sent as `Host`, for a listener that answers to secret names alone.
+    """
+
+    def __init__(self, url: str, host_header: str | None = None) -> None:
+        self._url = url
+        self._headers = {"Host": host_header} if host_header else {}
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PROBE_SECONDS))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def ask(self) -> Condition:
+        """Its condition now: READY when Immich's ping succeeds."""
+        try:
+            async with self._session.get(f"{self._url}/ping", headers=self._headers) as response:
+                if response.ok:
+                    return Condition(Level.READY, "answers Immich")
+                return Condition(Level.COMING, f"waits for a service (ping: HTTP {response.status})")
+        except (TimeoutError, aiohttp.ClientError):
+            return STARTING

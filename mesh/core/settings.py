@@ -1,0 +1,202 @@
+"""Settings every service has. Built once, in each `__main__`, from the environment; frozen; handed down.
+
+Each service derives a class with its own `env_prefix` (`OCR_`, `CLIP_`, `FACE_`) and its own defaults. A field is read
+from `<PREFIX><FIELD>`, nested fields by `__` (`OCR_BATCHING__MAX_QUEUE_SIZE`). `shared_names` adds names without a
+prefix that hold for every service (`DEVICE`), and the names that Immich ML and the seed system used.
+"""
+
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from mesh.core.levels import LogLevel
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+"""Limit of one gRPC message and of one HTTP body, in bytes."""
+
+Place = tuple[int | str, ...]
+"""Where a field is: its name, and before it those of the groups that it is in."""
+
+DEFAULT_CACHE_FOLDER = Path("~/.cache/immich-mesh/models")
+
+
+class Device(StrEnum):
+    """Where inference runs. A device that was asked for and is not there is a refusal to start, never a silent CPU."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+    TENSORRT = "tensorrt"
+
+
+class LogFormat(StrEnum):
+    """How log lines look: `pretty` for a person at a terminal, `json` for a collector."""
+
+    PRETTY = "pretty"
+    JSON = "json"
+
+
+class Frozen(BaseModel):
+    """Base of nested groups of settings: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TlsSettings(Frozen):
+    """TLS of a listener or of the calls to it. PEM files; all empty means plain text."""
+
+    cert_file: Path | None = Field(None, description="Certificate chain, PEM.")
+    key_file: Path | None = Field(None, description="Private key of the certificate, PEM.")
+    ca_file: Path | None = Field(None, description="Certificate authority that the other side must be signed by, PEM.")
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> "TlsSettings":
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file belong together: set both or none")
+        return self
+
+
+class BatchingSettings(Frozen):
+    """How single model inputs (an image, a face crop, a text line) become batches."""
+
+    max_batch_size: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="Largest batch; 0 lets the device decide: 1 on a CPU, where more gain nothing, 32 on a GPU.",
+    )
+    max_queue_delay_ms: float = Field(
+        0.0, ge=0, le=1000, description="How long an idle worker waits for a batch to grow."
+    )
+    max_queue_size: int = Field(
+        256, ge=1, description="Waiting inputs per model; one more is refused with RESOURCE_EXHAUSTED."
+    )
+
+
+class SharedNames(PydanticBaseSettingsSource):
+    """Reads names without a service's prefix (`SettingsClass.shared_names`); the prefixed ones win."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The value of the first of the field's shared names that is set and not empty."""
+        names: Mapping[str, tuple[str, ...]] = getattr(self.settings_cls, "shared_names", {})
+        for name in names.get(field_name, ()):
+            if value := os.environ.get(name):
+                return value, field_name, False
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """All fields found under shared names."""
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+class MeshSettings(BaseSettings):
+    """Base of every process's settings: frozen, nested by `__`, `shared_names` after the prefixed names."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_nested_delimiter="__", populate_by_name=True, protected_namespaces=()
+    )
+    shared_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    @classmethod
+    def variables(cls, place: Place) -> tuple[str, ...]:
+        """The environment's names of a field, in the order in which they count."""
+        own = (cls.model_config.get("env_prefix") or "") + "__".join(str(step).upper() for step in place)
+        return (own, *cls.other_names(".".join(map(str, place))))
+
+    @classmethod
+    def other_names(cls, path: str) -> tuple[str, ...]:
+        """The names without a prefix of the field at that dotted path."""
+        return cls.shared_names.get(path, ())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then `<PREFIX><FIELD>`, then the shared names."""
+        return init_settings, env_settings, SharedNames(settings_cls)
+
+
+class ServiceSettings(MeshSettings):
+    """What OCR, CLIP and face service have in common."""
+
+    shared_names: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "cache_folder": ("MESH_CACHE_FOLDER", "MACHINE_LEARNING_CACHE_FOLDER"),
+        "auth_token": ("MESH_AUTH_TOKEN",),
+        "device": ("MESH_DEVICE", "DEVICE"),
+        "device_id": ("MESH_DEVICE_ID",),
+        "hf_endpoint": ("HF_ENDPOINT",),
+        "log_format": ("MESH_LOG_FORMAT",),
+        "log_level": ("MESH_LOG_LEVEL", "IMMICH_LOG_LEVEL", "LOG_LEVEL"),
+        "model_ttl_seconds": ("MACHINE_LEARNING_MODEL_TTL", "SERVER_RESTART_TIME"),
+        "offline": ("MESH_OFFLINE", "HF_HUB_OFFLINE"),
+        "threads": ("MACHINE_LEARNING_MODEL_INTRA_OP_THREADS",),
+    }
+
+    host: str = Field("127.0.0.1", description="Address the gRPC server listens on; 0.0.0.0 in a container.")
+    port: int = Field(0, ge=0, le=65535, description="Port of the gRPC server; 0 takes any free one.")
+    metrics_host: str = Field("127.0.0.1", description="Address of the Prometheus endpoint; 0.0.0.0 in a container.")
+    metrics_port: int | None = Field(
+        9464, ge=0, le=65535, description="Port of the Prometheus endpoint; empty for none."
+    )
+    tls: TlsSettings = Field(TlsSettings(), description="TLS of the gRPC server; ca_file demands client certificates.")
+    auth_token: SecretStr | None = Field(None, description="Bearer token every call must carry; empty for none.")
+    drain_seconds: float = Field(30.0, ge=0, description="How long calls in flight may take after SIGTERM.")
+
+    model_name: str = Field("", description="Model that answers when a request names none.")
+    preload: Annotated[list[str], NoDecode] = Field(
+        [], description="Models loaded at start, comma separated; the default model is always among them unless lazy."
+    )
+    lazy: bool = Field(False, description="Load the default model on first use instead of at start.")
+    cache_folder: Path = Field(DEFAULT_CACHE_FOLDER, description="Folder of model files, in Immich ML's layout.")
+    offline: bool = Field(False, description="Never download a model.")
+    hf_endpoint: str = Field(
+        "https://huggingface.co", description="Hub, or mirror of it, that models are fetched from."
+    )
+    model_ttl_seconds: float = Field(
+        300.0, ge=0, description="Idle time after which a model leaves memory; 0 for never."
+    )
+    memory_budget_bytes: int = Field(
+        0, ge=0, description="Memory for loaded models, least recently used out first; 0: no limit."
+    )
+
+    device: Device = Field(Device.CPU, description="cpu, cuda or tensorrt.")
+    device_id: int = Field(0, ge=0, description="Number of the GPU.")
+    gpu_memory_limit_bytes: int = Field(0, ge=0, description="Limit of the CUDA arena per session; 0 for none.")
+    fp16: bool = Field(False, description="Prefer half-precision model files where the cache has them (GPU).")
+    threads: int = Field(0, ge=0, description="Cores to use for inference; 0 for all that this process may use.")
+    lone_request_sessions: bool = Field(
+        True,
+        description="On a CPU, keep a second copy of each model in memory where it answers a request that comes alone "
+        "sooner, on all cores.",
+    )
+    batching: BatchingSettings = BatchingSettings()
+
+    max_image_pixels: int = Field(178_956_970, ge=1, description="Larger photos are refused before they are decoded.")
+    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_format: LogFormat = Field(LogFormat.PRETTY, description="pretty or json.")
+
+    @field_validator("preload", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("metrics_port", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @field_validator("cache_folder")
+    @classmethod
+    def _expand(cls, value: Path) -> Path:
+        return value.expanduser()

@@ -1,0 +1,261 @@
+"""One file from the network onto the disk: resumed after a cut, verified to the last byte, given up only without hope.
+
+The `huggingface_hub` library was tried first. It resumes, but it checks sizes only: a damaged file of the right length
+would be served for ever. Here every file is hashed while it comes, against the hub's own checksums.
+"""
+
+import errno
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import httpx
+import structlog
+
+from mesh.core.errors import MeshError, ModelNotFound, Unavailable
+
+log = structlog.get_logger()
+
+PARTIAL_SUFFIX = ".part"
+_READ_SIZE = 1 << 20
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file to fetch.
+
+    Attributes:
+        url: where it is.
+        target: where it belongs, a path below the folder that it is fetched into.
+        size_bytes: its size, or None when the server does not say beforehand.
+        sha256: of its content, hexadecimal, or None.
+        git_blob: git's object id of its content (the hub's checksum of small files), hexadecimal, or None.
+    """
+
+    url: str
+    target: str
+    size_bytes: int | None = None
+    sha256: str | None = None
+    git_blob: str | None = None
+
+
+@dataclass(frozen=True)
+class Patience:
+    """When to give up on a connection, and on a file.
+
+    Attributes:
+        connect_seconds: for a connection to be there.
+        read_seconds: without a single byte.
+        attempts: in a row that bring nothing; one that brings bytes starts the count again.
+        pause_seconds: before the second attempt; doubled before each further one, 30 s at most.
+    """
+
+    connect_seconds: float = 10.0
+    read_seconds: float = 30.0
+    attempts: int = 5
+    pause_seconds: float = 1.0
+
+    def timeout(self) -> httpx.Timeout:
+        """As httpx wants it."""
+        return httpx.Timeout(self.read_seconds, connect=self.connect_seconds)
+
+    def pause(self, failures: int) -> float:
+        """Seconds to wait after that many failures in a row."""
+        return min(30.0, self.pause_seconds * 2.0 ** (failures - 1))
+
+
+class Interrupted(Exception):
+    """This attempt failed; another may succeed. Never leaves this package."""
+
+    def __init__(self, reason: str, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(reason)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class _Damaged(Exception):
+    """What came is not what was announced."""
+
+
+class Downloader:
+    """Fetches files over one HTTP client.
+
+    Args:
+        client: follows redirects; its environment's proxies and certificates apply.
+        patience: when to give up.
+        stop: set by another thread to end a download; what came so far is kept.
+    """
+
+    def __init__(self, client: httpx.Client, patience: Patience, stop: threading.Event) -> None:
+        self._client = client
+        self._patience = patience
+        self._stop = stop
+
+    def fetch(self, file: RemoteFile, folder: Path, received: Callable[[int], None]) -> Path:
+        """Fetches the file to `folder / file.target`, going on where an earlier attempt stopped.
+
+        Args:
+            received: told how many bytes of the file are there, from time to time.
+
+        Raises:
+            ModelNotFound: the server has no such file.
+            Unavailable: the network failed for good, the content stayed damaged, the disk is full, or `stop` was set.
+        """
+        destination = folder / file.target
+        if destination.is_file():
+            received(destination.stat().st_size)
+            return destination
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        partial = destination.with_name(destination.name + PARTIAL_SUFFIX)
+        self._fill(file, partial, received)
+        partial.replace(destination)
+        return destination
+
+    def _fill(self, file: RemoteFile, partial: Path, received: Callable[[int], None]) -> None:
+        """Attempts until the partial file is whole and right."""
+        failures, damaged = 0, False
+        while True:
+            before = partial.stat().st_size if partial.exists() else 0
+            try:
+                self._attempt(file, partial, received)
+                return
+            except _Damaged as error:
+                partial.unlink(missing_ok=True)
+                if damaged:
+                    raise Unavailable(f"{file.url}: {error}; a proxy or mirror may be changing it") from error
+                log.warning("download damaged, starting over", url=file.url, reason=str(error))
+                damaged = True
+            except Interrupted as error:
+                grown = partial.exists() and partial.stat().st_size > before
+                failures = 1 if grown else failures + 1
+                if failures >= self._patience.attempts:
+                    raise Unavailable(
+                        f"cannot download {file.url}: {error}; what came is kept, trying again goes on from there"
+                    ) from error
+                log.info("download interrupted, going on", url=file.url, reason=str(error), attempt=failures)
+                self._stop.wait(max(self._patience.pause(failures), error.retry_after_seconds))
+
+    def _attempt(self, file: RemoteFile, partial: Path, received: Callable[[int], None]) -> None:
+        if self._stop.is_set():
+            raise Unavailable(f"the download of {file.target} was stopped; it goes on from there next time")
+        try:
+            with partial.open("a+b") as output:
+                digest = _Digest(file)
+                digest.read(output)
+                if not digest.is_whole():
+                    self._stream(file, output, digest, received)
+                digest.check()
+                output.flush()
+                os.fsync(output.fileno())
+        except httpx.InvalidURL as error:
+            raise Unavailable(f"{file.url} is not a URL: check HF_ENDPOINT") from error
+        except httpx.HTTPError as error:
+            raise Interrupted(str(error) or type(error).__name__) from error
+        except OSError as error:
+            raise disk_trouble(partial, error) from error
+
+    def _stream(self, file: RemoteFile, output: BinaryIO, digest: "_Digest", received: Callable[[int], None]) -> None:
+        headers = {"Accept-Encoding": "identity"}
+        if digest.length:
+            headers["Range"] = f"bytes={digest.length}-"
+        with self._client.stream("GET", file.url, headers=headers) as response:
+            if not _continues(response, digest, file):
+                output.truncate(0)
+                digest.restart()
+            for chunk in response.iter_raw():
+                output.write(chunk)
+                digest.add(chunk)
+                received(digest.length)
+                if file.size_bytes is not None and digest.length > file.size_bytes:
+                    raise _Damaged(f"more than the announced {file.size_bytes} bytes came")
+                if self._stop.is_set():
+                    raise Unavailable(f"the download of {file.target} was stopped; it goes on from there next time")
+        if file.size_bytes is not None and digest.length < file.size_bytes:
+            raise Interrupted(f"the connection ended at byte {digest.length} of {file.size_bytes}")
+
+
+class _Digest:
+    """Length and hash of what is there so far."""
+
+    def __init__(self, file: RemoteFile) -> None:
+        self._file = file
+        self.restart()
+
+    def restart(self) -> None:
+        """Nothing is there."""
+        self.length = 0
+        git = self._file.sha256 is None and self._file.git_blob is not None
+        self._hash = hashlib.sha1(usedforsecurity=False) if git else hashlib.sha256()
+        if git:
+            self._hash.update(f"blob {self._file.size_bytes}\0".encode())
+
+    def add(self, chunk: bytes) -> None:
+        """More is there."""
+        self.length += len(chunk)
+        self._hash.update(chunk)
+
+    def read(self, source: BinaryIO) -> None:
+        """All that an earlier attempt left is there."""
+        source.seek(0)
+        while chunk := source.read(_READ_SIZE):
+            self.add(chunk)
+
+    def is_whole(self) -> bool:
+        """Whether nothing needs to come any more; what is there may still be wrong."""
+        if self._file.size_bytes is not None:
+            return self.length >= self._file.size_bytes
+        return self._file.sha256 is not None and self._hash.hexdigest() == self._file.sha256
+
+    def check(self) -> None:
+        """Raises _Damaged unless it is the announced content."""
+        size, expected = self._file.size_bytes, self._file.sha256 or self._file.git_blob
+        if size is not None and self.length != size:
+            raise _Damaged(f"{self.length} bytes came, {size} were announced")
+        if expected is not None and self._hash.hexdigest() != expected:
+            raise _Damaged(f"checksum {self._hash.hexdigest()[:12]}… came, {expected[:12]}… was announced")
+
+
+def _continues(response: httpx.Response, digest: _Digest, file: RemoteFile) -> bool:
+    """Whether the reply goes on where the partial file ends; False when it starts over.
+
+    Raises what an unusable reply means.
+    """
+    match response.status_code:
+        case 200:
+            announced = response.headers.get("Content-Length", "")
+            if file.size_bytes is not None and announced.isdigit() and int(announced) != file.size_bytes:
+                raise _Damaged(f"the server sends {announced} bytes, the hub announced {file.size_bytes}")
+            return digest.length == 0
+        case 206:
+            found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+            if found is None or int(found[1]) != digest.length:
+                raise _Damaged("the server answered with another part of the file than asked for")
+            return True
+        case 416:
+            raise _Damaged("the partial file is longer than the server's")
+        case _:
+            raise refused(response)
+
+
+def refused(response: httpx.Response) -> Exception:
+    """What a reply that is not a success means: worth another attempt, or not there."""
+    status = response.status_code
+    if status in (401, 403, 404, 410):
+        return ModelNotFound(f"{response.request.url} is not there (HTTP {status})")
+    wait = response.headers.get("Retry-After", "")
+    return Interrupted(f"HTTP {status}", float(wait) if wait.isdigit() else 0.0)
+
+
+def disk_trouble(path: Path, error: OSError) -> MeshError:
+    """A failure to write into the cache, in words."""
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return ModelNotFound(
+            f"cannot download into {path.parent}: it is not writable; change its owner or the cache folder"
+        )
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Unavailable(f"the disk of {path.parent} is full: free space or choose another cache folder")
+    return Unavailable(f"cannot write {path}: {error.strerror or error}")

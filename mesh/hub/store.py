@@ -1,0 +1,181 @@
+"""The model cache: finds a model's folder, and fetches it when it is not there.
+
+Everything here blocks; services call it in a thread. Nothing here ever deletes what is cached.
+"""
+
+import difflib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
+
+from mesh.core.errors import InvalidInput, ModelNotFound
+from mesh.hub import catalogue, layout
+from mesh.hub.catalogue import Family, ModelEntry, SourceKind
+from mesh.hub.download import Patience
+from mesh.hub.fetching import Fetcher
+from mesh.hub.progress import DownloadProgress, ProgressListener, Stage, ignore
+
+__all__ = ["CachedModel", "DownloadProgress", "ModelStore", "Stage"]
+
+
+@dataclass(frozen=True)
+class CachedModel:
+    """A complete model on this machine. `entry` is None for one that the catalogue does not know."""
+
+    family: Family
+    name: str
+    folder: Path
+    size_bytes: int
+    entry: ModelEntry | None
+
+
+class ModelStore:
+    """The models of one cache folder.
+
+    Args:
+        cache_folder: in Immich ML's layout; created when the first model comes.
+        offline: never use the network.
+        endpoint: the Hugging Face hub or a mirror of it (`HF_ENDPOINT`).
+        patience: when to give up on the network.
+    """
+
+    def __init__(
+        self,
+        cache_folder: Path,
+        *,
+        offline: bool = False,
+        endpoint: str = "https://huggingface.co",
+        patience: Patience | None = None,
+    ) -> None:
+        self.cache_folder = cache_folder.expanduser()
+        self.offline = offline
+        self._stop = threading.Event()
+        self._fetcher = Fetcher(self.cache_folder, endpoint.rstrip("/"), patience or Patience(), self._stop)
+
+    def find(self, family: Family, name: str) -> Path | None:
+        """The model's folder when it is complete, else None; see `layout.part_file` for the graphs inside.
+
+        Raises:
+            InvalidInput: a name that could not be a model's.
+        """
+        entry = catalogue.find(family, name)
+        folder = layout.model_folder(self.cache_folder, family, entry.name if entry else name)
+        if layout.is_complete(family, folder):
+            return folder
+        return _package_folder(entry) if entry else None
+
+    def fetch(self, family: Family, name: str, progress: ProgressListener | None = None) -> Path:
+        """The model's folder, downloaded first when it is not cached.
+
+        Raises:
+            ModelNotFound: unknown, or not cached while offline; says where it belongs and how to get it.
+            Unavailable: the network failed; what was downloaded is kept and trying again goes on from there.
+            InvalidInput: a name that could not be a model's.
+        """
+        if folder := self.find(family, name):
+            return folder
+        entry = catalogue.find(family, name)
+        if entry is None:
+            raise ModelNotFound(self._unknown(family, name))
+        if obstacle := self._obstacle(entry):
+            raise ModelNotFound(obstacle)
+        return self._fetcher.fetch(entry, lambda: self.find(family, name), progress or ignore)
+
+    def fetch_checkpoint(self, entry: ModelEntry, progress: ProgressListener | None = None) -> Path:
+        """The official checkpoint of a model, for the exporter; downloaded into the cache's `checkpoints` folder.
+
+        Raises ModelNotFound (there is none, or offline) and Unavailable, as `fetch` does.
+        """
+        if entry.checkpoint is None:
+            raise ModelNotFound(f"{entry.name} has no official checkpoint to export")
+        path = self.cache_folder / "checkpoints" / entry.checkpoint.files[0].target
+        if path.is_file():
+            return path
+        if self.offline:
+            raise ModelNotFound(f"{path} is not there and this is offline mode: copy it there, or pass --checkpoint")
+        return self._fetcher.fetch_checkpoint(entry, path.parent, progress or ignore)
+
+    def adopt(self, family: Family, name: str, source: Path, progress: ProgressListener | None = None) -> Path:
+        """Takes files that were downloaded by hand into the cache, converting them where that is needed.
+
+        Args:
+            source: a folder with the files of the catalogue's source, or with the model in Immich's layout; copied.
+
+        Raises:
+            InvalidInput: the model is cached already, or the folder is not the model.
+            Unavailable: the files cannot be converted, or the disk is full.
+        """
+        entry = catalogue.find(family, name)
+        target = layout.model_folder(self.cache_folder, family, entry.name if entry else name)
+        if target.exists():
+            raise InvalidInput(f"{target} is already there: move it away to import anew")
+        whole = layout.is_complete(family, source)
+        adapter = entry.source.adapter if entry and not whole else None
+        if not whole and adapter is None:
+            raise InvalidInput(f"{source} lacks {', '.join(layout.missing_files(family, source))}")
+        return self._fetcher.adopt(family, target, source, adapter, progress or ignore)
+
+    def close(self) -> None:
+        """Ends downloads under way, from another thread; they raise Unavailable and go on from there next time."""
+        self._stop.set()
+
+    def cached(self, family: Family) -> list[CachedModel]:
+        """Every complete model of the family on this machine, by name; those inside installed packages included."""
+        found = {model.name: model for model in (*self._bundled(family), *self._in_folder(family))}
+        return sorted(found.values(), key=lambda model: model.name)
+
+    def _in_folder(self, family: Family) -> Iterator[CachedModel]:
+        root = self.cache_folder / family.value
+        for folder in sorted(root.iterdir()) if root.is_dir() else ():
+            if layout.is_complete(family, folder):
+                size = layout.size_bytes(folder)
+                yield CachedModel(family, folder.name, folder, size, catalogue.find(family, folder.name))
+
+    def _bundled(self, family: Family) -> Iterator[CachedModel]:
+        for entry in catalogue.entries(family):
+            if folder := _package_folder(entry):
+                size = sum((folder.parent / file.path).stat().st_size for file in entry.files)
+                yield CachedModel(family, entry.name, folder, size, entry)
+
+    def _obstacle(self, entry: ModelEntry) -> str | None:
+        """Why the model cannot be downloaded, and what helps; None when it can."""
+        folder = layout.model_folder(self.cache_folder, entry.family, entry.name)
+        source = entry.source
+        short = entry.short_name
+        if source.kind is SourceKind.PACKAGE:
+            return f"{entry.name} comes with Python package {source.location}, which is not installed here"
+        if source.kind is SourceKind.EXPORT:
+            return (
+                f"{entry.name} is not in {folder} and nobody publishes it ready-made: make it with "
+                f"`immich-mesh models export {short}` (extra `export`)"
+            )
+        if self.offline:
+            return (
+                f"{entry.name} is not in {folder} and this is offline mode: run `immich-mesh models pull {short}` "
+                "where there is a network and copy the folder here, or switch offline mode off"
+            )
+        return None
+
+    def _unknown(self, family: Family, name: str) -> str:
+        folder = layout.model_folder(self.cache_folder, family, name)
+        close = difflib.get_close_matches(name, [entry.name for entry in catalogue.entries(family)], n=3)
+        hint = f"did you mean {' or '.join(close)}? " if close else ""
+        return (
+            f"no {family.value} model is called {name!r}: {hint}`immich-mesh models list` shows the known ones; "
+            f"a model of your own belongs in {folder}"
+        )
+
+
+def _package_folder(entry: ModelEntry) -> Path | None:
+    """The folder of the installed package that carries the model, when it is there whole."""
+    if entry.source.kind is not SourceKind.PACKAGE:
+        return None
+    spec = find_spec(entry.source.location)
+    if spec is None or spec.origin is None:
+        return None
+    root = Path(spec.origin).parent
+    if not all((root / file.path).is_file() for file in entry.files):
+        return None
+    return root / PurePosixPath(entry.files[0].path).parent

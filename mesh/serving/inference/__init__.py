@@ -1,0 +1,1 @@
+"""Sessions behind batchers: what pipelines call."""

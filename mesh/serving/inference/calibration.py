@@ -1,0 +1,90 @@
+"""How a CPU runs a graph best: measured when the graph is loaded, not assumed.
+
+Two ways compete: as many single-threaded runs side by side as there are cores (most photos per second on every machine
+seen so far), and one run on all cores (soonest answer to a lone request). A few runs of each decide which to keep. On a
+machine that is busy with other things nothing can be measured, and both are kept.
+"""
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from mesh.serving.runtimes.session import Array, ModelSession
+
+MAX_ROUNDS = 3
+BUDGET_SECONDS = 1.5
+"""No further round begins after this time; the first one always runs."""
+WORTHWHILE_GAIN = 1.15
+"""A wide session costs its memory a second time: a lone request must be answered this much sooner to be worth it."""
+BUSY_RATIO = 1.2
+"""Wall time over processor time of a single-threaded run from which on the machine counts as busy."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was measured.
+
+    Attributes:
+        side_by_side_per_second: items per second of single-threaded runs on all cores at once.
+        alone_narrow_seconds: one single-threaded run with nothing else going on.
+        alone_wide_seconds: one run on all cores with nothing else going on.
+    """
+
+    side_by_side_per_second: float
+    alone_narrow_seconds: float
+    alone_wide_seconds: float
+
+    @property
+    def wide_pays_alone(self) -> bool:
+        """Whether a lone request is answered enough sooner on all cores."""
+        return self.alone_narrow_seconds >= WORTHWHILE_GAIN * self.alone_wide_seconds
+
+    @property
+    def wide_pays_always(self) -> bool:
+        """Whether one run on all cores beats single-threaded runs even in throughput."""
+        return 1 / self.alone_wide_seconds > WORTHWHILE_GAIN * self.side_by_side_per_second
+
+
+def calibrate(narrow: ModelSession, wide: ModelSession, feeds: Mapping[str, Array], cores: int) -> Calibration | None:
+    """Times both ways on inputs of a typical shape, in about ten runs. Blocking.
+
+    Returns:
+        The best of each, which is what an undisturbed run takes; None when the machine is too busy to tell.
+    """
+    for session in (narrow, wide):
+        session.run(feeds)  # the first run allocates
+    deadline = time.perf_counter() + BUDGET_SECONDS
+    alone, alone_wide, side_by_side = [], [], []
+    with ThreadPoolExecutor(cores) as threads:
+        for _ in range(MAX_ROUNDS):
+            alone.append(_timed(narrow, feeds))
+            alone_wide.append(_timed(wide, feeds).wall)
+            runs = list(threads.map(lambda _: _timed(narrow, feeds), range(cores)))
+            side_by_side.append(max(runs, key=lambda run: run.wall))
+            if time.perf_counter() > deadline:
+                break
+    best, best_wide, best_beside = min(alone), min(alone_wide), min(side_by_side)
+    # A wide run that takes longer than a narrow one was not slow: somebody else had the other cores.
+    if best.disturbed or best_beside.disturbed or best_wide > best.wall:
+        return None
+    return Calibration(cores / best_beside.wall, best.wall, best_wide)
+
+
+@dataclass(frozen=True, order=True)
+class _Run:
+    """Seconds that a run took, and those that its thread had a processor."""
+
+    wall: float
+    processor: float
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether a single-threaded run waited for a processor."""
+        return self.wall > BUSY_RATIO * self.processor
+
+
+def _timed(session: ModelSession, feeds: Mapping[str, Array]) -> _Run:
+    wall, processor = time.perf_counter(), time.thread_time()
+    session.run(feeds)
+    return _Run(time.perf_counter() - wall, time.thread_time() - processor)

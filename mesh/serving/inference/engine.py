@@ -1,0 +1,234 @@
+"""A model that pipelines can call: sessions behind a batcher, on the service's threads.
+
+How a batch is run is decided here, so that pipelines do not know the device. On a GPU: one session, large batches. On a
+CPU: parallel runs of a single-threaded session give the most photos per second, but a request that comes alone is
+answered sooner by a multi-threaded one; so photos have two sessions where that pays (`calibration`), and each run takes
+the one that fits the moment. Queries have the multi-threaded one alone.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import structlog
+
+from mesh.core import context
+from mesh.core.settings import Device
+from mesh.core.tracing import record_span
+from mesh.serving import metrics
+from mesh.serving.inference.batcher import Batcher
+from mesh.serving.inference.calibration import Calibration, calibrate
+from mesh.serving.inference.compute import ComputePool, Lane
+from mesh.serving.runtimes.session import Array, ModelSession, OnnxSession, RuntimeSettings, TensorInfo, dummy_feeds
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+Feeds = Mapping[str, Array]
+SessionFactory = Callable[[Path, RuntimeSettings, int], ModelSession]
+Measure = Callable[[ModelSession, ModelSession, Feeds, int], Calibration | None]
+
+GPU_BATCH_SIZE = 32
+
+
+@dataclass(slots=True)
+class _Item:
+    """One item on its way through the batcher, with the moments that its request's trace shows."""
+
+    feeds: Feeds
+    submitted_ns: int
+    started_ns: int = 0
+    batch_size: int = 0
+
+    def record_spans(self, model: str, part: str) -> None:
+        now = time.time_ns()
+        record_span("queue", self.submitted_ns, self.started_ns or now, model=model, part=part)
+        if self.started_ns:
+            record_span("inference", self.started_ns, now, model=model, part=part, batch_size=self.batch_size)
+
+
+class Engine:
+    """One graph, ready to answer.
+
+    Args:
+        path: its .onnx file.
+        runtime: device, cores, batching.
+        compute: the service's threads.
+        model: the model's name, for metrics.
+        part: the model's part, for metrics.
+        lane: whose work this is; decides on which threads it runs.
+        can_stack: whether items may be stacked along the first axis, told by the outputs; asked only where the graph
+            leaves the first axis of every input and output open. (SCRFD's first axis may count anchors.)
+        typical_axes: usual size of the axes that the graph leaves open, by index: the inputs that calibration times. A
+            graph that leaves more open than its batch is not calibrated without.
+        open_session: makes a session; tests put a fake here.
+        measure: times narrow against wide runs on a CPU; tests put a known result here.
+
+    Raises:
+        Unavailable: the file cannot be read, or the device is not there. Blocking: call in a thread.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        runtime: RuntimeSettings,
+        compute: ComputePool,
+        *,
+        model: str,
+        part: str,
+        lane: Lane = Lane.BULK,
+        can_stack: Callable[[Sequence[TensorInfo]], bool] = lambda outputs: True,
+        typical_axes: Mapping[int, int] | None = None,
+        open_session: SessionFactory = OnnxSession,
+        measure: Measure = calibrate,
+    ) -> None:
+        self._compute = compute
+        self._lane = lane
+        self._labels = (model, part)
+        self._seconds = metrics.INFERENCE_SECONDS.labels(model, part)
+        self._batch_size = metrics.BATCH_SIZE.labels(model, part)
+        on_cpu = runtime.device is Device.CPU
+        # A person's queries come one by one: all cores for each, and one copy in memory.
+        self._always_wide = on_cpu and lane is Lane.INTERACTIVE
+        threads = compute.cores if self._always_wide else 1
+        self._narrow = self._wide = compute.call(lambda: open_session(path, runtime, threads), lane)
+        if on_cpu and lane is Lane.BULK and compute.cores > 1 and runtime.lone_request_sessions:
+            wide = compute.call(lambda: open_session(path, runtime, compute.cores), lane)
+            self._keep_best(wide, typical_axes, measure)
+        self.inputs: tuple[TensorInfo, ...] = self._narrow.inputs
+        self.outputs: tuple[TensorInfo, ...] = self._narrow.outputs
+        self.metadata = self._narrow.metadata
+        self.provider = self._narrow.provider
+        self.memory_bytes = self._narrow.memory_bytes + (0 if self._wide is self._narrow else self._wide.memory_bytes)
+        open_axes = [bool(info.shape) and info.shape[0] is None for info in (*self.inputs, *self.outputs)]
+        self.stackable = all(open_axes) and can_stack(self.outputs)
+        batching = runtime.batching
+        size = batching.max_batch_size or (1 if on_cpu else GPU_BATCH_SIZE)
+        self._batcher: Batcher[_Item, list[Array]] = Batcher(
+            self._run_batch,
+            workers=compute.cores if on_cpu and not self._always_wide else 1,
+            max_batch_size=size if self.stackable else 1,
+            max_queue_size=batching.max_queue_size,
+            max_queue_delay_seconds=batching.max_queue_delay_ms / 1000,
+            observer=_Metrics(*self._labels),
+        )
+
+    def _keep_best(self, wide: ModelSession, typical_axes: Mapping[int, int] | None, measure: Measure) -> None:
+        """Keeps the wide session when it pays, and forgets the narrow way when even side by side it does not."""
+        self._wide = wide
+        shapes_known = all(size is not None for info in self._narrow.inputs for size in info.shape[1:])
+        if typical_axes is None and not shapes_known:
+            return
+        feeds = dummy_feeds(self._narrow.inputs, typical_axes or {})
+        cores = self._compute.cores
+        measured = self._compute.call(lambda: measure(self._narrow, wide, feeds, cores), self._lane)
+        if measured is None:
+            log.info("not calibrated: the machine is busy", model=self._labels[0], part=self._labels[1])
+            return
+        self._always_wide = measured.wide_pays_always
+        if self._always_wide:
+            self._narrow.close()
+            self._narrow = wide
+        elif not measured.wide_pays_alone:
+            self._wide = self._narrow
+            wide.close()
+        log.info(
+            "calibrated",
+            model=self._labels[0],
+            part=self._labels[1],
+            side_by_side_per_second=round(measured.side_by_side_per_second, 2),
+            alone_wide_ms=round(measured.alone_wide_seconds * 1000, 1),
+            alone_narrow_ms=round(measured.alone_narrow_seconds * 1000, 1),
+        )
+
+    async def infer(self, feeds: Feeds) -> list[Array]:
+        """The graph's outputs for one item.
+
+        Args:
+            feeds: one array per input, each with a batch axis of 1. Items of equal shapes may run as one batch.
+
+        Returns:
+            The outputs in the graph's order; with a batch axis of 1 when the graph is stackable, else as they come.
+
+        Raises:
+            Overloaded: the queue is full.
+            DeadlineExceeded: the request's deadline (`mesh.core.context.deadline`) passed in the queue.
+            Unavailable: the model is being unloaded.
+        """
+        key = tuple((name, array.shape, array.dtype.str) for name, array in feeds.items())
+        item = _Item(feeds, submitted_ns=time.time_ns())
+        try:
+            return await self._batcher.submit(item, key=key, deadline=context.deadline.get())
+        finally:
+            item.record_spans(*self._labels)
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """The result of `work`, done on a thread of this engine's lane: pre- and post-processing."""
+        return await self._compute.run(work, self._lane)
+
+    async def drain(self) -> None:
+        """Refuses new items and returns when the waiting ones are answered."""
+        await self._batcher.close()
+
+    def close(self) -> None:
+        """Gives the memory back; nothing may run any more."""
+        self._narrow.close()
+        if self._wide is not self._narrow:
+            self._wide.close()
+
+    async def _run_batch(self, batch: Sequence["_Item"]) -> list[list[Array]]:
+        alone = self._batcher.busy == 1 and self._batcher.waiting == 0 and self._compute.idle(self._lane)
+        session = self._wide if alone or self._always_wide else self._narrow
+
+        def infer() -> list[list[Array]]:
+            started, started_ns = time.perf_counter(), time.time_ns()
+            for item in batch:
+                item.started_ns, item.batch_size = started_ns, len(batch)
+            results = run_stacked(session, [item.feeds for item in batch])
+            self._seconds.observe(time.perf_counter() - started)
+            return results
+
+        self._batch_size.observe(len(batch))
+        return await self._compute.run(infer, self._lane)
+
+
+def run_stacked(session: ModelSession, batch: Sequence[Feeds]) -> list[list[Array]]:
+    """Runs items of equal shapes as one batch along axis 0; a batch of one goes through as it is, without a copy."""
+    if len(batch) == 1:
+        return [session.run(batch[0])]
+    stacked = {name: np.concatenate([feeds[name] for feeds in batch]) for name in batch[0]}
+    outputs = session.run(stacked)
+    for output in outputs:
+        if output.shape[0] != len(batch):
+            raise RuntimeError(f"the model gave {output.shape[0]} rows for {len(batch)} inputs")
+    return [[output[row : row + 1] for output in outputs] for row in range(len(batch))]
+
+
+class _Metrics:
+    """A batcher's observer that moves the metrics of one model part."""
+
+    def __init__(self, model: str, part: str) -> None:
+        self._length = metrics.QUEUE_LENGTH.labels(model, part)
+        self._seconds = metrics.QUEUE_SECONDS.labels(model, part)
+        self._labels = (model, part)
+
+    def queued(self, waiting: int) -> None:
+        self._length.set(waiting)
+
+    def started(self, waited_seconds: Sequence[float]) -> None:
+        for seconds in waited_seconds:
+            self._seconds.observe(seconds)
+
+    def dropped(self, reason: str) -> None:
+        metrics.DROPPED.labels(*self._labels, reason).inc()
+
+
+async def close_engines(*engines: Engine) -> None:
+    """Drains several engines, then gives their memory back."""
+    await asyncio.gather(*(engine.drain() for engine in engines))
+    for engine in engines:
+        engine.close()

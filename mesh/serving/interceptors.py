@@ -1,0 +1,139 @@
+"""What happens around every call of a service: its token is checked, its id, deadline and trace are taken up, it is
+timed and logged, and a domain error becomes a gRPC status. The only place that maps errors to codes."""
+
+import functools
+import hmac
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias, cast
+
+import grpc
+import structlog
+
+from mesh.core import context
+from mesh.core.errors import MeshError, Overloaded
+from mesh.core.tracing import remote_span
+from mesh.serving import metrics
+
+log = structlog.get_logger()
+
+RETRY_PUSHBACK = "grpc-retry-pushback-ms"
+OPEN_TO_ALL = "/grpc.health.v1.Health/"
+"""Probes carry no token."""
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # a plain class at run time
+Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
+Behaviour = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
+
+
+class TokenInterceptor(grpc.aio.ServerInterceptor):
+    """Refuses calls without the shared bearer token."""
+
+    def __init__(self, token: str) -> None:
+        self._expected = f"Bearer {token}".encode()
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> "Handler | None":
+        """Lets the call on, or answers UNAUTHENTICATED in its place."""
+        method = str(handler_call_details.method)
+        given = str(_header(handler_call_details, "authorization")).encode()
+        handler: Handler | None = await continuation(handler_call_details)
+        if handler is None or method.startswith(OPEN_TO_ALL) or hmac.compare_digest(given, self._expected):
+            return handler
+        return _refusing(handler)
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Serves unary calls within their request's context; streams (health watch, reflection) pass as they are."""
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> "Handler | None":
+        """Wraps the handler of a unary call."""
+        handler: Handler | None = await continuation(handler_call_details)
+        method = str(handler_call_details.method)
+        if handler is None or handler.unary_unary is None or method.startswith(OPEN_TO_ALL):
+            return handler
+        behaviour = cast("Behaviour", handler.unary_unary)
+        headers = {str(key): str(value) for key, value in handler_call_details.invocation_metadata or ()}
+
+        serve = functools.partial(_serve, method, headers, behaviour)
+        return grpc.unary_unary_rpc_method_handler(serve, handler.request_deserializer, handler.response_serializer)
+
+
+async def _serve(
+    method: str, headers: dict[str, str], behaviour: Behaviour, request: Any, call: grpc.aio.ServicerContext[Any, Any]
+) -> Any:
+    context.request_id.set(headers.get(context.REQUEST_ID_HEADER, ""))
+    left: float | None = cast("float | None", call.time_remaining())  # the stubs forget calls without a deadline
+    context.deadline.set(None if left is None else time.monotonic() + left)
+    started = time.perf_counter()
+    code, reason = grpc.StatusCode.CANCELLED, ""  # what stays when the caller leaves
+    trailers: tuple[tuple[str, str], ...] = ()
+    metrics.IN_FLIGHT.labels(method).inc()
+    try:
+        with remote_span(method.lstrip("/"), headers):
+            response = await behaviour(request, call)
+        code = grpc.StatusCode.OK
+        return response
+    except MeshError as error:
+        code, reason, trailers = error.code, error.message, _trailers(error)
+    except grpc.aio.AbortError:
+        code = grpc.StatusCode.UNKNOWN
+        raise
+    except Exception as error:  # the caller gets no exception text; the log has it
+        code, reason = grpc.StatusCode.INTERNAL, repr(error)
+        log.exception("call failed", method=method)
+    finally:
+        _record(method, code, reason, time.perf_counter() - started)
+        del request  # see below
+    try:
+        return await call.abort(code, _hint() if code is grpc.StatusCode.INTERNAL else reason, trailers)
+    finally:
+        # The call keeps the exception of `abort`, whose traceback keeps this frame: with call and request in it, all of
+        # them would stay until the garbage collector comes by.
+        del call
+
+
+def _record(method: str, code: grpc.StatusCode, reason: str, seconds: float) -> None:
+    metrics.IN_FLIGHT.labels(method).dec()
+    metrics.REQUESTS.labels(method, code.name).inc()
+    metrics.REQUEST_SECONDS.labels(method).observe(seconds)
+    # Status lines and admin pages list the models again and again.
+    write = log.debug if method.endswith("/ListModels") and not reason else log.info
+    write("call", method=method, code=code.name, ms=round(seconds * 1000, 1), **({"reason": reason} if reason else {}))
+
+
+def _hint() -> str:
+    identity = context.request_id.get()
+    return f"internal error, see the service's log{f'; request id {identity}' if identity else ''}"
+
+
+def _trailers(error: MeshError) -> tuple[tuple[str, str], ...]:
+    if not isinstance(error, Overloaded):
+        return ()
+    return ((RETRY_PUSHBACK, str(round(error.retry_after_seconds * 1000))),)
+
+
+def _header(details: grpc.HandlerCallDetails, name: str) -> str | bytes:
+    return next((value for key, value in details.invocation_metadata or () if key == name), "")
+
+
+def _refusing(handler: Handler) -> Handler:
+    """A handler of the same kind that answers UNAUTHENTICATED."""
+
+    async def refuse(_: Any, call: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        await call.abort(grpc.StatusCode.UNAUTHENTICATED, "the bearer token is missing or wrong")
+
+    async def refuse_stream(request: Any, call: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        yield await refuse(request, call)  # never yields: a streaming handler must be an asynchronous generator
+
+    coders = (handler.request_deserializer, handler.response_serializer)
+    if handler.request_streaming and handler.response_streaming:
+        return grpc.stream_stream_rpc_method_handler(refuse_stream, *coders)
+    if handler.response_streaming:
+        return grpc.unary_stream_rpc_method_handler(refuse_stream, *coders)
+    if handler.request_streaming:
+        return grpc.stream_unary_rpc_method_handler(refuse, *coders)
+    return grpc.unary_unary_rpc_method_handler(refuse, *coders)

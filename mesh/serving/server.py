@@ -1,0 +1,219 @@
+"""A model service as a process: gRPC server with health and reflection, metrics, preloading, draining."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import prometheus_client
+import structlog
+import uvloop
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from immich_mesh.model.v1 import model_pb2_grpc
+
+from mesh.core.channels import SERVER_OPTIONS, server_credentials
+from mesh.core.errors import MeshError
+from mesh.core.faults import WrongSettings, read_settings
+from mesh.core.logs import configure_logs
+from mesh.core.settings import ServiceSettings
+from mesh.core.tracing import configure_tracing
+from mesh.core.version import mesh_version
+from mesh.hub.store import ModelStore
+from mesh.serving.inference.compute import ComputePool, step_back
+from mesh.serving.interceptors import CallInterceptor, TokenInterceptor
+from mesh.serving.lifecycle.manager import ModelManager
+from mesh.serving.model_servicer import ModelServicer
+from mesh.serving.runtimes.session import RuntimeSettings, require_device
+
+log = structlog.get_logger()
+
+MODEL_SERVICE = "immich_mesh.model.v1.ModelService"
+SWEEP_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a package contributes to a process.
+
+    Attributes:
+        name: full name of its gRPC service, e.g. `immich_mesh.ocr.v1.OcrService`.
+        register: adds its servicer to a server.
+        manager: its models.
+        has_queries: whether persons wait for some of its answers; without, the process lets those of others go first.
+    """
+
+    name: str
+    register: Callable[[grpc.aio.Server], None]
+    manager: ModelManager[Any]
+    has_queries: bool = False
+
+
+@dataclass(frozen=True)
+class Foundation:
+    """What a package builds its service from."""
+
+    compute: ComputePool
+    runtime: RuntimeSettings
+    store: ModelStore
+
+    @classmethod
+    def of(cls, settings: ServiceSettings) -> "Foundation":
+        """From a service's settings. Raises Unavailable when the device that was asked for is not there."""
+        runtime = RuntimeSettings.of(settings)
+        require_device(runtime)
+        store = ModelStore(settings.cache_folder, offline=settings.offline, endpoint=settings.hf_endpoint)
+        return cls(ComputePool(runtime.cores), runtime, store)
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A server that answers.
+
+    Attributes:
+        address: `host:port` to call it at.
+        ready: set once preloading is over and health says SERVING.
+    """
+
+    address: str
+    ready: asyncio.Event
+
+
+@asynccontextmanager
+async def running(service: Service, settings: ServiceSettings) -> AsyncIterator[RunningServer]:
+    """Serves until the block ends, then drains: health says NOT_SERVING, calls in flight are answered, models unload.
+
+    Raises:
+        OSError: the port is taken, or a TLS file cannot be read.
+    """
+    interceptors: list[grpc.aio.ServerInterceptor] = [CallInterceptor()]
+    if settings.auth_token:
+        interceptors.insert(0, TokenInterceptor(settings.auth_token.get_secret_value()))
+    server = grpc.aio.server(options=SERVER_OPTIONS, interceptors=interceptors)
+    service.register(server)
+    model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(service.manager), server)
+    statuses = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(statuses, server)
+    names = (service.name, MODEL_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    port = _bind(server, settings)
+    for name in ("", service.name):
+        await statuses.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
+    await statuses.set(MODEL_SERVICE, health_pb2.HealthCheckResponse.SERVING)
+    await server.start()
+
+    ready = asyncio.Event()
+    work = [_become_ready(service, settings, statuses, ready), _sweep(service.manager)]
+    chores = [asyncio.create_task(_watched(chore, statuses, ("", service.name, MODEL_SERVICE))) for chore in work]
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    try:
+        yield RunningServer(f"{host}:{port}", ready)
+    finally:
+        for chore in chores:
+            chore.cancel()
+        service.manager.stop_fetching()
+        await statuses.enter_graceful_shutdown()
+        await server.stop(settings.drain_seconds)
+        await asyncio.gather(*chores, return_exceptions=True)
+        await service.manager.close()
+
+
+def _bind(server: grpc.aio.Server, settings: ServiceSettings) -> int:
+    address = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
+    credentials = server_credentials(settings.tls)
+    try:
+        port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise OSError(f"cannot listen on {address}: is another process using the port?") from error
+    if port == 0:
+        raise OSError(f"cannot listen on {address}: is another process using the port?")
+    return port
+
+
+async def _become_ready(
+    service: Service, settings: ServiceSettings, statuses: "health.aio.HealthServicer", ready: asyncio.Event
+) -> None:
+    """Preloads, then says SERVING. A model that cannot be had is reported, to its requests too; others are served."""
+    for name in _preload_names(settings):
+        try:
+            await service.manager.load(name)
+        except MeshError as error:
+            log.error("model not preloaded", model=name, reason=error.message)
+    for name in ("", service.name):
+        await statuses.set(name, health_pb2.HealthCheckResponse.SERVING)
+    ready.set()
+    log.info("ready", service=service.name)
+
+
+async def _watched(
+    chore: Coroutine[Any, Any, None], statuses: "health.aio.HealthServicer", names: Sequence[str]
+) -> None:
+    """Runs a chore; one that dies turns health, liveness too, so that the process is started again."""
+    try:
+        await chore
+    except Exception:  # whatever it is, nobody else would hear of it
+        log.critical("a chore of the service died", exc_info=True)
+        for name in names:
+            await statuses.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
+
+
+def _preload_names(settings: ServiceSettings) -> list[str]:
+    default = [] if settings.lazy else [settings.model_name]
+    return list(dict.fromkeys([*default, *settings.preload]))
+
+
+async def _sweep(manager: ModelManager[Any]) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        await manager.sweep()
+
+
+def run(kind: type[ServiceSettings], build: Callable[[ServiceSettings, Foundation], Service], process: str) -> int:
+    """The whole life of a service process, until SIGTERM or SIGINT.
+
+    Args:
+        kind: the service's own settings, read from the environment here and nowhere else.
+        build: makes the service, once the device is known to be there.
+        process: short name for logs and traces, e.g. `ocr`.
+
+    Returns:
+        The exit code: 0 after a clean end, 1 when it cannot start, 2 for wrong settings.
+    """
+    try:
+        settings = read_settings(kind)
+    except WrongSettings as error:
+        for fault in error.faults:
+            print(f"immich-mesh {process}: {fault}", file=sys.stderr)  # noqa: T201 - no log level yet
+        return 2
+    configure_logs(settings.log_level, settings.log_format, process)
+    configure_tracing(f"immich-mesh-{process}")
+    try:
+        uvloop.run(_main(settings, build))
+    except MeshError as error:
+        log.critical("cannot start", reason=error.message)
+        return 1
+    except OSError as error:
+        log.critical("cannot start", reason=str(error))
+        return 1
+    return 0
+
+
+async def _main(settings: ServiceSettings, build: Callable[[ServiceSettings, Foundation], Service]) -> None:
+    foundation = Foundation.of(settings)
+    service = build(settings, foundation)
+    if not service.has_queries:
+        step_back()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if settings.metrics_port is not None:
+        prometheus_client.start_http_server(settings.metrics_port, settings.metrics_host)
+    async with running(service, settings) as server:
+        log.info("listening", address=server.address, version=mesh_version(), device=settings.device.value)
+        await stop.wait()
+        log.info("draining", seconds=settings.drain_seconds)
+    foundation.compute.close()

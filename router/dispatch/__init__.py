@@ -1,0 +1,1 @@
+"""The way of one request: parse, route, fan out, assemble."""

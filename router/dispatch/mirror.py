@@ -1,0 +1,75 @@
+"""Mirroring: copies of requests go to a shadow cluster, whose answers are compared and counted, never used."""
+
+import asyncio
+import math
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from mesh.core.errors import MeshError
+from router.config import MirrorSettings
+from router.domain.results import ClipImageResult, ClipTextResult, FaceResult, OcrResult, Result
+from router.metrics import RouterMetrics
+from router.upstream.calls import Retired
+
+log = structlog.get_logger()
+
+SAME_COSINE = 0.99
+"""Vectors that agree better than this count as the same."""
+
+
+class Mirror:
+    """The copies under way."""
+
+    def __init__(self, metrics: RouterMetrics, rng: random.Random) -> None:
+        self._metrics = metrics
+        self._rng = rng
+        self._copies: set[asyncio.Task[None]] = set()
+
+    def copy(self, settings: MirrorSettings, result: Result, send: Callable[[], Coroutine[Any, Any, Result]]) -> None:
+        """Sends a copy in the background, if it is drawn and there is room, and compares its answer with `result`."""
+        if self._rng.uniform(0, 100) >= settings.percent:
+            return
+        if len(self._copies) >= settings.max_concurrent:
+            self._metrics.mirrored.labels(settings.cluster, "left_out").inc()
+            return
+        task = asyncio.create_task(self._compare(settings.cluster, result, send))
+        self._copies.add(task)
+        task.add_done_callback(self._copies.discard)
+
+    async def close(self) -> None:
+        """Drops the copies under way."""
+        for task in self._copies:
+            task.cancel()
+        await asyncio.gather(*self._copies, return_exceptions=True)
+
+    async def _compare(self, cluster: str, result: Result, send: Callable[[], Coroutine[Any, Any, Result]]) -> None:
+        try:
+            outcome = "same" if agree(result, await send()) else "different"
+        except (MeshError, Retired) as error:
+            outcome = "failed"
+            log.debug("mirrored request failed", cluster=cluster, error=str(error))
+        self._metrics.mirrored.labels(cluster, outcome).inc()
+
+
+def agree(one: Result, other: Result) -> bool:
+    """Whether two answers say the same: equal texts, faces that match one to one, vectors that point the same way."""
+    match one, other:
+        case OcrResult(), OcrResult():
+            return [line.text for line in one.lines] == [line.text for line in other.lines]
+        case ClipImageResult() | ClipTextResult(), ClipImageResult() | ClipTextResult():
+            return _close(one.embedding, other.embedding)
+        case FaceResult(), FaceResult():
+            pairs = zip(one.faces, other.faces, strict=False)
+            return len(one.faces) == len(other.faces) and all(_close(a.embedding, b.embedding) for a, b in pairs)
+        case _:
+            return one == other
+
+
+def _close(one: list[float], other: list[float]) -> bool:
+    if len(one) != len(other):
+        return False
+    product = math.fsum(a * b for a, b in zip(one, other, strict=True))
+    return product > SAME_COSINE * (math.hypot(*one) * math.hypot(*other))

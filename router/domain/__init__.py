@@ -1,0 +1,1 @@
+"""Tasks, requests and results: plain data."""

@@ -1,0 +1,178 @@
+"""The door itself: which requests are changed, and everything else straight through."""
+
+import asyncio
+import time
+import zlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import orjson
+import structlog
+from aiohttp import ClientSession, hdrs, web
+
+from mesh.core.errors import MeshError
+from router.errors import BodyTooSlow, http_status
+from router.gateway.credentials import Credentials, credentials_of
+from router.gateway.immich import ImmichApi, ImmichAway
+from router.gateway.metrics import PhotosMetrics
+from router.gateway.proxy import ImmichProxy, invite_body
+from router.gateway.refresh.jobs import RefreshCalls
+from router.gateway.refresh.refresh import Kind
+from router.gateway.replies import SERVED_HEADER, failure
+from router.gateway.search.native import relayed
+from router.gateway.search.searching import SearchCalls
+from router.gateway.websocket import OpenSockets, close_websockets, relay_websocket, wants_websocket
+
+log = structlog.get_logger()
+
+WORTH_PACKING_BYTES = 4096
+
+Call = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class FrontDoor:
+    """Serves every request of the photo front door.
+
+    Args:
+        max_body_bytes: a changed call's body is a few hundred bytes; a larger one is not ours and streams through.
+        body_timeout_seconds: how long the body of a changed call may take to arrive.
+    """
+
+    def __init__(
+        self,
+        session: ClientSession,
+        proxy: ImmichProxy,
+        api: ImmichApi,
+        searches: SearchCalls,
+        refreshes: RefreshCalls,
+        metrics: PhotosMetrics,
+        *,
+        max_body_bytes: int = 1 << 20,
+        body_timeout_seconds: float = 60.0,
+    ) -> None:
+        self._max_body_bytes = max_body_bytes
+        self._body_timeout_seconds = body_timeout_seconds
+        self._session = session
+        self._sockets: OpenSockets = set()
+        self._api = api
+        self._proxy = proxy
+        self._searches = searches
+        self._refreshes = refreshes
+        self._metrics = metrics
+        self._changed: Mapping[tuple[str, str], Call] = {
+            ("POST", "/api/search/smart"): self._smart,
+            ("POST", "/api/search/ocr"): self._ocr,
+            ("POST", "/api/assets/jobs"): self._jobs,
+            ("POST", "/mesh/search/explain"): self._explain,
+            ("POST", "/mesh/refresh"): self._refresh,
+            ("GET", "/mesh/refresh/missing"): self._missing,
+        }
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """One request, whatever it is."""
+        if wants_websocket(request):
+            return await relay_websocket(request, self._session, self._proxy, self._sockets)
+        call = self._changed.get((request.method, request.path.rstrip("/").lower()))
+        if call is None:
+            return await self._proxy.forward(request)
+        try:
+            return _packed(request, await call(request))
+        except ImmichAway as error:
+            return failure(502, error.message)
+        except MeshError as error:
+            log.warning("front_door_failed", path=request.path, error=error.message)
+            return failure(http_status(error)[0], error.message)
+
+    async def hang_up(self) -> None:
+        """Closes the WebSockets, which would never end by themselves."""
+        await close_websockets(self._sockets)
+
+    async def _smart(self, request: web.Request) -> web.StreamResponse:
+        raw, body = await self._json_body(request)
+        credentials = self._credentials(request)
+        if body is None or not _may_search(credentials) or not self._searches.changes(body):
+            return await self._proxy.forward(request, raw)
+        return await self._counted(self._searches.smart(body, credentials))
+
+    async def _ocr(self, request: web.Request) -> web.StreamResponse:
+        raw, body = await self._json_body(request)
+        credentials = self._credentials(request)
+        if body is None or not isinstance(body.get("ocr"), str):
+            return await self._proxy.forward(request, raw)
+        text = body["ocr"].strip()
+        if not _may_search(credentials):
+            return relayed(await self._api.search("smart", {"query": text}, credentials))
+        rest = {name: value for name, value in body.items() if name != "ocr"}
+        return await self._counted(self._searches.by_text(text, rest, credentials))
+
+    async def _counted(self, search: Awaitable[web.Response]) -> web.Response:
+        started = time.monotonic()
+        response = await search
+        self._metrics.searched(response.headers.get(SERVED_HEADER, ""), time.monotonic() - started)
+        return response
+
+    async def _jobs(self, request: web.Request) -> web.StreamResponse:
+        raw, body = await self._json_body(request)
+        credentials = self._credentials(request)
+        if body is None or body.get("name") not in set(Kind) or not _may_search(credentials):
+            return await self._proxy.forward(request, raw)
+        return await self._refreshes.jobs(body, credentials)
+
+    async def _explain(self, request: web.Request) -> web.StreamResponse:
+        _, body = await self._json_body(request)
+        return await self._searches.explain(body or {}, self._credentials(request))
+
+    async def _refresh(self, request: web.Request) -> web.StreamResponse:
+        _, body = await self._json_body(request)
+        return await self._refreshes.refresh(body or {}, self._credentials(request))
+
+    async def _missing(self, request: web.Request) -> web.StreamResponse:
+        return await self._refreshes.missing(request.query, self._credentials(request))
+
+    async def _json_body(self, request: web.Request) -> tuple[bytes, dict[str, Any] | None]:
+        """What was read of the body, and the JSON object that it is.
+
+        A body that is no JSON object is Immich's to refuse; one too large to be ours streams on from where it was read.
+        """
+        invite_body(request)
+        raw = bytearray()
+        try:
+            async with asyncio.timeout(self._body_timeout_seconds):
+                async for piece in request.content.iter_any():
+                    raw += piece
+                    if len(raw) > self._max_body_bytes:
+                        return bytes(raw), None
+        except TimeoutError as error:
+            raise BodyTooSlow(f"the body did not arrive within {self._body_timeout_seconds:g} s") from error
+        try:
+            body = orjson.loads(self._decoded(bytes(raw), request.headers.get(hdrs.CONTENT_ENCODING, "")))
+        except (orjson.JSONDecodeError, zlib.error):
+            return bytes(raw), None
+        return bytes(raw), body if isinstance(body, dict) else None
+
+    def _decoded(self, raw: bytes, encoding: str) -> bytes:
+        if encoding.lower() not in ("gzip", "deflate"):
+            return raw
+        # 32: either header; the limit keeps a small body from becoming a huge one.
+        return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(raw, self._max_body_bytes)
+
+    def _credentials(self, request: web.Request) -> Credentials:
+        return credentials_of(self._proxy.headers(request), request.query, request.cookies)
+
+
+def _packed(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+    """A long reply of ours, packed for a client that can unpack it; what passes through stays as Immich sent it."""
+    if (
+        isinstance(response, web.Response)
+        and response.content_length is not None
+        and response.content_length > WORTH_PACKING_BYTES
+        and "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "")
+    ):
+        response.headers.add(hdrs.VARY, hdrs.ACCEPT_ENCODING)
+        response.enable_compression(web.ContentCoding.gzip)
+    return response
+
+
+def _may_search(credentials: Credentials) -> bool:
+    """Callers without credentials, and holders of shared links, are refused by Immich itself, in its own words."""
+    return credentials.present and not credentials.shared_link

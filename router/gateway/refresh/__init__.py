@@ -1,0 +1,1 @@
+"""One photo's data made anew."""

@@ -1,0 +1,35 @@
+"""Replies that the front door makes itself, in a shape that both the mesh's and Immich's clients understand."""
+
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from mesh.core.context import request_id
+
+SERVED_HEADER = "x-immich-mesh-search"
+"""Says how a search was served: `ranked`, `hybrid`, or `native; reason=...`."""
+
+
+def json_reply(payload: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """A JSON reply, written as Immich writes it (`application/json; charset=utf-8`)."""
+    return web.Response(
+        body=orjson.dumps(payload), status=status, headers=headers, content_type="application/json", charset="utf-8"
+    )
+
+
+def failure(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    """An error: `error` as everywhere in the mesh, `message` and `statusCode` where Immich's clients look for them."""
+    code = HTTPStatus(status).phrase
+    payload = {
+        "error": {"code": code.upper().replace(" ", "_"), "message": message, "request_id": request_id.get()},
+        "message": message,
+        "statusCode": status,
+    }
+    return json_reply(payload, status, headers)
+
+
+def immich_failure(status: int, message: str) -> web.Response:
+    """An error exactly as Immich words its own: `{"message", "error", "statusCode"}`."""
+    return json_reply({"message": message, "error": HTTPStatus(status).phrase, "statusCode": status}, status)

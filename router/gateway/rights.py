@@ -1,0 +1,53 @@
+"""Whose photos a caller may search: asked of Immich for every search, so that a revoked key or share counts at once."""
+
+import asyncio
+from dataclasses import dataclass
+from uuid import UUID
+
+from router.gateway.credentials import Credentials
+from router.gateway.immich import ImmichApi, ImmichAway, Reply
+
+
+class Refused(Exception):
+    """Immich does not know the caller. Its reply is to be passed on as it is."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(f"Immich answered {reply.status}")
+        self.reply = reply
+
+
+class RightsUnknown(Exception):
+    """Immich knows the caller, but the key may not ask who that is: only Immich itself can apply the rights."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A user and the partners whose photos appear in that user's timeline."""
+
+    user_id: UUID
+    partner_ids: tuple[UUID, ...]
+
+    @property
+    def owner_ids(self) -> tuple[UUID, ...]:
+        """Everyone whose photos a search covers."""
+        return (self.user_id, *self.partner_ids)
+
+
+async def who_calls(api: ImmichApi, credentials: Credentials) -> Caller:
+    """Asks Immich who the caller is and who shares with them, both at once.
+
+    Raises:
+        Refused: the credentials are wrong or expired.
+        RightsUnknown: the key lacks `user.read` or `partner.read`.
+        ImmichAway: it cannot be reached or failed.
+    """
+    me, partners = await asyncio.gather(api.me(credentials), api.partners(credentials))
+    for reply in (me, partners):
+        if reply.status == 403:
+            raise RightsUnknown
+        if reply.status >= 500:
+            raise ImmichAway("Immich failed to say who is calling: try again")
+        if not reply.ok:
+            raise Refused(reply)
+    sharers = tuple(UUID(partner["id"]) for partner in partners.json() if partner.get("inTimeline"))
+    return Caller(UUID(me.json()["id"]), sharers)

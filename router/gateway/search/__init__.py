@@ -1,0 +1,1 @@
+"""Searches that the front door answers itself."""

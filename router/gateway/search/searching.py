@@ -1,0 +1,124 @@
+"""The changed search calls: which are ranked here, which are Immich's, and what takes over when ranking cannot."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from mesh.core.errors import DimensionMismatch, MeshError, Unavailable
+from router.errors import http_status
+from router.gateway.credentials import Credentials
+from router.gateway.immich import ImmichApi, ImmichAway
+from router.gateway.replies import SERVED_HEADER, failure, json_reply
+from router.gateway.rights import Refused, RightsUnknown
+from router.gateway.search.filter_values import Untranslatable
+from router.gateway.search.native import NativeSearch, Reason, relayed
+from router.gateway.search.search import EncodingFailed, Found, RankedSearch
+from router.gateway.search.wanted import Wanted, prefixed_text, wanted, wanted_text
+from sql.search.filters import UnsupportedFilter
+
+log = structlog.get_logger()
+
+TROUBLE = (Untranslatable, RightsUnknown, MeshError)
+"""What can keep a search from being ranked here."""
+
+
+class SearchCalls:
+    """Answers searches.
+
+    Args:
+        api: Immich's API.
+        ranked: the ranked search; None without a database.
+        hybrid: whether plain queries are ranked by text and look together, without being asked to.
+    """
+
+    def __init__(self, api: ImmichApi, ranked: RankedSearch | None, *, hybrid: bool) -> None:
+        self._native = NativeSearch(api)
+        self._ranked = ranked
+        self._hybrid = hybrid
+
+    def changes(self, body: Mapping[str, Any]) -> bool:
+        """Whether a smart search with this body is ours; any other goes to Immich untouched."""
+        query = body.get("query")
+        if not isinstance(query, str) or not query.strip() or body.get("queryAssetId"):
+            return False
+        if prefixed_text(query) is not None or body.get("fuse") is True:
+            return True
+        # With Immich's own `ocr` filter beside the query, the caller has chosen already how text counts.
+        return self._hybrid and self._can_fuse() and "ocr" not in body
+
+    async def smart(self, body: Mapping[str, Any], credentials: Credentials) -> web.Response:
+        """A smart search that `changes` has claimed."""
+        text = prefixed_text(body["query"])
+        if text is not None:
+            return await self.by_text(text, body, credentials)
+        if not self._can_fuse():
+            reason = Reason.NO_DATABASE if self._ranked is None else Reason.EMBEDDING_UNAVAILABLE
+            return await self._native.by_look(body, credentials, reason)
+        try:
+            return await self._page(wanted(body["query"].strip(), body), credentials, hybrid=True)
+        except TROUBLE as error:
+            return await self._native.by_look(body, credentials, reason_of(error))
+
+    async def by_text(self, text: str, body: Mapping[str, Any], credentials: Credentials) -> web.Response:
+        """Photos whose recognised text matches `text`, best first."""
+        if self._ranked is None:
+            return await self._native.by_text(text, body, credentials, Reason.NO_DATABASE)
+        try:
+            return await self._page(wanted_text(text, body), credentials, hybrid=False)
+        except TROUBLE as error:
+            return await self._native.by_text(text, body, credentials, reason_of(error))
+
+    async def explain(self, body: Mapping[str, Any], credentials: Credentials) -> web.Response:
+        """How each result of a search was found: ranks, vector distance, matched lines with their boxes."""
+        query = body.get("query")
+        if not isinstance(query, str) or not query.strip():
+            return failure(400, 'send {"query": "ocr:...", ...} as for a smart search')
+        if self._ranked is None:
+            return failure(503, "explaining needs Immich's database: set DB_URL (or DB_HOSTNAME)")
+        text = prefixed_text(query)
+        try:
+            asked = wanted(query.strip(), body) if text is None else wanted_text(text, body)
+            found = await self._ranked.find(asked, credentials, hybrid=text is None and self._can_fuse())
+            explained = await self._ranked.explain(asked, found)
+        except Refused as refusal:
+            return relayed(refusal.reply)
+        except RightsUnknown:
+            return failure(403, "explaining needs a key with user.read, partner.read and asset.read")
+        except Untranslatable as error:
+            return failure(400, f"cannot be explained, Immich alone applies {error}")
+        except MeshError as error:
+            return failure(http_status(error)[0], error.message)
+        return json_reply(explained)
+
+    def _can_fuse(self) -> bool:
+        return self._ranked is not None and self._ranked.knows_looks
+
+    async def _page(self, asked: Wanted, credentials: Credentials, *, hybrid: bool) -> web.Response:
+        assert self._ranked is not None
+        try:
+            found: Found = await self._ranked.find(asked, credentials, hybrid=hybrid)
+        except Refused as refusal:
+            return relayed(refusal.reply)
+        served = "hybrid" if found.embedding is not None else "ranked"
+        return json_reply(await self._ranked.reply(found), headers={SERVED_HEADER: served})
+
+
+def reason_of(error: Exception) -> Reason:
+    """Why a search is left to Immich after this error. One that Immich cannot make good is raised again."""
+    if isinstance(error, ImmichAway):
+        raise error
+    log.info("search_left_to_immich", error=str(error), kind=type(error).__name__)
+    reasons: tuple[tuple[type[Exception], Reason], ...] = (
+        (Untranslatable, Reason.FILTER),
+        (UnsupportedFilter, Reason.FILTER),
+        (RightsUnknown, Reason.RIGHTS),
+        (EncodingFailed, Reason.EMBEDDING_UNAVAILABLE),
+        (DimensionMismatch, Reason.DIMENSION),
+        (Unavailable, Reason.DATABASE_UNAVAILABLE),
+    )
+    for kind, reason in reasons:
+        if isinstance(error, kind):
+            return reason
+    raise error

@@ -1,0 +1,1 @@
+"""Who may call now: pending queue, circuit breaker, retry budget."""

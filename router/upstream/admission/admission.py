@@ -1,0 +1,185 @@
+"""Admission: how a call gets a place at an endpoint, or waits for one.
+
+The circuit breaker says whether one more may go, the balancer where; else the call is held, and whoever leaves lets the
+next one in.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+from mesh.core.errors import MeshError, Overloaded, Unavailable
+from mesh.core.tracing import span
+from router.config import ClusterSettings
+from router.metrics import RouterMetrics
+from router.upstream.admission.breaker import CircuitBreaker
+from router.upstream.admission.hold import QUEUE_ORDER, HoldQueue, QueueFull, Ticket
+from router.upstream.admission.retry import RetryPlan
+from router.upstream.calls import Call, Lane, Retired, Turn
+from router.upstream.endpoints.balancer import make_balancer, pick_available
+from router.upstream.endpoints.endpoint import Endpoint, HealthState
+from router.upstream.timing import Timing
+
+
+class Admission:
+    """The places at a cluster's endpoints.
+
+    Args:
+        cluster: its name.
+        endpoints: gives the endpoints of now.
+        left: called when a place was given back.
+
+    Attributes:
+        closed: whether nobody is admitted any more.
+        idle: set while nobody has a place.
+    """
+
+    def __init__(
+        self,
+        cluster: str,
+        settings: ClusterSettings,
+        endpoints: Callable[[], Sequence[Endpoint]],
+        left: Callable[[Endpoint], None],
+        metrics: RouterMetrics,
+        timing: Timing,
+        rng: random.Random,
+    ) -> None:
+        self.closed = False
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self._cluster = cluster
+        self._endpoints = endpoints
+        self._left = left
+        self._metrics = metrics
+        self._timing = timing
+        self._hold = HoldQueue(cluster, settings.circuit_breakers)
+        self._breakers = {lane: CircuitBreaker(settings.circuit_breakers, settings.retry_budget) for lane in Lane}
+        self._choice = make_balancer(settings.balancer, rng)
+
+    @property
+    def can_serve(self) -> bool:
+        """Whether any endpoint passes its health checks."""
+        return any(endpoint.health is HealthState.HEALTHY and not endpoint.draining for endpoint in self._endpoints())
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the requests that wait."""
+        return self._hold.pending_bytes
+
+    def active(self, lane: Lane) -> int:
+        """Requests at the endpoints."""
+        return self._breakers[lane].active
+
+    def held(self, lane: Lane) -> int:
+        """Requests that wait."""
+        return self._hold.pending(lane)
+
+    def holding(self, call: Call) -> AbstractContextManager[None]:
+        """Counts a call as waiting while it pauses between tries. Raises Overloaded when there is no room."""
+        return self._hold.account(call)
+
+    def close(self) -> None:
+        """Sends those who wait, and those who come, to be routed anew."""
+        self.closed = True
+        for ticket in self._hold.tickets():
+            ticket.fail(Retired())
+
+    async def enter(self, call: Call, plan: RetryPlan, hold_until: float | None) -> Endpoint:
+        """An endpoint with a place for the call taken; waits for one."""
+        if self.closed:
+            raise Retired
+        lane, turn = call.lane, plan.turn
+        if not self._hold.waiting(lane, turn):
+            endpoint = self._place(lane, turn, plan.avoid)
+            if endpoint is not None:
+                return endpoint
+        if not call.hold:
+            raise Unavailable(self._why_nobody())
+        return await self._wait(call, plan, hold_until)
+
+    async def _wait(self, call: Call, plan: RetryPlan, hold_until: float | None) -> Endpoint:
+        lane, since = call.lane, self._timing.now()
+        ticket = Ticket(call, plan.turn, plan.avoid, asyncio.get_running_loop().create_future())
+        timers = [self._timing.call_later(call.deadline - since, lambda: ticket.fail(self._gave_up(plan)))]
+        if hold_until is not None and hold_until < call.deadline:
+            timers.append(self._timing.call_later(hold_until - since, lambda: self._stays_down(ticket, plan)))
+        try:
+            with self._hold.account(call), span("queue", cluster=self._cluster, lane=lane):
+                self._hold.put(ticket)
+                endpoint = await ticket.future
+        except QueueFull:
+            self._metrics.rejected.labels(self._cluster, lane).inc()
+            raise
+        except asyncio.CancelledError:
+            # The caller left in the moment a place was found: it goes to the next one.
+            if ticket.future.done() and not ticket.future.cancelled() and ticket.future.exception() is None:
+                self.leave(ticket.future.result(), lane, ticket.turn)
+            raise
+        finally:
+            self._hold.remove(ticket)
+            for timer in timers:
+                timer.cancel()
+            held = self._timing.now() - since
+            call.trail.held_seconds += held
+            self._metrics.held_seconds.labels(self._cluster, lane).observe(held)
+        return endpoint
+
+    def _place(self, lane: Lane, turn: Turn, avoid: set[str]) -> Endpoint | None:
+        """Takes a place at an endpoint when breaker and endpoints allow."""
+        breaker, retry = self._breakers[lane], turn is not Turn.FIRST
+        openings = breaker.openings
+        if not breaker.admits(retry=retry, pending=self._hold.pending(lane)):
+            if breaker.openings > openings:
+                self._metrics.breaker_openings.labels(self._cluster, lane).inc()
+            return None
+        trial, candidates = turn is Turn.TRIAL, self._endpoints()
+        if trial:
+            candidates = [endpoint for endpoint in candidates if not endpoint.on_trial]
+        endpoint = pick_available(self._choice, candidates, avoid)
+        if endpoint is None:
+            return None
+        endpoint.on_trial = endpoint.on_trial or trial
+        endpoint.active += 1
+        breaker.enter(retry=retry)
+        self.idle.clear()
+        return endpoint
+
+    def leave(self, endpoint: Endpoint, lane: Lane, turn: Turn) -> None:
+        """Gives a place back."""
+        endpoint.active -= 1
+        if turn is Turn.TRIAL:
+            endpoint.on_trial = False
+        self._breakers[lane].leave(retry=turn is not Turn.FIRST)
+        if not any(breaker.active for breaker in self._breakers.values()):
+            self.idle.set()
+        self._left(endpoint)
+        self.dispatch()
+
+    def dispatch(self) -> None:
+        """Gives places to those who wait, in their order."""
+        for lane, turn in QUEUE_ORDER:
+            while (ticket := self._hold.first(lane, turn)) is not None:
+                if ticket.future.done():
+                    self._hold.remove(ticket)
+                    continue
+                endpoint = self._place(lane, turn, ticket.avoid)
+                if endpoint is None:
+                    break
+                self._hold.remove(ticket)
+                ticket.future.set_result(endpoint)
+
+    def _stays_down(self, ticket: Ticket, plan: RetryPlan) -> None:
+        if not self.can_serve:
+            ticket.fail(self._gave_up(plan))
+
+    def _gave_up(self, plan: RetryPlan) -> MeshError:
+        last = f"; the last try failed: {plan.last_message}" if plan.last_message else ""
+        text = f"{self._why_nobody()}{last}"
+        return Overloaded(text) if self.can_serve else Unavailable(text)
+
+    def _why_nobody(self) -> str:
+        if self.can_serve:
+            return f"every endpoint of cluster {self._cluster} is busy"
+        states = ", ".join(f"{endpoint.address} {endpoint.health_detail}" for endpoint in self._endpoints())
+        return f"no endpoint of cluster {self._cluster} can answer ({states or 'none is known'})"

@@ -1,0 +1,98 @@
+"""Requests that wait for an endpoint: first in, first out for each lane, bounded in number and bytes.
+
+Immich drops a job for good when it sees an error, so waiting is what happens instead of one: while a service restarts,
+is saturated or moves. Every kind of turn has its queue: what stops retries does not stop first tries.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from mesh.core.errors import Overloaded
+from router.config import CircuitBreakerSettings
+from router.upstream.calls import Call, Lane, Turn
+from router.upstream.endpoints.endpoint import Endpoint
+
+# Text first. Within a lane those first that have waited longer.
+QUEUE_ORDER = tuple((lane, turn) for lane in (Lane.TEXT, Lane.IMAGE) for turn in (Turn.TRIAL, Turn.RETRY, Turn.FIRST))
+
+
+class QueueFull(Overloaded):
+    """Too many requests wait already."""
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One waiting request. Its future gets the endpoint, with a place there already taken."""
+
+    call: Call
+    turn: Turn
+    avoid: set[str]
+    future: asyncio.Future[Endpoint]
+
+    def fail(self, error: Exception) -> None:
+        """Ends the wait with an error, unless it has ended."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class HoldQueue:
+    """The waiting requests of one cluster."""
+
+    def __init__(self, cluster: str, limits: CircuitBreakerSettings) -> None:
+        self._cluster = cluster
+        self._limits = limits
+        # Dictionaries as queues: ordered, and a request that leaves early is removed at once.
+        self._queues: dict[tuple[Lane, Turn], dict[Ticket, None]] = {key: {} for key in QUEUE_ORDER}
+        self._pending: dict[Lane, int] = dict.fromkeys(Lane, 0)
+        self._bytes: dict[Lane, int] = dict.fromkeys(Lane, 0)
+
+    def pending(self, lane: Lane) -> int:
+        """Requests of the lane that wait."""
+        return self._pending[lane]
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of all requests that wait."""
+        return sum(self._bytes.values())
+
+    def waiting(self, lane: Lane, turn: Turn) -> bool:
+        """Whether somebody is in front of a newcomer."""
+        return bool(self._queues[lane, turn])
+
+    @contextmanager
+    def account(self, call: Call) -> Iterator[None]:
+        """Counts a request as waiting. Raises QueueFull when there is no room."""
+        lane, size = call.lane, len(call.content.data)
+        if self._pending[lane] >= self._limits.max_pending_requests:
+            raise QueueFull(
+                f"{self._pending[lane]} requests wait for cluster {self._cluster} already: try again later", 5.0
+            )
+        if self._bytes[lane] + size > self._limits.max_pending_bytes:
+            raise QueueFull(
+                f"the requests that wait for cluster {self._cluster} fill its memory limit: try again later", 5.0
+            )
+        self._pending[lane] += 1
+        self._bytes[lane] += size
+        try:
+            yield
+        finally:
+            self._pending[lane] -= 1
+            self._bytes[lane] -= size
+
+    def put(self, ticket: Ticket) -> None:
+        """Queues up."""
+        self._queues[ticket.call.lane, ticket.turn][ticket] = None
+
+    def remove(self, ticket: Ticket) -> None:
+        """Leaves the queue, wherever in it."""
+        self._queues[ticket.call.lane, ticket.turn].pop(ticket, None)
+
+    def first(self, lane: Lane, turn: Turn) -> Ticket | None:
+        """The one whose turn is next."""
+        return next(iter(self._queues[lane, turn]), None)
+
+    def tickets(self) -> list[Ticket]:
+        """Everybody who waits."""
+        return [ticket for queue in self._queues.values() for ticket in queue]

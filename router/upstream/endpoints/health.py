@@ -1,0 +1,83 @@
+"""Active health checking: one task for each endpoint, which tells the cluster what it finds."""
+
+import asyncio
+from collections.abc import Callable
+
+from router.config import HealthCheckSettings
+from router.upstream.endpoints.endpoint import Endpoint, HealthState, Probe
+from router.upstream.timing import Timing
+
+_DETAILS = {
+    Probe.SERVING: "serving",
+    Probe.NOT_SERVING: "says that it is not serving",
+    Probe.UNREACHABLE: "cannot be connected to",
+    Probe.TIMEOUT: "does not answer health checks",
+}
+
+
+class HealthChecker:
+    """Checks one endpoint for as long as it exists.
+
+    Args:
+        endpoint: whose `health` this object alone sets.
+        changed: called after the endpoint's health has changed.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, settings: HealthCheckSettings, timing: Timing, changed: Callable[[Endpoint], None]
+    ) -> None:
+        self._endpoint = endpoint
+        self._settings = settings
+        self._timing = timing
+        self._changed = changed
+        self._soon = asyncio.Event()
+        self._passed = 0
+        self._timed_out = 0
+        self._task = asyncio.create_task(self._run(), name=f"health of {endpoint.address}")
+
+    def suspect(self, detail: str) -> None:
+        """A request found the endpoint gone: unhealthy from now on, and checked again at once."""
+        self._passed = 0
+        self._set(HealthState.UNHEALTHY, detail)
+        self._soon.set()
+
+    async def stop(self) -> None:
+        """Ends checking."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            self._soon.clear()
+            transport, limit = self._endpoint.transport, self._settings.timeout_seconds
+            probe = await transport.probe(limit)
+            # Who waits for a model to be downloaded is told how far it is.
+            self.note(probe, await transport.progress(limit) if probe is Probe.NOT_SERVING else "")
+            healthy = self._endpoint.health is HealthState.HEALTHY and not self._timed_out
+            pause = self._settings.interval_seconds if healthy else self._settings.unhealthy_interval_seconds
+            timer = self._timing.call_later(pause, self._soon.set)
+            try:
+                await self._soon.wait()
+            finally:
+                timer.cancel()
+
+    def note(self, probe: Probe, progress: str = "") -> None:
+        """Takes one check's outcome into account; `progress` is what the service says that it is busy with."""
+        self._endpoint.hung = probe is Probe.TIMEOUT and self._timed_out + 1 >= self._settings.unhealthy_threshold
+        self._timed_out = self._timed_out + 1 if probe is Probe.TIMEOUT else 0
+        self._passed = self._passed + 1 if probe is Probe.SERVING else 0
+        if probe is Probe.SERVING:
+            if self._endpoint.health is HealthState.HEALTHY or self._passed >= self._settings.healthy_threshold:
+                self._set(HealthState.HEALTHY, _DETAILS[probe])
+        elif probe is not Probe.TIMEOUT or self._timed_out >= self._settings.unhealthy_threshold:
+            self._set(HealthState.UNHEALTHY, progress or _DETAILS[probe])
+
+    def _set(self, state: HealthState, detail: str) -> None:
+        endpoint = self._endpoint
+        endpoint.health_detail = detail
+        if endpoint.health is state:
+            return
+        was, endpoint.health = endpoint.health, state
+        if state is HealthState.HEALTHY and was is HealthState.UNHEALTHY:
+            endpoint.outlier.restart()
+        self._changed(endpoint)

@@ -1,0 +1,1 @@
+"""Migrations, backfill and their state."""

@@ -1,0 +1,145 @@
+"""Brings schema `mesh` to the version of this code, or away: numbered files, one transaction, one advisory lock.
+
+The lock is of the session and is tried again and again: a session that waited for it inside a statement would itself
+be waited for by `CREATE INDEX CONCURRENTLY`. A second migration that starts meanwhile waits for the lock and then finds
+nothing to do. Each applied file's checksum is kept: a file that was changed afterwards is an error, not a silent
+difference between two installations.
+"""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from mesh.core.errors import Unavailable
+from sql.upkeep import indexes
+
+LOCK = 0x6D657368
+"""Key of the advisory lock: "mesh"."""
+
+BASE = """
+CREATE SCHEMA IF NOT EXISTS mesh;
+REVOKE ALL ON SCHEMA mesh FROM PUBLIC;
+CREATE TABLE IF NOT EXISTS mesh.migration (
+  version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, down text NOT NULL,
+  applied_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+RECORD = "INSERT INTO mesh.migration (version, name, checksum, down) VALUES ($1, $2, $3, $4)"
+
+Progress = Callable[[int, int], None]
+"""Called with the number of migrations done and their total."""
+
+
+def _silent(done: int, total: int) -> None:
+    """Report to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One numbered step, both ways."""
+
+    version: int
+    name: str
+    up: str
+    down: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the way up, in hex."""
+        return hashlib.sha256(self.up.encode()).hexdigest()
+
+
+def migrations() -> tuple[Migration, ...]:
+    """All steps of this code, in order, from `sql/migrations/NNNN_name.{up,down}.sql`."""
+    folder = files("sql") / "migrations"
+    steps = []
+    for path in sorted(folder.iterdir(), key=lambda path: path.name):
+        if named := re.fullmatch(r"(\d{4})_(\w+)\.up\.sql", path.name):
+            down = folder / path.name.replace(".up.sql", ".down.sql")
+            steps.append(Migration(int(named[1]), named[2], path.read_text("utf-8"), down.read_text("utf-8")))
+    return tuple(steps)
+
+
+async def migrate(
+    connection: Any, progress: Progress = _silent, steps: Sequence[Migration] | None = None
+) -> tuple[Migration, ...]:
+    """Apply what is missing, all or nothing; make missing triggers and indexes; give back what was applied.
+
+    Raises:
+        Unavailable: an applied file was changed, or the database was migrated by a newer version.
+    """
+    wanted = migrations() if steps is None else tuple(steps)
+    async with _locked(connection):
+        async with connection.transaction():
+            await connection.execute(BASE)
+            missing = _missing(wanted, await applied(connection))
+            for done, step in enumerate(missing):
+                progress(done, len(missing))
+                await connection.execute(step.up)
+                await connection.execute(RECORD, step.version, step.name, step.checksum, step.down)
+            await connection.execute("SELECT mesh.attach()")
+        await indexes.ensure(connection)
+        progress(len(missing), len(missing))
+    return missing
+
+
+async def uninstall(connection: Any, progress: Progress = _silent) -> int:
+    """Undo every applied step, last first, and drop schema `mesh`; Immich's tables keep all their rows.
+
+    The way down is the one that was kept when the step was applied, whatever this program's files say by now.
+
+    Returns:
+        How many steps were undone.
+    """
+    async with _locked(connection), connection.transaction():
+        if not await connection.fetchval("SELECT to_regclass('mesh.migration') IS NOT NULL"):
+            return 0
+        ways = await connection.fetch("SELECT down FROM mesh.migration ORDER BY version DESC")
+        for done, step in enumerate(ways):
+            progress(done, len(ways))
+            await connection.execute(step["down"])
+        await connection.execute("DROP TABLE mesh.migration; DROP SCHEMA mesh")
+        progress(len(ways), len(ways))
+    return len(ways)
+
+
+@asynccontextmanager
+async def _locked(connection: Any) -> AsyncIterator[None]:
+    while not await connection.fetchval("SELECT pg_try_advisory_lock($1::bigint)", LOCK):  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
+    try:
+        yield
+    finally:
+        if not connection.is_closed():
+            await connection.execute("SELECT pg_advisory_unlock($1::bigint)", LOCK)
+
+
+async def applied(connection: Any) -> dict[int, str]:
+    """Checksums of the applied steps, by version."""
+    return {
+        row["version"]: row["checksum"]
+        for row in await connection.fetch("SELECT version, checksum FROM mesh.migration")
+    }
+
+
+def _missing(wanted: tuple[Migration, ...], present: dict[int, str]) -> tuple[Migration, ...]:
+    known = {step.version: step for step in wanted}
+    if newer := sorted(set(present) - set(known)):
+        raise Unavailable(f"schema mesh is at version {newer[-1]}, newer than this program: update immich-mesh")
+    for version, checksum in present.items():
+        if known[version].checksum != checksum:
+            raise Unavailable(changed(version))
+    return tuple(step for step in wanted if step.version not in present)
+
+
+def changed(version: int) -> str:
+    """What is said where a step's file was changed after it was applied."""
+    return (
+        f"migration {version} of this program is not the one that was applied: "
+        "`immich-mesh db uninstall`, then `db migrate` and `db backfill` (Immich's data stays)"
+    )

@@ -1,0 +1,88 @@
+"""What every image promises: no root, no compiler, its version, a health check, signals handed on."""
+
+import re
+import tomllib
+
+import pytest
+
+from scripts.bootstrap import UV_VERSION
+from tests.containers.dockerfile import ROOT, SERVICES, TARGETS, Dockerfile
+
+
+@pytest.fixture(scope="module")
+def dockerfile() -> Dockerfile:
+    return Dockerfile()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_image_runs_without_root_behind_tini(target: str, dockerfile: Dockerfile) -> None:
+    assert dockerfile.last(target, "USER") == "65532:65532"
+    assert dockerfile.command(target, "ENTRYPOINT") == ["tini", "--"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_image_has_only_the_installed_environment_on_a_slim_base(target: str, dockerfile: Dockerfile) -> None:
+    lineage = dockerfile.lineage(target)
+    assert lineage[0].base == "${PYTHON_IMAGE}"
+    assert dockerfile.arguments["PYTHON_IMAGE"].endswith("-slim-bookworm")
+    copied = [argument for stage in lineage for argument in stage.all("COPY")]
+    assert copied == [f"--from=install-{target} /opt/immich-mesh /opt/immich-mesh"]
+    commands = " ".join(argument for stage in lineage for argument in stage.all("RUN"))
+    installed = re.findall(r"apt-get install ([^&]*)", commands)
+    assert [words.split() for words in installed] == [["--yes", "--no-install-recommends", "tini"]]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_image_carries_its_version(target: str, dockerfile: Dockerfile) -> None:
+    labels = " ".join(stage_label for stage in dockerfile.lineage(target) for stage_label in stage.all("LABEL"))
+    assert 'org.opencontainers.image.version="${VERSION}"' in labels
+    versions = [argument for argument in dockerfile.stages["base"].all("ARG") if argument.startswith("VERSION=")]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert versions == [f"VERSION={project['version']}"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_installation_is_locked_and_has_no_development_tools(target: str, dockerfile: Dockerfile) -> None:
+    runs = [run for run in dockerfile.stages[f"install-{target}"].all("RUN") if run.startswith("uv sync")]
+    # Dependencies, then the wheel of our code: otherwise the same, so that the second step installs one package.
+    assert len(runs) == 2
+    assert runs[0].replace("--no-install-project", "--no-editable") == runs[1]
+    assert {"--locked", "--no-dev", "--no-editable"} <= set(dockerfile.sync_arguments(target))
+
+
+@pytest.mark.parametrize("target", SERVICES)
+def test_a_service_is_called_by_the_name_of_its_target(target: str, dockerfile: Dockerfile) -> None:
+    assert dockerfile.command(target, "CMD") == ["python", "-m", f"{target}_service"]
+    assert target in dockerfile.extras(target)
+    assert dockerfile.extras(target, "cuda")[-1] == "cuda"
+    assert dockerfile.environment(target)[f"{target.upper()}_HOST"] == "0.0.0.0"
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_processes_that_stay_have_a_health_check(target: str, dockerfile: Dockerfile) -> None:
+    if target in {"cli", "export"}:
+        assert dockerfile.last(target, "HEALTHCHECK") == "NONE"
+    else:
+        assert dockerfile.command(target, "HEALTHCHECK")[:3] == ["python", "-m", "mesh.core.healthcheck"]
+
+
+def test_only_the_exporter_has_torch(dockerfile: Dockerfile) -> None:
+    assert [target for target in TARGETS if "export" in dockerfile.extras(target)] == ["export"]
+
+
+def test_uv_is_the_one_that_the_project_uses(dockerfile: Dockerfile) -> None:
+    assert dockerfile.arguments["UV_IMAGE"] == f"ghcr.io/astral-sh/uv:{UV_VERSION}"
+
+
+def test_python_is_one_that_the_project_supports(dockerfile: Dockerfile) -> None:
+    match = re.match(r"python:3\.(\d+)-", dockerfile.arguments["PYTHON_IMAGE"])
+    assert match is not None
+    assert 11 <= int(match[1]) <= 12
+
+
+def test_the_build_context_is_what_the_wheel_is_made_of() -> None:
+    """Nothing else is sent to the builder, and nothing that the wheel needs is left out."""
+    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = {package.split("/")[0] for package in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]}
+    assert kept == packages | {"LICENSE", "README.md", "pyproject.toml", "uv.lock"}

@@ -1,0 +1,145 @@
+"""What `up` shows, and how it judges a service's models."""
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from immich_mesh.model.v1 import model_pb2
+from pydantic import SecretStr
+from rich.console import Console
+
+from mesh.cli.supervisor.board import Board, phrase, typed_command
+from mesh.cli.supervisor.plans import MachinePlan, Plan
+from mesh.cli.supervisor.probes import Condition, Level, judge
+from mesh.core.settings import LogFormat
+from router.config import ImmichMlListener, ListenersSettings, MtPhotosListener, RouterSettings
+
+READY = Condition(Level.READY, "PP-OCRv6_small")
+
+
+def board(
+    settings: RouterSettings | None = None, log_format: LogFormat = LogFormat.PRETTY
+) -> tuple[Board, io.StringIO]:
+    plans = tuple(Plan(name, name, f"127.0.0.1:{port}", (), 1.0) for name, port in (("ocr", 50051), ("clip", 50052)))
+    settings = settings or RouterSettings()
+    router = Plan("router", "router", f"127.0.0.1:{settings.listeners.immich_ml.port}", (), 1.0)
+    output = io.StringIO()
+    machine = MachinePlan({}, plans, router, settings)
+    return Board(Console(file=output, width=200), machine, log_format), output
+
+
+def test_lines_carry_the_name_of_their_process_and_no_markup() -> None:
+    shown, output = board()
+    shown.line("ocr", "loaded [bold]model[/bold]")
+    assert output.getvalue() == "ocr    | loaded [bold]model[/bold]\n"
+
+
+def test_json_lines_stay_json() -> None:
+    shown, output = board(log_format=LogFormat.JSON)
+    shown.line("ocr", '{"event": "ready"}')
+    assert output.getvalue() == '{"event": "ready"}\n'
+
+
+def test_a_download_is_told_in_steps() -> None:
+    shown, output = board()
+    for share in (0.01, 0.02, 0.05, 0.11, 0.12, 0.99):
+        shown.condition("clip", Condition(Level.COMING, "downloading ViT-B-16__cn-clip", share))
+    shown.condition("clip", READY)
+    told = [line.removeprefix("mesh   | clip: ") for line in output.getvalue().splitlines()]
+    assert told == [
+        "downloading ViT-B-16__cn-clip (0%)",
+        "downloading ViT-B-16__cn-clip (10%)",
+        "downloading ViT-B-16__cn-clip (90%)",
+        "ready: PP-OCRv6_small",
+    ]
+
+
+def test_the_summary_says_what_is_ready_what_is_not_and_what_next() -> None:
+    shown, output = board()
+    shown.condition("ocr", READY)
+    shown.condition("router", Condition(Level.READY, "answers Immich"))
+    shown.condition("clip", Condition(Level.FAILED, "ViT-B-16__cn-clip: offline"))
+    before = len(output.getvalue())
+    shown.summary()
+    text = output.getvalue()[before:]
+    assert re.search(r"ocr +127\.0\.0\.1:50051 +ready +PP-OCRv6_small", text)
+    assert re.search(r"clip +127\.0\.0\.1:50052 +not ready +ViT-B-16__cn-clip: offline", text)
+    assert "Machine Learning > URL: http://" in text
+    assert ":3003" in text
+    assert re.search(r"MT Photos API +closed +opens when MT_PHOTOS_API_KEY is set", text)
+    assert "immich-mesh doctor" in text
+
+
+def test_what_to_try_next_can_be_typed_as_it_stands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    installed = tmp_path / ".venv/bin/immich-mesh"
+    installed.parent.mkdir(parents=True)
+    installed.touch(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mesh.cli.supervisor.board.sys.executable", str(installed.with_name("python")))
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert typed_command() == ".venv/bin/immich-mesh"
+    shown, output = board(RouterSettings(listeners=ListenersSettings(immich_ml=ImmichMlListener(port=4004))))
+    shown.summary()
+    assert "Try:  .venv/bin/immich-mesh call ocr PHOTO --url http://127.0.0.1:4004" in output.getvalue()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert typed_command() == str(installed)
+    monkeypatch.setenv("PATH", str(installed.parent))
+    assert typed_command() == "immich-mesh"
+
+
+def test_a_router_on_loopback_is_told_with_the_setting_that_opens_it() -> None:
+    listeners = ListenersSettings(
+        immich_ml=ImmichMlListener(host="127.0.0.1"), mt_photos=MtPhotosListener(api_key=SecretStr("key"))
+    )
+    shown, output = board(RouterSettings(listeners=listeners))
+    shown.summary()
+    assert "ROUTER_LISTENERS__IMMICH_ML__HOST=0.0.0.0" in output.getvalue()
+    assert "MT_PHOTOS_API_KEY" not in output.getvalue()
+    assert "key" not in output.getvalue().replace("keys", "")
+
+
+def model(state: model_pb2.ModelState.ValueType, part: str = "visual", **fields: object) -> model_pb2.Model:
+    return model_pb2.Model(name="ViT-B-16__cn-clip", part=part, state=state, **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("serving", "models", "expected"),
+    [
+        (False, [], Condition(Level.COMING, "starting")),
+        (True, [], Condition(Level.READY, "loads its model on first use")),
+        (True, [model(model_pb2.MODEL_STATE_LOADED)], Condition(Level.READY, "ViT-B-16__cn-clip")),
+        (False, [model(model_pb2.MODEL_STATE_LOADING)], Condition(Level.COMING, "loading ViT-B-16__cn-clip")),
+        (
+            False,
+            [
+                model(model_pb2.MODEL_STATE_DOWNLOADING, download_progress=0.5),
+                model(model_pb2.MODEL_STATE_DOWNLOADING, "textual", download_progress=0.25),
+            ],
+            Condition(Level.COMING, "downloading ViT-B-16__cn-clip", 0.25),
+        ),
+        (
+            True,
+            [model(model_pb2.MODEL_STATE_FAILED, error="offline\nand not cached")],
+            Condition(Level.FAILED, "ViT-B-16__cn-clip: offline and not cached"),
+        ),
+        (
+            True,
+            [
+                model(model_pb2.MODEL_STATE_LOADED),
+                model_pb2.Model(name="other", state=model_pb2.MODEL_STATE_FAILED, error="no network"),
+            ],
+            Condition(Level.READY, "ViT-B-16__cn-clip; not other: no network"),
+        ),
+    ],
+)
+def test_a_services_condition_is_that_of_its_models(
+    serving: bool, models: list[model_pb2.Model], expected: Condition
+) -> None:
+    assert judge(serving, models) == expected
+
+
+def test_phrases() -> None:
+    assert phrase(Condition(Level.COMING, "loading x")) == "on its way: loading x"
+    assert phrase(Condition(Level.FAILED, "no")) == "not ready: no"

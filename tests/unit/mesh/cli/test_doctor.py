@@ -1,0 +1,110 @@
+"""What the doctor says of sick machines."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from mesh.cli.doctor import hardware, installation, mesh
+from mesh.cli.doctor.finding import Verdict
+from mesh.cli.supervisor.plans import Plan, Port
+from mesh.cli.supervisor.probes import Condition, Level
+from mesh.core.settings import Device
+from ocr_service.config import OcrSettings
+
+HEADLESS = ("opencv-python-headless", "5.0")
+
+
+def verdicts(packages: list[tuple[str, str]]) -> dict[str, Verdict]:
+    return {finding.subject: finding.verdict for finding in installation.check_packages(packages)}
+
+
+def test_one_onnxruntime_and_one_opencv_are_good() -> None:
+    packages = [("onnxruntime", "1.32"), ("onnxruntime-extensions", "0.1"), HEADLESS, ("numpy", "2")]
+    assert verdicts(packages) == {"onnxruntime": Verdict.GOOD, "OpenCV": Verdict.GOOD}
+
+
+@pytest.mark.parametrize(
+    "packages",
+    [
+        [("onnxruntime", "1.32"), ("onnxruntime-gpu", "1.32"), HEADLESS, ("opencv-python", "4.11")],
+        [("numpy", "2")],
+    ],
+)
+def test_two_or_none_of_a_kind_are_bad_and_named(packages: list[tuple[str, str]]) -> None:
+    findings = list(installation.check_packages(packages))
+    assert [finding.verdict for finding in findings] == [Verdict.BAD, Verdict.BAD]
+    assert all(finding.remedy for finding in findings)
+    if len(packages) > 1:
+        assert "onnxruntime 1.32, onnxruntime-gpu 1.32" in findings[0].text
+
+
+def test_an_opencv_with_windows_is_worth_a_note() -> None:
+    packages = [("onnxruntime", "1.32"), ("opencv-python", "4.11")]
+    assert [finding.verdict for finding in installation.check_packages(packages)][-1] is Verdict.NOTE
+
+
+def test_this_environment_has_exactly_one_of_each() -> None:
+    assert {finding.verdict for finding in installation.check_packages()} == {Verdict.GOOD}
+
+
+def test_a_containers_limit_counts_before_the_machines_memory(tmp_path: Path) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 32000000 kB\nMemAvailable: 16000000 kB\n")
+    assert hardware.available_memory_gb(meminfo, tmp_path) == pytest.approx(16.384)
+    (tmp_path / "memory.max").write_text("3000000000\n")
+    (tmp_path / "memory.current").write_text("1500000000\n")
+    assert hardware.available_memory_gb(meminfo, tmp_path) == pytest.approx(1.5)
+    (tmp_path / "memory.max").write_text("max\n")
+    assert hardware.available_memory_gb(meminfo, tmp_path) == pytest.approx(16.384)
+    (tmp_path / "memory.max").write_text("2000000000\n")
+    (finding,) = hardware.check_memory(meminfo, tmp_path)
+    assert finding.verdict is Verdict.NOTE
+
+
+def test_a_device_that_is_not_there_is_bad_and_says_how_to_get_it() -> None:
+    findings = list(hardware.check_device({"ocr": OcrSettings(device=Device.CUDA)}))
+    assert [finding.subject for finding in findings] == ["providers", "ocr device"]
+    assert findings[1].verdict is Verdict.BAD
+    assert "onnxruntime" in findings[1].text
+
+
+def test_the_ocr_model_is_there_without_a_download(tmp_path: Path) -> None:
+    (finding,) = mesh.check_models({"ocr": OcrSettings(cache_folder=tmp_path, offline=True)})
+    assert finding.verdict is Verdict.GOOD
+
+
+def test_a_missing_model_of_an_offline_mesh_is_bad_with_the_remedy(tmp_path: Path) -> None:
+    settings = OcrSettings(cache_folder=tmp_path, offline=True, model_name="PP-OCRv5_mobile")
+    (finding,) = mesh.check_models({"ocr": settings})
+    assert finding.verdict is Verdict.BAD
+    assert "models pull PP-OCRv5_mobile" in finding.remedy
+
+
+def test_a_missing_model_and_a_hub_out_of_reach_is_bad(tmp_path: Path) -> None:
+    settings = OcrSettings(cache_folder=tmp_path, model_name="PP-OCRv5_mobile", hf_endpoint="http://127.0.0.1:9")
+    (finding,) = mesh.check_models({"ocr": settings})
+    assert finding.verdict is Verdict.BAD
+    assert "http://127.0.0.1:9 cannot be reached" in finding.text
+
+
+def test_wrong_settings_are_named_without_their_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCR_PORT", "secret-value")
+    findings, services, machine = mesh.check_settings()
+    assert machine is None
+    assert "ocr" not in services
+    (fault,) = [finding for finding in findings if finding.verdict is Verdict.BAD]
+    assert fault.text.startswith("OCR_PORT: ")
+    assert "secret-value" not in fault.text
+
+
+def test_a_foreign_process_on_a_port_is_told() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        plan = Plan("ocr", "ocr_service", f"127.0.0.1:{number}", (Port("127.0.0.1", number, "OCR_PORT"),), 1.0)
+        (finding,) = mesh._judge(plan, Condition(Level.COMING, "starting"))
+    assert finding.verdict is Verdict.NOTE
+    assert f"port {number} is held by " in finding.text
+    assert "OCR_PORT" in finding.remedy

@@ -1,0 +1,288 @@
+"""Engines on real onnxruntime sessions of a tiny graph, and the choice between narrow and wide sessions on fakes."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from mesh.core import context, tracing
+from mesh.core.errors import DeadlineExceeded, Unavailable
+from mesh.core.settings import BatchingSettings, Device
+from mesh.serving.inference.calibration import Calibration, calibrate
+from mesh.serving.inference.compute import ComputePool, Lane
+from mesh.serving.inference.engine import Engine
+from mesh.serving.runtimes.session import Array, OnnxSession, RuntimeSettings, TensorInfo, dummy_feeds
+
+
+def doubling_graph(path: Path, batch: int | None) -> Path:
+    """A graph that doubles rows of three numbers; `batch` None leaves the first axis open."""
+    shape = [batch if batch is not None else "batch", 3]
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "x"], ["y"])],
+        "double",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, {"answer": "42"})
+    onnx.save(model, str(path))
+    return path
+
+
+@pytest.fixture
+def compute() -> Iterator[ComputePool]:
+    pool = ComputePool(2)
+    yield pool
+    pool.close()
+
+
+def engine_of(path: Path, compute: ComputePool, **options: int) -> Engine:
+    runtime = RuntimeSettings(cores=2, batching=BatchingSettings(max_batch_size=options.get("max_batch_size", 0)))
+    return Engine(path, runtime, compute, model="double", part="all")
+
+
+@pytest.mark.parametrize("batch", [None, 1])
+async def test_every_item_gets_its_own_answer(tmp_path: Path, compute: ComputePool, batch: int | None) -> None:
+    engine = engine_of(doubling_graph(tmp_path / "m.onnx", batch), compute, max_batch_size=4)
+    assert engine.stackable is (batch is None)
+    items = [np.full((1, 3), number, np.float32) for number in range(9)]
+    answers = await asyncio.gather(*(engine.infer({"x": item}) for item in items))
+    for number, (answer,) in enumerate(answers):
+        assert answer.shape == (1, 3)
+        assert answer.tolist() == [[2.0 * number] * 3]
+    await engine.drain()
+    engine.close()
+
+
+async def test_it_tells_the_graph_apart(tmp_path: Path, compute: ComputePool) -> None:
+    engine = engine_of(doubling_graph(tmp_path / "m.onnx", None), compute)
+    assert engine.inputs == (TensorInfo("x", (None, 3), "float32"),)
+    assert engine.metadata == {"answer": "42"}
+    assert engine.provider == "CPUExecutionProvider"
+    assert engine.memory_bytes > 0
+    assert dummy_feeds(engine.inputs, {0: 5})["x"].shape == (5, 3)
+
+
+class FakeSession:
+    """Remembers how it was run."""
+
+    inputs = (TensorInfo("x", (None, 1), "float32"),)
+    outputs = (TensorInfo("y", (None, 1), "float32"),)
+    metadata: Mapping[str, str] = {}
+    provider = "Fake"
+    memory_bytes = 10
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self.batches: list[int] = []
+        self.closed = False
+
+    def run(self, feeds: Mapping[str, Array]) -> list[Array]:
+        self.batches.append(len(feeds["x"]))
+        return [feeds["x"]]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+WIDE_PAYS_ALONE = Calibration(side_by_side_per_second=2.0, alone_narrow_seconds=1.0, alone_wide_seconds=0.6)
+WIDE_PAYS_ALWAYS = Calibration(side_by_side_per_second=1.5, alone_narrow_seconds=1.0, alone_wide_seconds=0.5)
+WIDE_NEVER_PAYS = Calibration(side_by_side_per_second=2.0, alone_narrow_seconds=1.0, alone_wide_seconds=0.95)
+
+
+def fake_engine(
+    compute: ComputePool, device: Device = Device.CPU, measured: Calibration | None = WIDE_PAYS_ALONE
+) -> tuple[Engine, list[FakeSession]]:
+    made: list[FakeSession] = []
+
+    def open_session(path: Path, runtime: RuntimeSettings, threads: int) -> FakeSession:
+        made.append(FakeSession(threads))
+        return made[-1]
+
+    runtime = RuntimeSettings(device=device, cores=2)
+    return Engine(
+        Path("m"), runtime, compute, model="m", part="p", open_session=open_session, measure=lambda *_: measured
+    ), made
+
+
+ITEM = {"x": np.zeros((1, 1), np.float32)}
+
+
+async def test_on_a_cpu_a_lone_request_takes_all_cores_and_parallel_ones_a_core_each(compute: ComputePool) -> None:
+    engine, (narrow, wide) = fake_engine(compute)
+    assert (narrow.threads, wide.threads) == (1, 2)
+    await engine.infer(ITEM)
+    assert (narrow.batches, wide.batches) == ([], [1])
+    await asyncio.gather(*(engine.infer(ITEM) for _ in range(4)))
+    assert len(narrow.batches) >= 2
+    assert engine.memory_bytes == 20
+    engine.close()
+    assert narrow.closed
+    assert wide.closed
+
+
+async def test_a_request_is_not_alone_beside_other_work_of_its_lane(compute: ComputePool) -> None:
+    engine, (narrow, wide) = fake_engine(compute)
+    go_on = threading.Event()
+    other = asyncio.create_task(compute.run(go_on.wait))
+    await asyncio.sleep(0)
+    try:
+        await engine.infer(ITEM)
+    finally:
+        go_on.set()
+    await other
+    assert (narrow.batches, wide.batches) == ([1], [])
+    await engine.infer(ITEM)
+    assert wide.batches == [1]
+
+
+async def test_queries_have_one_session_on_all_cores(compute: ComputePool) -> None:
+    made: list[FakeSession] = []
+
+    def open_session(path: Path, runtime: RuntimeSettings, threads: int) -> FakeSession:
+        made.append(FakeSession(threads))
+        return made[-1]
+
+    runtime = RuntimeSettings(cores=2)
+    engine = Engine(Path("m"), runtime, compute, model="m", part="p", lane=Lane.INTERACTIVE, open_session=open_session)
+    await asyncio.gather(*(engine.infer(ITEM) for _ in range(3)))
+    (session,) = made
+    assert session.threads == 2
+    assert session.batches == [1, 1, 1]
+
+
+async def test_the_second_session_can_be_done_without(compute: ComputePool) -> None:
+    made: list[FakeSession] = []
+
+    def open_session(path: Path, runtime: RuntimeSettings, threads: int) -> FakeSession:
+        made.append(FakeSession(threads))
+        return made[-1]
+
+    runtime = RuntimeSettings(cores=2, lone_request_sessions=False)
+    Engine(Path("m"), runtime, compute, model="m", part="p", open_session=open_session)
+    assert [session.threads for session in made] == [1]
+
+
+async def test_a_busy_machine_keeps_both_ways(compute: ComputePool) -> None:
+    engine, (narrow, wide) = fake_engine(compute, measured=None)
+    await engine.infer(ITEM)
+    await asyncio.gather(*(engine.infer(ITEM) for _ in range(4)))
+    assert wide.batches[0] == 1
+    assert len(narrow.batches) >= 2
+
+
+async def test_where_wide_runs_always_win_there_is_one_worker(compute: ComputePool) -> None:
+    engine, (narrow, wide) = fake_engine(compute, measured=WIDE_PAYS_ALWAYS)
+    await asyncio.gather(*(engine.infer(ITEM) for _ in range(4)))
+    assert (narrow.batches, wide.batches) == ([], [1, 1, 1, 1])
+    assert narrow.closed
+    assert engine.memory_bytes == 10
+
+
+async def test_where_wide_runs_never_win_their_memory_is_given_back(compute: ComputePool) -> None:
+    engine, (narrow, wide) = fake_engine(compute, measured=WIDE_NEVER_PAYS)
+    assert wide.closed
+    await engine.infer(ITEM)
+    assert narrow.batches == [1]
+    assert engine.memory_bytes == 10
+
+
+async def test_on_a_gpu_what_waits_becomes_one_batch(compute: ComputePool) -> None:
+    engine, made = fake_engine(compute, Device.CUDA)
+    await asyncio.gather(*(engine.infer(ITEM) for _ in range(40)))
+    (session,) = made
+    assert session.batches == [32, 8]
+
+
+async def test_the_requests_deadline_holds_in_the_queue(compute: ComputePool) -> None:
+    engine, _ = fake_engine(compute)
+    context.deadline.set(time.monotonic() - 1)
+    with pytest.raises(DeadlineExceeded):
+        await engine.infer(ITEM)
+
+
+async def test_interactive_work_is_less_nice_than_bulk_work(compute: ComputePool) -> None:
+    import os
+    import threading
+
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    assert await compute.run(niceness, Lane.BULK) > await compute.run(niceness, Lane.INTERACTIVE)
+
+
+async def test_a_requests_trace_shows_its_time_in_the_queue_and_in_the_model(
+    compute: ComputePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing, "_tracer", None)
+    exporter = InMemorySpanExporter()
+    tracing.configure_tracing("test", exporter)
+    engine, _ = fake_engine(compute)
+    with tracing.span("request"):
+        await engine.infer(ITEM)
+    queue, inference, request = exporter.get_finished_spans()
+    assert [queue.name, inference.name, request.name] == ["queue", "inference", "request"]
+    assert queue.end_time == inference.start_time
+    assert inference.attributes == {"model": "m", "part": "p", "batch_size": 1}
+    assert inference.parent is not None
+    assert inference.parent.span_id == request.context.span_id
+
+
+class TimedSession(FakeSession):
+    """Takes a known processor time."""
+
+    def __init__(self, threads: int, seconds: float, *, sleeping: float = 0.0) -> None:
+        super().__init__(threads)
+        self.seconds, self.sleeping = seconds, sleeping
+
+    def run(self, feeds: Mapping[str, Array]) -> list[Array]:
+        until = time.thread_time() + self.seconds
+        while time.thread_time() < until:
+            pass
+        time.sleep(self.sleeping)
+        return super().run(feeds)
+
+
+def test_calibration_knows_a_busy_machine_by_time_without_processor() -> None:
+    assert calibrate(TimedSession(1, 0.002, sleeping=0.01), TimedSession(2, 0.002), ITEM, 2) is None
+
+
+def test_calibration_runs_every_way_and_stays_within_its_rounds() -> None:
+    narrow, wide = FakeSession(1), FakeSession(2)
+    calibrate(narrow, wide, ITEM, 2)
+    assert len(wide.batches) == 1 + 3
+    assert len(narrow.batches) == 1 + 3 + 3 * 2
+
+
+def test_a_broken_file_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"not a model")
+    with pytest.raises(Unavailable, match=r"cannot read the model .*bad\.onnx"):
+        OnnxSession(tmp_path / "bad.onnx", RuntimeSettings())
+
+
+def test_threads_of_a_run_give_their_cores_back_when_it_is_over(tmp_path: Path) -> None:
+    size = 512
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "x"], ["y"])],
+        "square",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [size, size])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [size, size])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, str(tmp_path / "square.onnx"))
+    session = OnnxSession(tmp_path / "square.onnx", RuntimeSettings(), threads=2)
+    feeds = {"x": np.ones((size, size), np.float32)}
+    wasted = []
+    for _ in range(3):
+        session.run(feeds)
+        before = time.process_time()
+        time.sleep(0.02)  # a thread that spins on burns all of it
+        wasted.append(time.process_time() - before)
+    assert min(wasted) < 0.005

@@ -1,0 +1,73 @@
+"""The device that was asked for and no other: provider options, and what happens when the provider is not there."""
+
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import pytest
+
+from mesh.core.errors import Unavailable
+from mesh.core.settings import Device, ServiceSettings
+from mesh.serving.runtimes.session import OnnxSession, RuntimeSettings, provider_options
+from tests.unit.mesh.serving.test_engine import doubling_graph
+
+
+def options_of(runtime: RuntimeSettings) -> dict[str, dict[str, str]]:
+    return dict(provider_options(runtime))
+
+
+def test_a_cpu_has_nothing_beside_it() -> None:
+    assert provider_options(RuntimeSettings()) == [("CPUExecutionProvider", {})]
+
+
+def test_a_card_takes_memory_as_asked_and_searches_no_algorithm_per_shape() -> None:
+    runtime = RuntimeSettings(device=Device.CUDA, device_id=3, gpu_memory_limit_bytes=2**31)
+    assert list(options_of(runtime)) == ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    cuda = options_of(runtime)["CUDAExecutionProvider"]
+    assert cuda["device_id"] == "3"
+    assert cuda["gpu_mem_limit"] == str(2**31)
+    assert cuda["arena_extend_strategy"] == "kSameAsRequested"
+    assert cuda["cudnn_conv_algo_search"] == "HEURISTIC"
+    assert "gpu_mem_limit" not in options_of(RuntimeSettings(device=Device.CUDA))["CUDAExecutionProvider"]
+
+
+def test_tensorrt_keeps_its_engines_beside_the_models(tmp_path: Path) -> None:
+    settings = ServiceSettings(
+        device=Device.TENSORRT, fp16=True, gpu_memory_limit_bytes=10**9, cache_folder=tmp_path, model_name="m"
+    )
+    providers = options_of(RuntimeSettings.of(settings))
+    assert list(providers) == ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    tensorrt = providers["TensorrtExecutionProvider"]
+    assert tensorrt["trt_fp16_enable"] == "True"
+    assert tensorrt["trt_engine_cache_path"] == tensorrt["trt_timing_cache_path"] == str(tmp_path / "tensorrt")
+    assert tensorrt["trt_max_workspace_size"] == providers["CUDAExecutionProvider"]["gpu_mem_limit"] == str(10**9)
+
+
+class FallenBack:
+    """What onnxruntime gives when it could not load a card's libraries: a session on the CPU."""
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def disable_fallback(self) -> None: ...
+
+    def get_providers(self) -> list[str]:
+        return ["CPUExecutionProvider"]
+
+
+def test_a_card_that_is_not_active_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnxruntime, "InferenceSession", FallenBack)
+    with pytest.raises(Unavailable, match=r"cuda was asked for, but onnxruntime runs m\.onnx on CPUExecutionProvider"):
+        OnnxSession(tmp_path / "m.onnx", RuntimeSettings(device=Device.CUDA))
+
+
+def test_a_run_that_fails_never_moves_to_another_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disabled: list[bool] = []
+    disable = onnxruntime.InferenceSession.disable_fallback
+
+    def note(self: onnxruntime.InferenceSession) -> None:
+        disabled.append(True)
+        disable(self)
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "disable_fallback", note)
+    OnnxSession(doubling_graph(tmp_path / "m.onnx", None), RuntimeSettings())
+    assert disabled == [True]
