@@ -26,7 +26,7 @@ from mesh.core.channels import open_channel
 from mesh.core.logs import configure_logs
 from mesh.core.settings import Device, LogFormat, ServiceSettings
 from mesh.serving.runtimes.session import Array, OnnxSession, RuntimeSettings
-from mesh.serving.server import Foundation, running
+from mesh.serving.server import ServiceContext, running
 from ocr_service.config import OcrSettings
 
 
@@ -77,7 +77,7 @@ async def _record(
     family: Family, cache_folder: Path, photos: Sequence[bytes], device: Device, log: list[Run]
 ) -> list[list[Run]]:
     settings = family.settings(port=0, cache_folder=cache_folder, offline=True, device=device)
-    foundation = Foundation.of(settings)
+    foundation = ServiceContext.of(settings)
     jobs = []
     async with running(family.build(settings, foundation), settings) as server, open_channel(server.address) as channel:
         await server.ready.wait()

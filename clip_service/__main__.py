@@ -11,12 +11,12 @@ from clip_service.pipeline import ClipPipeline
 from clip_service.servicer import ClipServicer
 from mesh.core.settings import ServiceSettings
 from mesh.serving.lifecycle.manager import LifecyclePolicy
-from mesh.serving.server import Foundation, Service, run
+from mesh.serving.server import Service, ServiceContext, run
 
 NAME = "immich_mesh.clip.v1.ClipService"
 
 
-def build(settings: ServiceSettings, foundation: Foundation) -> Service:
+def build(settings: ServiceSettings, foundation: ServiceContext) -> Service:
     """The service, its models not yet loaded."""
     models = ClipModels(foundation, LifecyclePolicy.of(settings, PINNED_PARTS))
     servicer = ClipServicer(ClipPipeline(models, settings.max_image_pixels))

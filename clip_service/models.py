@@ -8,7 +8,7 @@ from clip_service.preprocessing import Preprocessing
 from clip_service.textual import TextualEncoder
 from clip_service.tokenizer import ClipTokenizer
 from clip_service.visual import VisualEncoder
-from mesh.core.errors import Unavailable
+from mesh.core.errors import UnavailableError
 from mesh.hub.catalogue import Family
 from mesh.serving.inference.compute import Lane
 from mesh.serving.inference.engine import Engine
@@ -34,7 +34,7 @@ class ClipModels(FamilyModels[ClipPart]):
         return self.lend(name, "textual", TextualEncoder)
 
     def read(self, files: PartFiles) -> ClipPart:
-        """One encoder. Raises Unavailable (a file is damaged). Blocking."""
+        """One encoder. Raises UnavailableError (a file is damaged). Blocking."""
         if files.part == "visual":
             preprocessing = Preprocessing.read(files.folder / "visual" / "preprocess_cfg.json")
             engine = self.engine(files)
@@ -51,4 +51,4 @@ def _dimension(engine: Engine, folder: Path) -> int:
     try:
         return int(json.loads((folder / "config.json").read_text("utf-8"))["embed_dim"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Unavailable(f"neither the graph nor {folder}/config.json says the embedding's length") from error
+        raise UnavailableError(f"neither the graph nor {folder}/config.json says the embedding's length") from error

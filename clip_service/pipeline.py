@@ -21,8 +21,9 @@ class ClipPipeline:
         """The vector of an encoded photo, and the name of the model that made it; an empty name is the default.
 
         Raises:
-            InvalidInput: not an image, too many pixels, or a name that no model can have.
-            ModelNotFound, Unavailable, Overloaded, DeadlineExceeded: as the lifecycle and the engine say.
+            InvalidInputError: not an image, too many pixels, or a name that no model can have.
+            ModelNotFoundError, UnavailableError, OverloadedError, DeadlineExceededError: as the lifecycle and the
+                engine say.
         """
         name = self._models.manager.resolve(model_name)
         async with self._models.visual(name) as encoder, self._models.gate.enter():
@@ -32,8 +33,9 @@ class ClipPipeline:
         """The vector of a sentence, and the name of the model that made it; an empty name is the default.
 
         Raises:
-            InvalidInput: the text is empty, or the name is none that a model can have.
-            ModelNotFound, Unavailable, Overloaded, DeadlineExceeded: as the lifecycle and the engine say.
+            InvalidInputError: the text is empty, or the name is none that a model can have.
+            ModelNotFoundError, UnavailableError, OverloadedError, DeadlineExceededError: as the lifecycle and the
+                engine say.
         """
         name = self._models.manager.resolve(model_name)
         async with self._models.textual(name) as encoder:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import PIL.Image
 import PIL.ImageOps
 
-from mesh.core.errors import Unavailable
+from mesh.core.errors import UnavailableError
 from mesh.serving.images import Pixels
 
 DECODE_MARGIN = 2
@@ -57,11 +57,11 @@ class Preprocessing:
 
     @classmethod
     def read(cls, file: Path) -> "Preprocessing":
-        """Raises Unavailable when the file is missing, damaged, or asks for what nobody knows."""
+        """Raises UnavailableError when the file is missing, damaged, or asks for what nobody knows."""
         try:
             return cls._of(json.loads(file.read_text("utf-8")))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise Unavailable(f"cannot use {file}: {error!r}") from error
+            raise UnavailableError(f"cannot use {file}: {error!r}") from error
 
     @classmethod
     def _of(cls, raw: dict[str, Any]) -> "Preprocessing":

@@ -25,8 +25,8 @@ class TextualEncoder(EngineModel):
         """The embedding of a query; `language` is its BCP 47 tag, or empty.
 
         Raises:
-            InvalidInput: the text is empty.
-            Overloaded, DeadlineExceeded, Unavailable: from the engine.
+            InvalidInputError: the text is empty.
+            OverloadedError, DeadlineExceededError, UnavailableError: from the engine.
         """
         return embedding_of(await self.engine.infer(self._feeds(text, language)))
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from clip_service.languages import flores_code
-from mesh.core.errors import InvalidInput, Unavailable
+from mesh.core.errors import InvalidInputError, UnavailableError
 
 DEFAULT_CONTEXT_LENGTH = 77
 """open_clip's, for models whose config.json does not say."""
@@ -30,7 +30,7 @@ class ClipTokenizer:
         folder: the model's, in Immich's layout.
 
     Raises:
-        Unavailable: a file is missing or damaged, or names no padding token.
+        UnavailableError: a file is missing or damaged, or names no padding token.
     """
 
     def __init__(self, name: str, folder: Path) -> None:
@@ -42,7 +42,7 @@ class ClipTokenizer:
         pad_token = self._pad_token(folder / "textual" / "tokenizer_config.json")
         pad_id = self._tokenizer.token_to_id(pad_token)
         if pad_id is None:
-            raise Unavailable(f"{folder}/textual/tokenizer.json has no token {pad_token!r} to pad with")
+            raise UnavailableError(f"{folder}/textual/tokenizer.json has no token {pad_token!r} to pad with")
         self._tokenizer.enable_padding(length=self.context_length, pad_id=pad_id, pad_token=pad_token)
         self._tokenizer.enable_truncation(max_length=self.context_length)
 
@@ -54,11 +54,11 @@ class ClipTokenizer:
             language: BCP 47 tag of the query's language; empty for unknown.
 
         Raises:
-            InvalidInput: nothing but white space.
+            InvalidInputError: nothing but white space.
         """
         text = " ".join(text[: self.context_length * LONGEST_TOKEN].split())
         if not text:
-            raise InvalidInput("the text is empty: send what to look for")
+            raise InvalidInputError("the text is empty: send what to look for")
         if self._lower_case:
             text = text.translate(_NO_PUNCTUATION).lower()
         if self._takes_language and language:
@@ -74,7 +74,7 @@ class ClipTokenizer:
         padding = self._tokenizer.padding
         token = configured or (padding["pad_token"] if padding else None)
         if not token:
-            raise Unavailable(f"{config_file} names no pad_token: fetch the model again")
+            raise UnavailableError(f"{config_file} names no pad_token: fetch the model again")
         return str(token)
 
 
@@ -83,14 +83,14 @@ def _load(file: Path) -> Tokenizer:
         return Tokenizer.from_file(str(file))
     except Exception as error:
         # The library raises plain `Exception` for whatever is wrong with the file.
-        raise Unavailable(f"cannot read {file}: {error}") from error
+        raise UnavailableError(f"cannot read {file}: {error}") from error
 
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise Unavailable(f"cannot read {file}: {error}") from error
+        raise UnavailableError(f"cannot read {file}: {error}") from error
     if not isinstance(content, dict):
-        raise Unavailable(f"{file} is not a JSON object: fetch the model again")
+        raise UnavailableError(f"{file} is not a JSON object: fetch the model again")
     return content

@@ -45,8 +45,8 @@ class VisualEncoder(EngineModel):
         """The embedding of an encoded photo.
 
         Raises:
-            InvalidInput: not an image, or more than `max_pixels` pixels.
-            Overloaded, DeadlineExceeded, Unavailable: from the engine.
+            InvalidInputError: not an image, or more than `max_pixels` pixels.
+            OverloadedError, DeadlineExceededError, UnavailableError: from the engine.
         """
         photo = await self.engine.in_thread(lambda: self._prepare(data, max_pixels))
         outputs = await self.engine.infer({self._input.name: photo.tensor})

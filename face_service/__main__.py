@@ -11,12 +11,12 @@ from face_service.pipeline import FacePipeline
 from face_service.servicer import FaceServicer
 from mesh.core.settings import ServiceSettings
 from mesh.serving.lifecycle.manager import LifecyclePolicy
-from mesh.serving.server import Foundation, Service, run
+from mesh.serving.server import Service, ServiceContext, run
 
 NAME = "immich_mesh.face.v1.FaceService"
 
 
-def build(settings: ServiceSettings, foundation: Foundation) -> Service:
+def build(settings: ServiceSettings, foundation: ServiceContext) -> Service:
     """The service, its models not yet loaded."""
     assert isinstance(settings, FaceSettings)
     models = FaceModels(foundation, LifecyclePolicy.of(settings))

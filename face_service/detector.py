@@ -48,7 +48,7 @@ class FaceDetector(EngineModel):
             limit: most faces.
 
         Raises:
-            Overloaded, DeadlineExceeded, Unavailable: from the engine.
+            OverloadedError, DeadlineExceededError, UnavailableError: from the engine.
             ValueError: the graph is no SCRFD with landmarks.
         """
         fitted = await self.engine.in_thread(lambda: self._fit(pixels))

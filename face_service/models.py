@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 
 from face_service.detector import FaceDetector
 from face_service.recogniser import FaceRecogniser
-from mesh.core.errors import Unavailable
+from mesh.core.errors import UnavailableError
 from mesh.hub.catalogue import Family
 from mesh.serving.lifecycle.family import FamilyModels, PartFiles
 from mesh.serving.runtimes.session import TensorInfo
@@ -26,14 +26,14 @@ class FaceModels(FamilyModels[FacePart]):
         return self.lend_both(name, FaceDetector, FaceRecogniser)
 
     def read(self, files: PartFiles) -> FacePart:
-        """One part. Raises Unavailable (damaged, or no face model). Blocking."""
+        """One part. Raises UnavailableError (damaged, or no face model). Blocking."""
         return self._detector(files) if files.part == "detection" else self._recogniser(files)
 
     def _detector(self, files: PartFiles) -> FaceDetector:
         engine = self.engine(files, can_stack=_have_batch_axis, typical_axes={2: 640, 3: 640})
         if len(engine.outputs) not in OUTPUTS_WITH_LANDMARKS:
             engine.close()
-            raise Unavailable(
+            raise UnavailableError(
                 f"{files.graph} has {len(engine.outputs)} outputs: it is no SCRFD detector with landmarks"
             )
         return FaceDetector(engine)
@@ -43,7 +43,9 @@ class FaceModels(FamilyModels[FacePart]):
         dimension = engine.outputs[0].shape[-1]
         if dimension is None:
             engine.close()
-            raise Unavailable(f"{files.graph} does not say the length of its embeddings: it is no ArcFace recogniser")
+            raise UnavailableError(
+                f"{files.graph} does not say the length of its embeddings: it is no ArcFace recogniser"
+            )
         # What passes the gate never finds the recogniser's queue full.
         window = max(1, self.foundation.runtime.batching.max_queue_size // self.gate.places)
         return FaceRecogniser(engine, dimension, window)

@@ -13,7 +13,7 @@ from face_service.alignment import Landmarks
 from face_service.models import FaceModels
 from face_service.recogniser import FaceRecogniser
 from face_service.scrfd import Candidates
-from mesh.core.errors import InvalidInput
+from mesh.core.errors import InvalidInputError
 from mesh.serving.decoding import decode_photo
 from mesh.serving.embedding import Embedding
 from mesh.serving.images import ChannelOrder, Pixels
@@ -70,12 +70,13 @@ class FacePipeline:
         """The faces of an encoded photo; none for a photo without.
 
         Raises:
-            InvalidInput: not an image, too many pixels, a score out of range, or a name that no pack can have.
-            ModelNotFound, Unavailable, Overloaded, DeadlineExceeded: as lifecycle, gate and engine say.
+            InvalidInputError: not an image, too many pixels, a score out of range, or a name that no pack can have.
+            ModelNotFoundError, UnavailableError, OverloadedError, DeadlineExceededError: as lifecycle, gate and
+                engine say.
         """
         threshold = self._min_score if min_score is None else min_score
         if not (math.isfinite(threshold) and 0 <= threshold <= 1):
-            raise InvalidInput(f"min_score is {threshold:g}: give a number from 0 to 1")
+            raise InvalidInputError(f"min_score is {threshold:g}: give a number from 0 to 1")
         name = self._models.manager.resolve(model_name)
         async with self._models.use(name) as (detector, recogniser), self._models.gate.enter():
             image = await detector.engine.in_thread(

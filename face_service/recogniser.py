@@ -40,7 +40,7 @@ class FaceRecogniser(EngineModel):
         other photos'.
 
         Raises:
-            Overloaded, DeadlineExceeded, Unavailable: from the engine.
+            OverloadedError, DeadlineExceededError, UnavailableError: from the engine.
             RuntimeError: the graph gave no direction.
         """
         window = asyncio.Semaphore(self._window)

@@ -7,7 +7,7 @@ from immich_mesh.ocr.v1 import ocr_pb2_grpc
 
 from mesh.core.settings import ServiceSettings
 from mesh.serving.lifecycle.manager import LifecyclePolicy
-from mesh.serving.server import Foundation, Service, run
+from mesh.serving.server import Service, ServiceContext, run
 from ocr_service.config import OcrSettings
 from ocr_service.models import OcrModels
 from ocr_service.pipeline import OcrPipeline
@@ -16,7 +16,7 @@ from ocr_service.servicer import OcrServicer
 NAME = "immich_mesh.ocr.v1.OcrService"
 
 
-def build(settings: ServiceSettings, foundation: Foundation) -> Service:
+def build(settings: ServiceSettings, foundation: ServiceContext) -> Service:
     """The service, its models not yet loaded."""
     assert isinstance(settings, OcrSettings)
     models = OcrModels(foundation, LifecyclePolicy.of(settings))

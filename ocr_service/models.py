@@ -23,7 +23,7 @@ class OcrModels(FamilyModels[OcrPart]):
         return self.lend_both(name, TextDetector, TextRecogniser)
 
     def read(self, files: PartFiles) -> OcrPart:
-        """One half. Raises Unavailable (a file is damaged). Blocking."""
+        """One half. Raises UnavailableError (a file is damaged). Blocking."""
         engine = self.engine(files, typical_axes=TYPICAL_AXES[files.part])
         if files.part == "detection":
             return TextDetector(engine)

@@ -47,7 +47,7 @@ class OcrPipeline:
             The photo, and the name of the model that read it.
 
         Raises:
-            InvalidInput, ModelNotFound, Unavailable, Overloaded, DeadlineExceeded.
+            InvalidInputError, ModelNotFoundError, UnavailableError, OverloadedError, DeadlineExceededError.
         """
         async with self._models.use(model_name) as (detector, recogniser), self._models.gate.enter():
             image = await detector.engine.in_thread(

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import grpc
 from immich_mesh.ocr.v1 import ocr_pb2, ocr_pb2_grpc
 
-from mesh.core.errors import InvalidInput
+from mesh.core.errors import InvalidInputError
 from ocr_service.config import OcrSettings
 from ocr_service.detection.quads import Quad
 from ocr_service.options import Options
@@ -44,7 +44,7 @@ class OcrServicer(ocr_pb2_grpc.OcrServiceServicer):
         settings = self._settings
         resolution = request.max_resolution if request.HasField("max_resolution") else settings.max_resolution
         if resolution < MIN_RESOLUTION:
-            raise InvalidInput(f"max_resolution is {resolution}: give {MIN_RESOLUTION} pixels or more")
+            raise InvalidInputError(f"max_resolution is {resolution}: give {MIN_RESOLUTION} pixels or more")
         return Options(
             min_detection_score=_score(request, "min_detection_score", settings.min_detection_score),
             min_recognition_score=_score(request, "min_recognition_score", settings.min_recognition_score),
@@ -56,10 +56,10 @@ class OcrServicer(ocr_pb2_grpc.OcrServiceServicer):
 def _score(
     request: ocr_pb2.RecognizeRequest, field: Literal["min_detection_score", "min_recognition_score"], default: float
 ) -> float:
-    """A score of the request, or its default. Raises InvalidInput for anything but 0 to 1."""
+    """A score of the request, or its default. Raises InvalidInputError for anything but 0 to 1."""
     value: float = getattr(request, field) if request.HasField(field) else default
     if not (math.isfinite(value) and 0 <= value <= 1):
-        raise InvalidInput(f"{field} is {value:g}: give a number from 0 to 1")
+        raise InvalidInputError(f"{field} is {value:g}: give a number from 0 to 1")
     return value
 
 

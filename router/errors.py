@@ -9,50 +9,50 @@ import grpc
 import orjson
 
 from mesh.core.errors import (
-    DeadlineExceeded,
-    DimensionMismatch,
-    InvalidInput,
+    DeadlineExceededError,
+    DimensionMismatchError,
+    InvalidInputError,
     MeshError,
-    ModelNotFound,
-    Overloaded,
-    Unauthenticated,
-    Unavailable,
+    ModelNotFoundError,
+    OverloadedError,
+    UnauthenticatedError,
+    UnavailableError,
 )
 
 
-class InvalidEntries(InvalidInput):
+class InvalidEntriesError(InvalidInputError):
     """The part `entries` of a request is missing, not JSON, of the wrong shape, or names what nobody serves."""
 
 
-class BodyTooLarge(InvalidInput):
+class BodyTooLargeError(InvalidInputError):
     """The body exceeds the listener's limit."""
 
 
-class BodyTooSlow(InvalidInput):
+class BodyTooSlowError(InvalidInputError):
     """The body did not arrive in time."""
 
 
-class PoisonousPayload(InvalidInput):
+class QuarantinedPayloadError(InvalidInputError):
     """Endpoints died while they worked on this payload; it is not sent to another one."""
 
 
-class Forbidden(InvalidInput):
+class ForbiddenError(InvalidInputError):
     """The caller's address or the name it used is not allowed."""
 
 
-class MissingKey(InvalidInput):
+class MissingKeyError(InvalidInputError):
     """The request has no key where one is demanded."""
 
 
-class NoSuchPath(InvalidInput):
+class NoSuchPathError(InvalidInputError):
     """This listener has no such path."""
 
 
-class WrongMethod(InvalidInput):
+class WrongMethodError(InvalidInputError):
     """The path exists, the method does not."""
 
 
-class UpstreamRefused(InvalidInput):
+class UpstreamRefusedError(InvalidInputError):
     """A native server answered with a client error of its own, which is passed on."""
 
     def __init__(self, message: str, status: int = 400) -> None:
@@ -62,22 +62,22 @@ class UpstreamRefused(InvalidInput):
 
 # From the special to the general: the first that fits decides.
 _TABLE: tuple[tuple[type[MeshError], int, str], ...] = (
-    (InvalidEntries, 422, "invalid_entries"),
-    (BodyTooLarge, 413, "body_too_large"),
-    (BodyTooSlow, 408, "body_too_slow"),
-    (PoisonousPayload, 422, "poisonous_payload"),
-    (Forbidden, 403, "forbidden"),
-    (MissingKey, 422, "missing_key"),
-    (NoSuchPath, 404, "no_such_path"),
-    (WrongMethod, 405, "method_not_allowed"),
-    (UpstreamRefused, 400, "upstream_refused"),
-    (InvalidInput, 400, "invalid_input"),
-    (ModelNotFound, 404, "model_not_found"),
-    (DimensionMismatch, 422, "dimension_mismatch"),
-    (Overloaded, 503, "overloaded"),
-    (Unavailable, 503, "unavailable"),
-    (DeadlineExceeded, 504, "deadline_exceeded"),
-    (Unauthenticated, 401, "unauthenticated"),
+    (InvalidEntriesError, 422, "invalid_entries"),
+    (BodyTooLargeError, 413, "body_too_large"),
+    (BodyTooSlowError, 408, "body_too_slow"),
+    (QuarantinedPayloadError, 422, "poisonous_payload"),
+    (ForbiddenError, 403, "forbidden"),
+    (MissingKeyError, 422, "missing_key"),
+    (NoSuchPathError, 404, "no_such_path"),
+    (WrongMethodError, 405, "method_not_allowed"),
+    (UpstreamRefusedError, 400, "upstream_refused"),
+    (InvalidInputError, 400, "invalid_input"),
+    (ModelNotFoundError, 404, "model_not_found"),
+    (DimensionMismatchError, 422, "dimension_mismatch"),
+    (OverloadedError, 503, "overloaded"),
+    (UnavailableError, 503, "unavailable"),
+    (DeadlineExceededError, 504, "deadline_exceeded"),
+    (UnauthenticatedError, 401, "unauthenticated"),
 )
 
 UNAVAILABLE_RETRY_AFTER_SECONDS = 5.0
@@ -85,7 +85,7 @@ UNAVAILABLE_RETRY_AFTER_SECONDS = 5.0
 
 def http_status(error: BaseException) -> tuple[int, str]:
     """The status and the `code` word of an error; 500 and `internal` for what is no domain error."""
-    if isinstance(error, UpstreamRefused):
+    if isinstance(error, UpstreamRefusedError):
         return error.status, "upstream_refused"
     for kind, status, code in _TABLE:
         if isinstance(error, kind):
@@ -104,21 +104,21 @@ def error_body(error: BaseException, request_id: str) -> bytes:
 
 def retry_after(error: BaseException) -> str | None:
     """The value of `Retry-After`, in whole seconds, for errors after which trying again is worthwhile."""
-    if isinstance(error, Overloaded):
+    if isinstance(error, OverloadedError):
         return str(max(1, math.ceil(error.retry_after_seconds)))
-    return str(int(UNAVAILABLE_RETRY_AFTER_SECONDS)) if isinstance(error, Unavailable) else None
+    return str(int(UNAVAILABLE_RETRY_AFTER_SECONDS)) if isinstance(error, UnavailableError) else None
 
 
 _BY_GRPC_CODE: dict[grpc.StatusCode, type[MeshError]] = {
     error.code: error
     for error in (
-        InvalidInput,
-        ModelNotFound,
-        DimensionMismatch,
-        Overloaded,
-        Unavailable,
-        DeadlineExceeded,
-        Unauthenticated,
+        InvalidInputError,
+        ModelNotFoundError,
+        DimensionMismatchError,
+        OverloadedError,
+        UnavailableError,
+        DeadlineExceededError,
+        UnauthenticatedError,
     )
 }
 

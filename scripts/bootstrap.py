@@ -60,7 +60,7 @@ UV_WHEELS = {
 """Platform to (wheel tag, sha256 of the wheel) of uv `UV_VERSION`."""
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """What is wrong and what to do about it, in one or two lines."""
 
 
@@ -89,7 +89,7 @@ def find_python(venv: Path) -> str:
         if path and version_of(path) in SUPPORTED:
             return path
     here = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    raise Refusal(
+    raise RefusalError(
         f"Immich Mesh needs Python 3.11 or 3.12; this is {here}, and there is no python3.11 or python3.12 on PATH.\n"
         "Install one (Debian 12: apt install python3; elsewhere: https://www.python.org/downloads/) and try again."
     )
@@ -191,14 +191,16 @@ def find_uv() -> str:
     key = (platform.system(), platform.machine())
     if key not in UV_WHEELS:
         oldest = ".".join(str(part) for part in UV_OLDEST)
-        raise Refusal(f"Install uv {oldest} or newer yourself (https://docs.astral.sh/uv/): none is pinned for {key}.")
+        raise RefusalError(
+            f"Install uv {oldest} or newer yourself (https://docs.astral.sh/uv/): none is pinned for {key}."
+        )
     say(f"Fetching uv {UV_VERSION} into .tools/ ...")
     tag, sha256 = UV_WHEELS[key]
     (TOOLS / "uv").mkdir(parents=True, exist_ok=True)
     if not fetch_uv_with_pip(sha256):
         fetch_uv_wheel(tag, sha256)
     if not uv_works(str(own_uv())):
-        raise Refusal(f"uv was fetched but does not run here: {own_uv()}")
+        raise RefusalError(f"uv was fetched but does not run here: {own_uv()}")
     return str(own_uv())
 
 
@@ -220,12 +222,14 @@ def fetch_uv_wheel(tag: str, sha256: str) -> None:
     try:
         data = open_url(wheel_url(index, wheel), "*/*")
     except (OSError, ValueError) as error:  # of the network (urllib's are OSErrors); of a page or address
-        raise Refusal(
+        raise RefusalError(
             f"uv could not be fetched from the package index ({urllib.parse.urlsplit(index).hostname}: {error}).\n"
             "Check the network and proxy (https_proxy), or install uv yourself: https://docs.astral.sh/uv/"
         ) from None
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise Refusal(f"{wheel} from the package index is not the pinned file (sha256 differs). Nothing was installed.")
+        raise RefusalError(
+            f"{wheel} from the package index is not the pinned file (sha256 differs). Nothing was installed."
+        )
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         program = archive.read(f"uv-{UV_VERSION}.data/scripts/uv")
     own_uv().parent.mkdir(parents=True, exist_ok=True)
@@ -323,7 +327,7 @@ def run_uv(command: list[str], environment: dict[str, str]) -> None:
     """Runs uv in the project; its own messages are shown as they are."""
     done = subprocess.run(command, cwd=str(ROOT), env=environment, check=False)
     if done.returncode != 0:
-        raise Refusal("uv could not install what is needed (its message is above). Mend that and try again.")
+        raise RefusalError("uv could not install what is needed (its message is above). Mend that and try again.")
 
 
 def bootstrap(venv: Path, extras: list[str], groups: list[str]) -> None:
@@ -365,7 +369,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         bootstrap(arguments.venv.absolute(), arguments.extra, arguments.group)
-    except Refusal as refusal:
+    except RefusalError as refusal:
         print(f"bootstrap: {refusal}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 import asyncpg
 import structlog
 
-from mesh.core.errors import Unavailable
+from mesh.core.errors import UnavailableError
 from sql.settings import DatabaseSettings
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ class Database:
 
     def __init__(self, settings: DatabaseSettings, clock: Callable[[], float] = time.monotonic) -> None:
         if settings.url is None:
-            raise Unavailable("no database is configured: set its url")
+            raise UnavailableError("no database is configured: set its url")
         self._settings = settings
         self._url = settings.url
         self._clock = clock
@@ -105,7 +105,7 @@ class Database:
         """`work(connection)`, once more on a fresh connection when the first was lost (the server restarted).
 
         Raises:
-            Unavailable: away, hanging, full, not prepared, or not permitted; the message says which.
+            UnavailableError: away, hanging, full, not prepared, or not permitted; the message says which.
         """
         try:
             return await self._within_limits(work)
@@ -128,11 +128,11 @@ class Database:
         try:
             return await self._within_limits(work)
         except LOST as error:
-            raise Unavailable(f"Immich's database cannot be reached ({type(error).__name__})") from error
+            raise UnavailableError(f"Immich's database cannot be reached ({type(error).__name__})") from error
 
     async def _within_limits(self, work: Work[T]) -> T:
         if self._clock() < self._refuse_until:
-            raise Unavailable("Immich's database does not answer; it is asked again in a moment")
+            raise UnavailableError("Immich's database does not answer; it is asked again in a moment")
         settings = self._settings
         pool = await self._open()
         try:
@@ -141,26 +141,26 @@ class Database:
         except TimeoutError as error:
             if pool.get_size() == pool.get_max_size() and pool.get_idle_size() == 0:
                 # The database answers: it is busy with other searches, and the next one may be in luck.
-                raise Unavailable("all connections to Immich's database are in use") from error
+                raise UnavailableError("all connections to Immich's database are in use") from error
             self._pause()
-            raise Unavailable("Immich's database accepts no connection in time") from error
+            raise UnavailableError("Immich's database accepts no connection in time") from error
         except REFUSED as error:
-            raise Unavailable(f"Immich's database refuses the mesh: {error}") from error
+            raise UnavailableError(f"Immich's database refuses the mesh: {error}") from error
         try:
             async with asyncio.timeout(settings.statement_timeout_ms / 1000 + 0.5):
                 return await work(connection)
         except TimeoutError as error:
             self._pause()
             connection.terminate()
-            raise Unavailable("Immich's database hangs; the search was given up") from error
+            raise UnavailableError("Immich's database hangs; the search was given up") from error
         except asyncio.CancelledError:
             # The statement may go on at the server; its connection cannot be lent again.
             connection.terminate()
             raise
         except asyncpg.QueryCanceledError as error:
-            raise Unavailable(f"the statement took longer than {settings.statement_timeout_ms} ms") from error
+            raise UnavailableError(f"the statement took longer than {settings.statement_timeout_ms} ms") from error
         except UNPREPARED as error:
-            raise Unavailable(
+            raise UnavailableError(
                 f"Immich's database is not as the mesh needs it ({error}); see `immich-mesh db status`"
             ) from error
         finally:
@@ -172,7 +172,7 @@ class Database:
     async def _open(self) -> Any:
         async with self._opening:
             if self._closed:
-                raise Unavailable("the connections to Immich's database were closed")
+                raise UnavailableError("the connections to Immich's database were closed")
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(
                     self._url.get_secret_value(),

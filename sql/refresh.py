@@ -17,7 +17,7 @@ from uuid import UUID
 
 import asyncpg
 
-from mesh.core.errors import DimensionMismatch, InvalidInput, MeshError, Unavailable
+from mesh.core.errors import DimensionMismatchError, InvalidInputError, MeshError, UnavailableError
 from sql.database import Database, Work
 from sql.search.ocr_tokens import search_text
 from sql.settings import DatabaseSettings
@@ -28,11 +28,11 @@ WRITERS = 2
 """Connections for refreshing; searches have a pool of their own and never wait for a refresh."""
 
 
-class PhotoGone(InvalidInput):
+class PhotoGoneError(InvalidInputError):
     """The photo was deleted between the request and the write."""
 
 
-class WriteRefused(MeshError):
+class WriteRefusedError(MeshError):
     """The database role may read but not write: searching works, refreshing needs the grants of the documentation."""
 
 
@@ -82,7 +82,8 @@ def _sql(name: str) -> str:
 class RefreshRepository:
     """Writes to Immich's AI tables. Use as `async with RefreshRepository(settings) as repository`; it never waits.
 
-    Every call raises `Unavailable` when the database is away or silent, and `WriteRefused` without the needed grants.
+    Every call raises `UnavailableError` when the database is away or silent, and `WriteRefusedError` without the
+    needed grants.
     """
 
     def __init__(self, settings: DatabaseSettings) -> None:
@@ -119,13 +120,13 @@ class RefreshRepository:
             at: when it was read; becomes `ocrAt`.
 
         Raises:
-            PhotoGone: it was deleted.
+            PhotoGoneError: it was deleted.
         """
 
         async def work(connection: Any) -> TextChange:
             shape = await _shape(connection)
             if not shape.has_asset_ocr and not shape.has_ocr_info:
-                raise Unavailable("This database has no OCR table: Immich 2.2 or later is needed")
+                raise UnavailableError("This database has no OCR table: Immich 2.2 or later is needed")
             await _demand_photo(connection, asset_id)
             if shape.has_ocr_at:
                 # First, because this row's lock makes a second refresh of the same photo wait for the first.
@@ -143,16 +144,16 @@ class RefreshRepository:
         """Replaces the photo's CLIP vector.
 
         Raises:
-            DimensionMismatch: the column holds vectors of another length.
-            PhotoGone: it was deleted.
+            DimensionMismatchError: the column holds vectors of another length.
+            PhotoGoneError: it was deleted.
         """
 
         async def work(connection: Any) -> None:
             shape = await _shape(connection)
             if shape.embedding_type is None:
-                raise Unavailable("This database has no table smart_search: is it Immich's?")
+                raise UnavailableError("This database has no table smart_search: is it Immich's?")
             if shape.embedding_dimension not in (None, len(embedding)):
-                raise DimensionMismatch(
+                raise DimensionMismatchError(
                     f"the model gives {len(embedding)} numbers, Immich's column holds {shape.embedding_dimension}: "
                     "choose a CLIP model of that dimension, or change the model in Immich's settings first"
                 )
@@ -187,9 +188,9 @@ class RefreshRepository:
             try:
                 return await work(connection)
             except asyncpg.ForeignKeyViolationError as error:
-                raise PhotoGone("the photo was deleted meanwhile") from error
+                raise PhotoGoneError("the photo was deleted meanwhile") from error
             except asyncpg.InsufficientPrivilegeError as error:
-                raise WriteRefused(
+                raise WriteRefusedError(
                     f"the database role may not write ({error}): grant it what refreshing needs"
                 ) from error
 
@@ -202,7 +203,7 @@ async def _shape(connection: Any) -> Shape:
 
 async def _demand_photo(connection: Any, asset_id: UUID) -> None:
     if await connection.fetchrow(_sql("asset"), asset_id) is None:
-        raise PhotoGone("the photo was deleted meanwhile")
+        raise PhotoGoneError("the photo was deleted meanwhile")
 
 
 async def _ids(connection: Any, query: str, owner_id: UUID) -> list[UUID]:

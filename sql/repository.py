@@ -1,7 +1,8 @@
 """Ranked search in Immich's database: what the photo front door calls.
 
-Every call raises `Unavailable` when the database is away, hangs, or has not been prepared (`immich-mesh db migrate`),
-and `UnsupportedFilter` when a filter cannot be applied there.
+Every call raises `UnavailableError` when the database is away, hangs, or has not been prepared (`immich-mesh db
+migrate`),
+and `UnsupportedFilterError` when a filter cannot be applied there.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
-from mesh.core.errors import Unavailable
+from mesh.core.errors import UnavailableError
 from sql.database import Database, Work
 from sql.schema import ImmichSchema, inspect
 from sql.search.explain import explain
@@ -87,7 +88,7 @@ class SearchRepository:
             offset: hits of earlier pages.
 
         Raises:
-            DimensionMismatch: the embedding has another length than Immich's column.
+            DimensionMismatchError: the embedding has another length than Immich's column.
         """
 
         async def work(connection: Any) -> HybridSearch:
@@ -129,7 +130,7 @@ class SearchRepository:
     async def _text_search(self, connection: Any, query: str, scope: Scope, filters: AssetFilters) -> TextSearch:
         schema = await self._look(connection)
         if not schema.migrated:
-            raise Unavailable(
+            raise UnavailableError(
                 "Immich's database has no schema mesh (or it is not readable): run `immich-mesh db migrate`"
             )
         folded = await fold_query(connection, query)
@@ -164,7 +165,7 @@ class SearchRepository:
     async def _read(self, work: Work[T]) -> T:
         try:
             return await self.database.read(work)
-        except Unavailable:
+        except UnavailableError:
             self._schema = None
             raise
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sql.search.filters import UnsupportedFilter
+from sql.search.filters import UnsupportedFilterError
 
 TABLES = (
     "asset",
@@ -71,9 +71,9 @@ class ImmichSchema:
         return column in self.columns.get(table, frozenset())
 
     def demand(self, table: str, column: str) -> None:
-        """Raises UnsupportedFilter when the column is not there."""
+        """Raises UnsupportedFilterError when the column is not there."""
         if not self.has(table, column):
-            raise UnsupportedFilter(f"this Immich has no column {table}.{column}")
+            raise UnsupportedFilterError(f"this Immich has no column {table}.{column}")
 
     @property
     def problems(self) -> tuple[str, ...]:

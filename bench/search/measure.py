@@ -26,7 +26,7 @@ from bench.search.measures import ndcg, percentile, precision, recall
 from bench.search.queries import Query, QueryMaker, truths
 from bench.search.servers import forget, postgres_15, postgres_18
 from bench.search.vectors import Encoder
-from mesh.core.errors import Unavailable
+from mesh.core.errors import UnavailableError
 from sql.repository import SearchRepository
 from sql.settings import DatabaseSettings
 from sql.upkeep.backfill import backfill
@@ -163,7 +163,7 @@ async def _round(engine: Engine, asked: Sequence[tuple[Query, list[float] | None
         started = time.perf_counter()
         try:
             ids = await engine.search(query.text, embedding, DEPTH)
-        except (asyncpg.PostgresError, Unavailable):
+        except (asyncpg.PostgresError, UnavailableError):
             answers.append(Answer((), None))
         else:
             answers.append(Answer(ids, _milliseconds(started)))

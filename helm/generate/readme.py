@@ -25,7 +25,7 @@ MARK = re.compile(r"^<!-- values: (?P<sections>[\w ]+) -->$", re.MULTILINE)
 KEY = re.compile(r"^(?P<indent> *)(?P<name>[\w./-]+):(?: |$)")
 
 
-class UndocumentedKey(Exception):
+class UndocumentedKeyError(Exception):
     """A key of values.yaml has no comment."""
 
 
@@ -65,7 +65,7 @@ def values(tree: dict[str, Any], notes: dict[str, str], path: str = "") -> Itera
     """Every key with its comment, in the file's order; a map is described by its keys, unless it has a comment itself.
 
     Raises:
-        UndocumentedKey: a leaf without a comment.
+        UndocumentedKeyError: a leaf without a comment.
     """
     for name, value in tree.items():
         here = f"{path}.{name}" if path else name
@@ -76,7 +76,7 @@ def values(tree: dict[str, Any], notes: dict[str, str], path: str = "") -> Itera
         elif path.split(".")[0] in {"router", "frontDoor", "ocr", "clip", "face"}:
             continue  # an override: the key is documented under `defaults`
         else:
-            raise UndocumentedKey(f"values.yaml: {here} has no comment that starts with '# --'")
+            raise UndocumentedKeyError(f"values.yaml: {here} has no comment that starts with '# --'")
 
 
 def table(rows: list[Value]) -> str:
@@ -104,7 +104,7 @@ def build() -> str:
     readme = MARK.sub(section, TEMPLATE.read_text())
     missing = {row.path.split(".")[0] for row in rows} - shown
     if missing:
-        raise UndocumentedKey(f"{TEMPLATE.name} shows no table of {', '.join(sorted(missing))}")
+        raise UndocumentedKeyError(f"{TEMPLATE.name} shows no table of {', '.join(sorted(missing))}")
     return readme
 
 
@@ -112,7 +112,7 @@ def main() -> int:
     """Writes or checks the file; the exit code."""
     try:
         return write_or_check(__doc__, TARGET, build)
-    except UndocumentedKey as error:
+    except UndocumentedKeyError as error:
         print(error, file=sys.stderr)
         return 1
 

@@ -6,13 +6,13 @@ The table (design decision: an error is the last resort, and it says what to do)
 =====================  ====================  =======================  =================
 Error                  gRPC                  HTTP                     held and retried
 =====================  ====================  =======================  =================
-InvalidInput           INVALID_ARGUMENT      400 (422, 413)           no
-ModelNotFound          NOT_FOUND             404                      no
-DimensionMismatch      FAILED_PRECONDITION   422                      no
-Overloaded             RESOURCE_EXHAUSTED    503 and `Retry-After`    yes
-Unavailable            UNAVAILABLE           503                      yes
-DeadlineExceeded       DEADLINE_EXCEEDED     504                      no
-Unauthenticated        UNAUTHENTICATED       401                      no
+InvalidInputError           INVALID_ARGUMENT      400 (422, 413)           no
+ModelNotFoundError          NOT_FOUND             404                      no
+DimensionMismatchError      FAILED_PRECONDITION   422                      no
+OverloadedError             RESOURCE_EXHAUSTED    503 and `Retry-After`    yes
+UnavailableError            UNAVAILABLE           503                      yes
+DeadlineExceededError       DEADLINE_EXCEEDED     504                      no
+UnauthenticatedError        UNAUTHENTICATED       401                      no
 anything else          INTERNAL              500                      once, elsewhere
 =====================  ====================  =======================  =================
 """
@@ -37,25 +37,25 @@ class MeshError(Exception):
         self.message = message
 
 
-class InvalidInput(MeshError):
+class InvalidInputError(MeshError):
     """The request can never succeed as it is: not an image, an option out of range, too large."""
 
     code = grpc.StatusCode.INVALID_ARGUMENT
 
 
-class ModelNotFound(MeshError):
+class ModelNotFoundError(MeshError):
     """No such model, or it is not cached and cannot be fetched. The message names model, folder and remedy."""
 
     code = grpc.StatusCode.NOT_FOUND
 
 
-class DimensionMismatch(MeshError):
+class DimensionMismatchError(MeshError):
     """The embedding would not have the length that the caller's model name promises."""
 
     code = grpc.StatusCode.FAILED_PRECONDITION
 
 
-class Overloaded(MeshError):
+class OverloadedError(MeshError):
     """A queue is full. Trying again after `retry_after_seconds` is worthwhile."""
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -65,19 +65,19 @@ class Overloaded(MeshError):
         self.retry_after_seconds = retry_after_seconds
 
 
-class Unavailable(MeshError):
+class UnavailableError(MeshError):
     """Passing trouble: starting, loading, downloading, draining, no endpoint."""
 
     code = grpc.StatusCode.UNAVAILABLE
 
 
-class DeadlineExceeded(MeshError):
+class DeadlineExceededError(MeshError):
     """The caller's deadline passed before the answer was there."""
 
     code = grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-class Unauthenticated(MeshError):
+class UnauthenticatedError(MeshError):
     """A key or token is missing or wrong."""
 
     code = grpc.StatusCode.UNAUTHENTICATED

@@ -14,7 +14,7 @@ from mesh.core.settings import MeshSettings, Place
 S = TypeVar("S", bound=MeshSettings)
 
 
-class WrongSettings(Exception):
+class InvalidSettingsError(Exception):
     """The environment gives no settings.
 
     Attributes:
@@ -27,14 +27,14 @@ class WrongSettings(Exception):
 
 
 def read_settings(kind: type[S]) -> S:
-    """The settings of that kind. Raises WrongSettings."""
+    """The settings of that kind. Raises InvalidSettingsError."""
     try:
         return kind()
     except ValidationError as error:
         faults = [(fault["loc"], fault["msg"].removeprefix("Value error, ")) for fault in error.errors()]
-        raise WrongSettings([f"{variable(place, kind)}: {text}" for place, text in faults]) from None
+        raise InvalidSettingsError([f"{variable(place, kind)}: {text}" for place, text in faults]) from None
     except SettingsError as error:
-        raise WrongSettings([_unreadable(error, kind)]) from None
+        raise InvalidSettingsError([_unreadable(error, kind)]) from None
 
 
 def variable(place: Place, kind: type[MeshSettings], environment: Mapping[str, str] = os.environ) -> str:

@@ -17,7 +17,7 @@ from typing import BinaryIO
 import httpx
 import structlog
 
-from mesh.core.errors import MeshError, ModelNotFound, Unavailable
+from mesh.core.errors import MeshError, ModelNotFoundError, UnavailableError
 
 log = structlog.get_logger()
 
@@ -69,7 +69,7 @@ class Patience:
         return min(30.0, self.pause_seconds * 2.0 ** (failures - 1))
 
 
-class Interrupted(Exception):
+class InterruptedDownloadError(Exception):
     """This attempt failed; another may succeed. Never leaves this package."""
 
     def __init__(self, reason: str, retry_after_seconds: float = 0.0) -> None:
@@ -77,7 +77,7 @@ class Interrupted(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
-class _Damaged(Exception):
+class _DamagedError(Exception):
     """What came is not what was announced."""
 
 
@@ -102,8 +102,9 @@ class Downloader:
             received: told how many bytes of the file are there, from time to time.
 
         Raises:
-            ModelNotFound: the server has no such file.
-            Unavailable: the network failed for good, the content stayed damaged, the disk is full, or `stop` was set.
+            ModelNotFoundError: the server has no such file.
+            UnavailableError: the network failed for good, the content stayed damaged, the disk is full, or `stop` was
+                set.
         """
         destination = folder / file.target
         if destination.is_file():
@@ -123,17 +124,17 @@ class Downloader:
             try:
                 self._attempt(file, partial, received)
                 return
-            except _Damaged as error:
+            except _DamagedError as error:
                 partial.unlink(missing_ok=True)
                 if damaged:
-                    raise Unavailable(f"{file.url}: {error}; a proxy or mirror may be changing it") from error
+                    raise UnavailableError(f"{file.url}: {error}; a proxy or mirror may be changing it") from error
                 log.warning("download damaged, starting over", url=file.url, reason=str(error))
                 damaged = True
-            except Interrupted as error:
+            except InterruptedDownloadError as error:
                 grown = partial.exists() and partial.stat().st_size > before
                 failures = 1 if grown else failures + 1
                 if failures >= self._patience.attempts:
-                    raise Unavailable(
+                    raise UnavailableError(
                         f"cannot download {file.url}: {error}; what came is kept, trying again goes on from there"
                     ) from error
                 log.info("download interrupted, going on", url=file.url, reason=str(error), attempt=failures)
@@ -141,7 +142,7 @@ class Downloader:
 
     def _attempt(self, file: RemoteFile, partial: Path, received: Callable[[int], None]) -> None:
         if self._stop.is_set():
-            raise Unavailable(f"the download of {file.target} was stopped; it goes on from there next time")
+            raise UnavailableError(f"the download of {file.target} was stopped; it goes on from there next time")
         try:
             with partial.open("a+b") as output:
                 digest = _Digest(file)
@@ -152,9 +153,9 @@ class Downloader:
                 output.flush()
                 os.fsync(output.fileno())
         except httpx.InvalidURL as error:
-            raise Unavailable(f"{file.url} is not a URL: check HF_ENDPOINT") from error
+            raise UnavailableError(f"{file.url} is not a URL: check HF_ENDPOINT") from error
         except httpx.HTTPError as error:
-            raise Interrupted(str(error) or type(error).__name__) from error
+            raise InterruptedDownloadError(str(error) or type(error).__name__) from error
         except OSError as error:
             raise disk_trouble(partial, error) from error
 
@@ -171,11 +172,13 @@ class Downloader:
                 digest.add(chunk)
                 received(digest.length)
                 if file.size_bytes is not None and digest.length > file.size_bytes:
-                    raise _Damaged(f"more than the announced {file.size_bytes} bytes came")
+                    raise _DamagedError(f"more than the announced {file.size_bytes} bytes came")
                 if self._stop.is_set():
-                    raise Unavailable(f"the download of {file.target} was stopped; it goes on from there next time")
+                    raise UnavailableError(
+                        f"the download of {file.target} was stopped; it goes on from there next time"
+                    )
         if file.size_bytes is not None and digest.length < file.size_bytes:
-            raise Interrupted(f"the connection ended at byte {digest.length} of {file.size_bytes}")
+            raise InterruptedDownloadError(f"the connection ended at byte {digest.length} of {file.size_bytes}")
 
 
 class _Digest:
@@ -211,12 +214,12 @@ class _Digest:
         return self._file.sha256 is not None and self._hash.hexdigest() == self._file.sha256
 
     def check(self) -> None:
-        """Raises _Damaged unless it is the announced content."""
+        """Raises _DamagedError unless it is the announced content."""
         size, expected = self._file.size_bytes, self._file.sha256 or self._file.git_blob
         if size is not None and self.length != size:
-            raise _Damaged(f"{self.length} bytes came, {size} were announced")
+            raise _DamagedError(f"{self.length} bytes came, {size} were announced")
         if expected is not None and self._hash.hexdigest() != expected:
-            raise _Damaged(f"checksum {self._hash.hexdigest()[:12]}… came, {expected[:12]}… was announced")
+            raise _DamagedError(f"checksum {self._hash.hexdigest()[:12]}… came, {expected[:12]}… was announced")
 
 
 def _continues(response: httpx.Response, digest: _Digest, file: RemoteFile) -> bool:
@@ -228,15 +231,15 @@ def _continues(response: httpx.Response, digest: _Digest, file: RemoteFile) -> b
         case 200:
             announced = response.headers.get("Content-Length", "")
             if file.size_bytes is not None and announced.isdigit() and int(announced) != file.size_bytes:
-                raise _Damaged(f"the server sends {announced} bytes, the hub announced {file.size_bytes}")
+                raise _DamagedError(f"the server sends {announced} bytes, the hub announced {file.size_bytes}")
             return digest.length == 0
         case 206:
             found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
             if found is None or int(found[1]) != digest.length:
-                raise _Damaged("the server answered with another part of the file than asked for")
+                raise _DamagedError("the server answered with another part of the file than asked for")
             return True
         case 416:
-            raise _Damaged("the partial file is longer than the server's")
+            raise _DamagedError("the partial file is longer than the server's")
         case _:
             raise refused(response)
 
@@ -245,17 +248,17 @@ def refused(response: httpx.Response) -> Exception:
     """What a reply that is not a success means: worth another attempt, or not there."""
     status = response.status_code
     if status in (401, 403, 404, 410):
-        return ModelNotFound(f"{response.request.url} is not there (HTTP {status})")
+        return ModelNotFoundError(f"{response.request.url} is not there (HTTP {status})")
     wait = response.headers.get("Retry-After", "")
-    return Interrupted(f"HTTP {status}", float(wait) if wait.isdigit() else 0.0)
+    return InterruptedDownloadError(f"HTTP {status}", float(wait) if wait.isdigit() else 0.0)
 
 
 def disk_trouble(path: Path, error: OSError) -> MeshError:
     """A failure to write into the cache, in words."""
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return ModelNotFound(
+        return ModelNotFoundError(
             f"cannot download into {path.parent}: it is not writable; change its owner or the cache folder"
         )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Unavailable(f"the disk of {path.parent} is full: free space or choose another cache folder")
-    return Unavailable(f"cannot write {path}: {error.strerror or error}")
+        return UnavailableError(f"the disk of {path.parent} is full: free space or choose another cache folder")
+    return UnavailableError(f"cannot write {path}: {error.strerror or error}")

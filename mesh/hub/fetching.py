@@ -23,7 +23,7 @@ import httpx
 import structlog
 from filelock import FileLock, Timeout
 
-from mesh.core.errors import ModelNotFound, Unavailable
+from mesh.core.errors import ModelNotFoundError, UnavailableError
 from mesh.core.version import mesh_version
 from mesh.hub import layout
 from mesh.hub.catalogue import Adapter, Family, ModelEntry, ModelSource, SourceKind
@@ -58,8 +58,8 @@ class Fetcher:
             cached: asked again once it is our turn: another process may have fetched the model meanwhile.
 
         Raises:
-            ModelNotFound: the source has no such model, or the cache cannot be written.
-            Unavailable: the network, the disk or the conversion failed; what was downloaded is kept.
+            ModelNotFoundError: the source has no such model, or the cache cannot be written.
+            UnavailableError: the network, the disk or the conversion failed; what was downloaded is kept.
         """
         staging = self.cache_folder / STAGING_FOLDER / entry.family.value / entry.name
         report = _Report(entry.name, entry.size_bytes, progress)
@@ -71,7 +71,7 @@ class Fetcher:
             ready = self._adapt(entry.source.adapter, files, staging / "model", report)
             _finish(ready, target, staging)
             if lacking := layout.missing_files(entry.family, target):
-                raise ModelNotFound(f"{entry.source.location} lacks {', '.join(lacking)}: see {target}")
+                raise ModelNotFoundError(f"{entry.source.location} lacks {', '.join(lacking)}: see {target}")
         log.info("model downloaded", model=entry.name, folder=str(target))
         return target
 
@@ -117,7 +117,7 @@ class Fetcher:
                 except Timeout:
                     report.stage(Stage.WAITING)
                     if self.stop.wait(_POLL_SECONDS):
-                        raise Unavailable(f"the download of {report.model} was stopped") from None
+                        raise UnavailableError(f"the download of {report.model} was stopped") from None
         except OSError as error:
             raise disk_trouble(root / "lock", error) from error
         try:
@@ -147,7 +147,7 @@ class Fetcher:
             return files
         report.stage(Stage.ADAPTING)
         if find_spec("onnx") is None:
-            raise Unavailable(
+            raise UnavailableError(
                 f"{files} cannot be converted: Python package onnx is not installed here (extra `clip`); "
                 "pull the model where the CLIP service is installed"
             )
@@ -156,7 +156,7 @@ class Fetcher:
         code, remarks, complaint = self._run(command, report)
         if code != 0:
             reason = complaint.strip().splitlines()[-1:] or [f"exit code {code}"]
-            raise Unavailable(f"the files in {files} cannot be converted: {reason[0]}")
+            raise UnavailableError(f"the files in {files} cannot be converted: {reason[0]}")
         if remarks.strip():
             log.info("model converted with remarks", remarks=remarks.strip().splitlines())
         return ready
@@ -171,7 +171,7 @@ class Fetcher:
                 except subprocess.TimeoutExpired:
                     if self.stop.is_set():
                         process.kill()
-                        raise Unavailable(f"the conversion of {report.model} was stopped") from None
+                        raise UnavailableError(f"the conversion of {report.model} was stopped") from None
                 else:
                     return process.returncode, output, errors
 
@@ -224,7 +224,7 @@ def _check_space(folder: Path, name: str, needed_bytes: int) -> None:
         raise disk_trouble(folder, error) from error
     if free < needed_bytes - there:
         needed = f"{(needed_bytes - there) / 1e6:.0f} MB"
-        raise Unavailable(f"{name} needs {needed} and the disk of {folder} has {free / 1e6:.0f} MB left")
+        raise UnavailableError(f"{name} needs {needed} and the disk of {folder} has {free / 1e6:.0f} MB left")
 
 
 def _finish(ready: Path, target: Path, staging: Path) -> None:

@@ -13,9 +13,9 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, Field, ValidationError
 
-from mesh.core.errors import ModelNotFound, Unavailable
+from mesh.core.errors import ModelNotFoundError, UnavailableError
 from mesh.hub.catalogue import Family, ModelSource
-from mesh.hub.download import Interrupted, Patience, RemoteFile, refused
+from mesh.hub.download import InterruptedDownloadError, Patience, RemoteFile, refused
 
 _FOREIGN_SUFFIXES = (".armnn", ".rknn", ".md", ".txt.gz")
 """Other runtimes' files and papers in Immich's repositories."""
@@ -51,14 +51,14 @@ class Hub:
         """The files of a model to fetch, with their checksums.
 
         Raises:
-            ModelNotFound: no such repository, or it has not what the source names.
-            Unavailable: the hub cannot be reached or answers something else than a hub would.
+            ModelNotFoundError: no such repository, or it has not what the source names.
+            UnavailableError: the hub cannot be reached or answers something else than a hub would.
         """
         repository = self._describe(source)
         siblings = {sibling.rfilename: sibling for sibling in repository.siblings}
         wanted = {file.path: file.target for file in source.files} or _of_layout(family, siblings)
         if lacking := sorted(set(wanted) - set(siblings)):
-            raise ModelNotFound(f"{self.endpoint}/{source.location} has no {', '.join(lacking)}")
+            raise ModelNotFoundError(f"{self.endpoint}/{source.location} has no {', '.join(lacking)}")
         base = f"{self.endpoint}/{source.location}/resolve/{quote(repository.sha)}"
         return [_remote(f"{base}/{quote(path)}", target, siblings[path]) for path, target in wanted.items()]
 
@@ -67,10 +67,10 @@ class Hub:
         while True:
             try:
                 return self._ask(source)
-            except Interrupted as error:
+            except InterruptedDownloadError as error:
                 failures += 1
                 if failures >= self.patience.attempts or self.stop.is_set():
-                    raise Unavailable(
+                    raise UnavailableError(
                         f"the hub at {self.endpoint} does not answer: {error}; check the network, or name a mirror "
                         "in HF_ENDPOINT"
                     ) from error
@@ -81,17 +81,21 @@ class Hub:
         try:
             response = self.client.get(url, params={"blobs": "true"})
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise Unavailable(f"{self.endpoint} is not the address of a hub: check HF_ENDPOINT") from error
+            raise UnavailableError(f"{self.endpoint} is not the address of a hub: check HF_ENDPOINT") from error
         except httpx.HTTPError as error:
-            raise Interrupted(str(error) or type(error).__name__) from error
+            raise InterruptedDownloadError(str(error) or type(error).__name__) from error
         if response.status_code in (401, 403, 404):
-            raise ModelNotFound(f"{self.endpoint} has no repository {source.location} (HTTP {response.status_code})")
+            raise ModelNotFoundError(
+                f"{self.endpoint} has no repository {source.location} (HTTP {response.status_code})"
+            )
         if response.status_code != httpx.codes.OK:
             raise refused(response)
         try:
             return _Repository.model_validate_json(response.content)
         except ValidationError as error:
-            raise Unavailable(f"{self.endpoint} does not answer like a Hugging Face hub: check HF_ENDPOINT") from error
+            raise UnavailableError(
+                f"{self.endpoint} does not answer like a Hugging Face hub: check HF_ENDPOINT"
+            ) from error
 
 
 def _remote(url: str, target: str, sibling: _Sibling) -> RemoteFile:

@@ -13,7 +13,7 @@ RapidOCR's (`ch_PP-OCRv4_det_infer.onnx`, ...). A half-precision copy lies besid
 import re
 from pathlib import Path
 
-from mesh.core.errors import InvalidInput
+from mesh.core.errors import InvalidInputError
 from mesh.hub.catalogue import Family
 
 MODEL_FILE = "model.onnx"
@@ -36,16 +36,17 @@ def check_name(name: str) -> str:
     """The name itself, when it is fit to be a folder's.
 
     Raises:
-        InvalidInput: anything that could lead out of the cache (`../`, slashes, NUL), or that no file system likes.
+        InvalidInputError: anything that could lead out of the cache (`../`, slashes, NUL), or that no file system
+            likes.
     """
     if not _NAME.fullmatch(name) or ".." in name:
         shown = name if len(name) <= 80 else name[:77] + "..."
-        raise InvalidInput(f"{shown!r} is not a model name: use letters, digits, '.', '_' and '-'")
+        raise InvalidInputError(f"{shown!r} is not a model name: use letters, digits, '.', '_' and '-'")
     return name
 
 
 def model_folder(cache_folder: Path, family: Family, name: str) -> Path:
-    """Where the model belongs in the cache, there or not. Raises InvalidInput for an unfit name."""
+    """Where the model belongs in the cache, there or not. Raises InvalidInputError for an unfit name."""
     return cache_folder / family.value / check_name(name)
 
 

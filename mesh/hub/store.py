@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
-from mesh.core.errors import InvalidInput, ModelNotFound
+from mesh.core.errors import InvalidInputError, ModelNotFoundError
 from mesh.hub import catalogue, layout
 from mesh.hub.catalogue import Family, ModelEntry, SourceKind
 from mesh.hub.download import Patience
@@ -58,7 +58,7 @@ class ModelStore:
         """The model's folder when it is complete, else None; see `layout.part_file` for the graphs inside.
 
         Raises:
-            InvalidInput: a name that could not be a model's.
+            InvalidInputError: a name that could not be a model's.
         """
         entry = catalogue.find(family, name)
         folder = layout.model_folder(self.cache_folder, family, entry.name if entry else name)
@@ -70,31 +70,33 @@ class ModelStore:
         """The model's folder, downloaded first when it is not cached.
 
         Raises:
-            ModelNotFound: unknown, or not cached while offline; says where it belongs and how to get it.
-            Unavailable: the network failed; what was downloaded is kept and trying again goes on from there.
-            InvalidInput: a name that could not be a model's.
+            ModelNotFoundError: unknown, or not cached while offline; says where it belongs and how to get it.
+            UnavailableError: the network failed; what was downloaded is kept and trying again goes on from there.
+            InvalidInputError: a name that could not be a model's.
         """
         if folder := self.find(family, name):
             return folder
         entry = catalogue.find(family, name)
         if entry is None:
-            raise ModelNotFound(self._unknown(family, name))
+            raise ModelNotFoundError(self._unknown(family, name))
         if obstacle := self._obstacle(entry):
-            raise ModelNotFound(obstacle)
+            raise ModelNotFoundError(obstacle)
         return self._fetcher.fetch(entry, lambda: self.find(family, name), progress or ignore)
 
     def fetch_checkpoint(self, entry: ModelEntry, progress: ProgressListener | None = None) -> Path:
         """The official checkpoint of a model, for the exporter; downloaded into the cache's `checkpoints` folder.
 
-        Raises ModelNotFound (there is none, or offline) and Unavailable, as `fetch` does.
+        Raises ModelNotFoundError (there is none, or offline) and UnavailableError, as `fetch` does.
         """
         if entry.checkpoint is None:
-            raise ModelNotFound(f"{entry.name} has no official checkpoint to export")
+            raise ModelNotFoundError(f"{entry.name} has no official checkpoint to export")
         path = self.cache_folder / "checkpoints" / entry.checkpoint.files[0].target
         if path.is_file():
             return path
         if self.offline:
-            raise ModelNotFound(f"{path} is not there and this is offline mode: copy it there, or pass --checkpoint")
+            raise ModelNotFoundError(
+                f"{path} is not there and this is offline mode: copy it there, or pass --checkpoint"
+            )
         return self._fetcher.fetch_checkpoint(entry, path.parent, progress or ignore)
 
     def adopt(self, family: Family, name: str, source: Path, progress: ProgressListener | None = None) -> Path:
@@ -104,21 +106,21 @@ class ModelStore:
             source: a folder with the files of the catalogue's source, or with the model in Immich's layout; copied.
 
         Raises:
-            InvalidInput: the model is cached already, or the folder is not the model.
-            Unavailable: the files cannot be converted, or the disk is full.
+            InvalidInputError: the model is cached already, or the folder is not the model.
+            UnavailableError: the files cannot be converted, or the disk is full.
         """
         entry = catalogue.find(family, name)
         target = layout.model_folder(self.cache_folder, family, entry.name if entry else name)
         if target.exists():
-            raise InvalidInput(f"{target} is already there: move it away to import anew")
+            raise InvalidInputError(f"{target} is already there: move it away to import anew")
         whole = layout.is_complete(family, source)
         adapter = entry.source.adapter if entry and not whole else None
         if not whole and adapter is None:
-            raise InvalidInput(f"{source} lacks {', '.join(layout.missing_files(family, source))}")
+            raise InvalidInputError(f"{source} lacks {', '.join(layout.missing_files(family, source))}")
         return self._fetcher.adopt(family, target, source, adapter, progress or ignore)
 
     def close(self) -> None:
-        """Ends downloads under way, from another thread; they raise Unavailable and go on from there next time."""
+        """Ends downloads under way, from another thread; they raise UnavailableError and go on from there next time."""
         self._stop.set()
 
     def cached(self, family: Family) -> list[CachedModel]:

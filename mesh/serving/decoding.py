@@ -10,7 +10,8 @@ from mesh.serving.images import ChannelOrder, Image, decode
 def decode_photo(
     service: str, data: bytes, *, max_pixels: int, order: ChannelOrder, min_short_side: int | None = None
 ) -> Image:
-    """`images.decode`, with the metrics of `service` (`ocr`, `clip`, `face`) moved. Raises InvalidInput. Blocking."""
+    """`images.decode`, with the metrics of `service` (`ocr`, `clip`, `face`) moved. Raises InvalidInputError.
+    Blocking."""
     started = time.perf_counter()
     with span("decode", bytes=len(data)):
         image = decode(data, max_pixels=max_pixels, order=order, min_short_side=min_short_side)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from mesh.core import context
-from mesh.core.errors import DeadlineExceeded, Overloaded
+from mesh.core.errors import DeadlineExceededError, OverloadedError
 from mesh.core.settings import Device
 from mesh.serving.inference.engine import GPU_BATCH_SIZE
 from mesh.serving.runtimes.session import RuntimeSettings
@@ -43,17 +43,17 @@ class Gate:
         """Waits for a place and holds it while the block runs.
 
         Raises:
-            Overloaded: too many wait already.
-            DeadlineExceeded: the request's deadline passed while waiting.
+            OverloadedError: too many wait already.
+            DeadlineExceededError: the request's deadline passed while waiting.
         """
         if self._waiting >= self._max_waiting:
-            raise Overloaded(f"{self._waiting} photos are waiting already: try again later")
+            raise OverloadedError(f"{self._waiting} photos are waiting already: try again later")
         self._waiting += 1
         try:
             async with asyncio.timeout(context.remaining_seconds()):
                 await self._semaphore.acquire()
         except TimeoutError:
-            raise DeadlineExceeded("the deadline passed while waiting for other photos") from None
+            raise DeadlineExceededError("the deadline passed while waiting for other photos") from None
         finally:
             self._waiting -= 1
         try:

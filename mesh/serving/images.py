@@ -17,7 +17,7 @@ import PIL.Image
 import PIL.ImageCms
 from PIL.ExifTags import Base as ExifTag
 
-from mesh.core.errors import InvalidInput
+from mesh.core.errors import InvalidInputError
 
 # `decode` has its own limit, told by the caller and checked before decoding; Pillow's would warn or raise besides.
 PIL.Image.MAX_IMAGE_PIXELS = None
@@ -74,12 +74,13 @@ def decode(data: bytes, *, max_pixels: int, order: ChannelOrder, min_short_side:
             as its short side keeps this many pixels; None for full size.
 
     Raises:
-        InvalidInput: `data` is empty, not an image, cut off, or larger than `max_pixels`. Blocking: call in a thread.
+        InvalidInputError: `data` is empty, not an image, cut off, or larger than `max_pixels`.
+            Blocking: call in a thread.
     """
     with _open(data) as header:
         width, height = header.size
         if width * height > max_pixels:
-            raise InvalidInput(
+            raise InvalidInputError(
                 f"the image is {width}x{height} pixels, more than the limit of {max_pixels} pixels: send a smaller "
                 "preview, or raise the service's MAX_IMAGE_PIXELS"
             )
@@ -98,11 +99,11 @@ def decode(data: bytes, *, max_pixels: int, order: ChannelOrder, min_short_side:
 def _open(data: bytes) -> PIL.Image.Image:
     """Reads the header only."""
     if not data:
-        raise InvalidInput(f"the image is empty: send the bytes of a {_FORMATS_TEXT} file")
+        raise InvalidInputError(f"the image is empty: send the bytes of a {_FORMATS_TEXT} file")
     try:
         return PIL.Image.open(io.BytesIO(data), formats=FORMATS)
     except _BROKEN as error:
-        raise InvalidInput(_not_an_image(data)) from error
+        raise InvalidInputError(_not_an_image(data)) from error
 
 
 def _not_an_image(data: bytes) -> str:
@@ -158,8 +159,8 @@ def _decode_pillow(image: PIL.Image.Image, order: ChannelOrder) -> Pixels:
     return pixels if order is ChannelOrder.RGB else pixels[:, :, ::-1]
 
 
-def _truncated() -> InvalidInput:
-    return InvalidInput("the image is cut off or damaged: send the whole file, or render the preview anew")
+def _truncated() -> InvalidInputError:
+    return InvalidInputError("the image is cut off or damaged: send the whole file, or render the preview anew")
 
 
 def _to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:

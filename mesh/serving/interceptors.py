@@ -11,7 +11,7 @@ import grpc
 import structlog
 
 from mesh.core import context
-from mesh.core.errors import MeshError, Overloaded
+from mesh.core.errors import MeshError, OverloadedError
 from mesh.core.tracing import remote_span
 from mesh.serving import metrics
 
@@ -111,7 +111,7 @@ def _hint() -> str:
 
 
 def _trailers(error: MeshError) -> tuple[tuple[str, str], ...]:
-    if not isinstance(error, Overloaded):
+    if not isinstance(error, OverloadedError):
         return ()
     return ((RETRY_PUSHBACK, str(round(error.retry_after_seconds * 1000))),)
 

@@ -18,7 +18,7 @@ from immich_mesh.model.v1 import model_pb2_grpc
 
 from mesh.core.channels import SERVER_OPTIONS, server_credentials
 from mesh.core.errors import MeshError
-from mesh.core.faults import WrongSettings, read_settings
+from mesh.core.faults import InvalidSettingsError, read_settings
 from mesh.core.logs import configure_logs
 from mesh.core.settings import ServiceSettings
 from mesh.core.tracing import configure_tracing
@@ -54,7 +54,7 @@ class Service:
 
 
 @dataclass(frozen=True)
-class Foundation:
+class ServiceContext:
     """What a package builds its service from."""
 
     compute: ComputePool
@@ -62,8 +62,8 @@ class Foundation:
     store: ModelStore
 
     @classmethod
-    def of(cls, settings: ServiceSettings) -> "Foundation":
-        """From a service's settings. Raises Unavailable when the device that was asked for is not there."""
+    def of(cls, settings: ServiceSettings) -> "ServiceContext":
+        """From a service's settings. Raises UnavailableError when the device that was asked for is not there."""
         runtime = RuntimeSettings.of(settings)
         require_device(runtime)
         store = ModelStore(settings.cache_folder, offline=settings.offline, endpoint=settings.hf_endpoint)
@@ -172,7 +172,7 @@ async def _sweep(manager: ModelManager[Any]) -> None:
         await manager.sweep()
 
 
-def run(kind: type[ServiceSettings], build: Callable[[ServiceSettings, Foundation], Service], process: str) -> int:
+def run(kind: type[ServiceSettings], build: Callable[[ServiceSettings, ServiceContext], Service], process: str) -> int:
     """The whole life of a service process, until SIGTERM or SIGINT.
 
     Args:
@@ -185,7 +185,7 @@ def run(kind: type[ServiceSettings], build: Callable[[ServiceSettings, Foundatio
     """
     try:
         settings = read_settings(kind)
-    except WrongSettings as error:
+    except InvalidSettingsError as error:
         for fault in error.faults:
             print(f"immich-mesh {process}: {fault}", file=sys.stderr)  # noqa: T201 - no log level yet
         return 2
@@ -202,8 +202,8 @@ def run(kind: type[ServiceSettings], build: Callable[[ServiceSettings, Foundatio
     return 0
 
 
-async def _main(settings: ServiceSettings, build: Callable[[ServiceSettings, Foundation], Service]) -> None:
-    foundation = Foundation.of(settings)
+async def _main(settings: ServiceSettings, build: Callable[[ServiceSettings, ServiceContext], Service]) -> None:
+    foundation = ServiceContext.of(settings)
     service = build(settings, foundation)
     if not service.has_queries:
         step_back()

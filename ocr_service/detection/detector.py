@@ -36,7 +36,7 @@ class TextDetector(EngineModel):
             Boxes in pixels of `pixels`, in no particular order.
 
         Raises:
-            Overloaded, DeadlineExceeded: from the engine.
+            OverloadedError, DeadlineExceededError: from the engine.
         """
         blob = await self.engine.in_thread(lambda: to_input(pixels, ratio))
         maps = await asyncio.gather(*(self._map(tile) for tile in cut_tiles(blob)))

@@ -8,7 +8,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from mesh.core.errors import ModelNotFound
+from mesh.core.errors import ModelNotFoundError
 
 DICTIONARY_FILES = ("inference.yml", "dict.txt", "ppocr_keys_v1.txt", "ppocrv5_dict.txt", "keys.txt")
 """Where a model's characters may lie beside `model.onnx` when its metadata has none."""
@@ -56,7 +56,7 @@ def read_characters(metadata: Mapping[str, str], folder: Path) -> list[str]:
         folder: the model's folder; PaddleOCR's `inference.yml` or a plain dictionary file may lie there.
 
     Raises:
-        ModelNotFound: none of these has them.
+        ModelNotFoundError: none of these has them.
     """
     if characters := metadata.get("character"):
         return characters.split("\n")
@@ -64,7 +64,7 @@ def read_characters(metadata: Mapping[str, str], folder: Path) -> list[str]:
         path = folder / name
         if path.is_file():
             return _from_yaml(path) if path.suffix == ".yml" else path.read_text("utf-8").splitlines()
-    raise ModelNotFound(
+    raise ModelNotFoundError(
         f"The recognition model in {folder} has no character list: neither its metadata nor a file beside it "
         f"({', '.join(DICTIONARY_FILES)}) holds one. Put the model's inference.yml there."
     )
@@ -75,7 +75,7 @@ def _from_yaml(path: Path) -> list[str]:
     try:
         return [str(character) for character in settings["PostProcess"]["character_dict"]]
     except (KeyError, TypeError) as error:
-        raise ModelNotFound(
+        raise ModelNotFoundError(
             f"{path} has no PostProcess.character_dict: put the model's own inference.yml there."
         ) from error
 

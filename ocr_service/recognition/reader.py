@@ -53,7 +53,7 @@ async def read_photo(
         Lines in reading order; none for a photo without text.
 
     Raises:
-        Overloaded, DeadlineExceeded: from the engines.
+        OverloadedError, DeadlineExceededError: from the engines.
     """
     boxes = await find_boxes(pixels, detector, options)
     if len(boxes) == 0:

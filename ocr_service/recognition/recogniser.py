@@ -73,7 +73,7 @@ class TextRecogniser(EngineModel):
                 that a photo which was let in is never refused half-way.
 
         Raises:
-            ModelNotFound: the model has no character dictionary.
+            ModelNotFoundError: the model has no character dictionary.
         """
         super().__init__(engine)
         self._input = engine.inputs[0]
@@ -95,7 +95,7 @@ class TextRecogniser(EngineModel):
             One reading per line, in the order of `lines`.
 
         Raises:
-            Overloaded, DeadlineExceeded: from the engine.
+            OverloadedError, DeadlineExceededError: from the engine.
         """
         # Neighbours in the queue are of like width, so that the engine finds equal shapes to stack; the longest line
         # comes first, so that no core still works on it when the others have run out of lines.

@@ -23,7 +23,7 @@ from router.domain.tasks import (
     Task,
     TextRecognition,
 )
-from router.errors import InvalidEntries
+from router.errors import InvalidEntriesError
 
 MAX_ENTRIES_BYTES = 64 * 1024
 MIN_RESOLUTION = 32
@@ -125,31 +125,35 @@ def parse_entries(data: bytes) -> tuple[Task, ...]:
     Immich sends the same bytes with every photo of a job, so they are read once.
 
     Raises:
-        InvalidEntries: with one sentence per defect, naming the place.
+        InvalidEntriesError: with one sentence per defect, naming the place.
     """
     if len(data) > MAX_ENTRIES_BYTES:
-        raise InvalidEntries(f"the part 'entries' is longer than {MAX_ENTRIES_BYTES} bytes")
+        raise InvalidEntriesError(f"the part 'entries' is longer than {MAX_ENTRIES_BYTES} bytes")
     try:
         entries = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise InvalidEntries(f"the part 'entries' is not JSON: {error}") from error
+        raise InvalidEntriesError(f"the part 'entries' is not JSON: {error}") from error
     if not isinstance(entries, dict) or not entries:
-        raise InvalidEntries('the part \'entries\' must be a JSON object such as {"clip":{"visual":{"modelName":"…"}}}')
+        raise InvalidEntriesError(
+            'the part \'entries\' must be a JSON object such as {"clip":{"visual":{"modelName":"…"}}}'
+        )
     return tuple(_task(name, types) for name, types in entries.items())
 
 
 def _task(name: str, types: Any) -> Task:
     if not isinstance(types, dict) or not types:
-        raise InvalidEntries(f"entries.{name}: must be an object of types such as {{'visual': {{'modelName': '…'}}}}")
+        raise InvalidEntriesError(
+            f"entries.{name}: must be an object of types such as {{'visual': {{'modelName': '…'}}}}"
+        )
     shape = _SHAPES.get(name)
     if shape is None or not any(kind in shape.model_fields for kind in types):
         return _foreign(name, types)
     try:
         return shape.model_validate(types).task()
     except ValidationError as error:
-        raise InvalidEntries("; ".join(_sentence(name, detail) for detail in error.errors())) from error
+        raise InvalidEntriesError("; ".join(_sentence(name, detail) for detail in error.errors())) from error
     except ValueError as error:
-        raise InvalidEntries(f"entries.{name}: {error}") from error
+        raise InvalidEntriesError(f"entries.{name}: {error}") from error
 
 
 def _sentence(task: str, detail: Any) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from mesh.core.context import REQUEST_ID_HEADER
-from mesh.core.errors import DimensionMismatch, InvalidInput, Unavailable
+from mesh.core.errors import DimensionMismatchError, InvalidInputError, UnavailableError
 from mesh.core.tracing import span
 from router.config import Protocol, RouterSettings
 from router.dispatch.entries import write_entries
@@ -26,7 +26,7 @@ from router.domain.requests import PredictRequest
 from router.domain.results import ClipImageResult, ClipTextResult, Result
 from router.domain.tasks import ClipTextual, ClipVisual, FaceRecognition, ForeignTask, Task, TextRecognition, needs_text
 from router.metrics import RouterMetrics
-from router.upstream.calls import Content, Lane, Retired, Trail
+from router.upstream.calls import CallStats, ClusterRemovedError, Content, Lane
 from router.upstream.clients import CallContext, ClipClient, FaceClient, OcrClient
 from router.upstream.cluster import Cluster
 from router.upstream.http_cluster import NativeClient, predict_message
@@ -57,9 +57,9 @@ class Mesh:
 
     @property
     def routes(self) -> RouteTable:
-        """The routes. Raises Unavailable before a configuration was applied."""
+        """The routes. Raises UnavailableError before a configuration was applied."""
         if self._routes is None:
-            raise Unavailable("the router is still starting")
+            raise UnavailableError("the router is still starting")
         return self._routes
 
     @property
@@ -103,7 +103,7 @@ class Mesh:
         await asyncio.gather(*self._retiring, return_exceptions=True)
         await asyncio.gather(*(cluster.close() for cluster in self._clusters.values()))
 
-    async def answer(self, task: Task, request: PredictRequest, deadline: float, trail: Trail) -> Result:
+    async def answer(self, task: Task, request: PredictRequest, deadline: float, trail: CallStats) -> Result:
         """The answer to one task of a request, until `deadline` (on the mesh's clock). Raises MeshError."""
         content = request.content(task)
         while True:
@@ -116,7 +116,7 @@ class Mesh:
 
             try:
                 result = await self._flights.run(asked, content, deadline, trail, start)
-            except Retired:
+            except ClusterRemovedError:
                 continue
             if trail.shared:
                 self._metrics.shared.labels(task.task).inc()
@@ -129,7 +129,7 @@ class Mesh:
         request: PredictRequest,
         content: Content,
         deadline: float,
-        trail: Trail,
+        trail: CallStats,
     ) -> Result:
         route = destination.route
         context = CallContext(deadline, ((REQUEST_ID_HEADER, request.request_id),), route.retry, trail=trail)
@@ -137,7 +137,7 @@ class Mesh:
             context = replace(context, hold_until=self._timing.now() + route.fallback_after_seconds)
         try:
             result = await self._send_hedged(destination, task, request, content, context)
-        except Unavailable as error:
+        except UnavailableError as error:
             if not destination.fallback or self._clusters[destination.cluster].can_serve:
                 raise
             log.warning("a cluster stays down: last resort", cluster=destination.cluster, error=error.message)
@@ -160,7 +160,7 @@ class Mesh:
 
         def second() -> Coroutine[Any, Any, Result]:
             self._metrics.hedges.labels(destination.cluster).inc()
-            elsewhere = replace(context, avoid=frozenset({context.trail.endpoint}), trail=Trail())
+            elsewhere = replace(context, avoid=frozenset({context.trail.endpoint}), trail=CallStats())
             return self._send(destination, task, request, content, elsewhere)
 
         return await hedged(first, destination.route.hedge_ms / 1000, second)
@@ -170,7 +170,7 @@ class Mesh:
     ) -> Result:
         cluster = self._clusters.get(destination.cluster)
         if cluster is None:
-            raise Retired
+            raise ClusterRemovedError
         with span("upstream", cluster=destination.cluster, task=task.task):
             if cluster.settings.protocol is Protocol.HTTP:
                 return await self._pass_on(cluster, [task], request, content, context)
@@ -193,7 +193,7 @@ class Mesh:
         self, cluster: Cluster, tasks: list[Task], request: PredictRequest, content: Content, context: CallContext
     ) -> Result:
         if request.passed_on:
-            raise InvalidInput(
+            raise InvalidInputError(
                 f"cluster {cluster.name} leads back to this router: set ROUTER_IMMICH_API to another server"
             )
         if request.original is not None and len(request.tasks) == len(tasks):
@@ -224,11 +224,11 @@ def _services(routes: RouteTable) -> dict[str, str]:
 
 
 def _as_promised(result: Result, task: Task, destination: Destination) -> Result:
-    """The result, unless its vector has another length than Immich expects. Raises DimensionMismatch."""
+    """The result, unless its vector has another length than Immich expects. Raises DimensionMismatchError."""
     if destination.asked_dimension is None or not isinstance(result, ClipImageResult | ClipTextResult):
         return result
     if len(result.embedding) != destination.asked_dimension:
-        raise DimensionMismatch(
+        raise DimensionMismatchError(
             f"Immich is set to the CLIP model {task.model_name} with {destination.asked_dimension} dimensions, but"
             f" {result.model_name or 'the service'} gives {len(result.embedding)}:"
             " set ROUTER_CLIP_MODEL and Immich to models of one dimension"

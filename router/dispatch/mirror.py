@@ -12,7 +12,7 @@ from mesh.core.errors import MeshError
 from router.config import MirrorSettings
 from router.domain.results import ClipImageResult, ClipTextResult, FaceResult, OcrResult, Result
 from router.metrics import RouterMetrics
-from router.upstream.calls import Retired
+from router.upstream.calls import ClusterRemovedError
 
 log = structlog.get_logger()
 
@@ -48,7 +48,7 @@ class Mirror:
     async def _compare(self, cluster: str, result: Result, send: Callable[[], Coroutine[Any, Any, Result]]) -> None:
         try:
             outcome = "same" if agree(result, await send()) else "different"
-        except (MeshError, Retired) as error:
+        except (MeshError, ClusterRemovedError) as error:
             outcome = "failed"
             log.debug("mirrored request failed", cluster=cluster, error=str(error))
         self._metrics.mirrored.labels(cluster, outcome).inc()

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from mesh.core.errors import InvalidInput
+from mesh.core.errors import InvalidInputError
 
 MAX_PARTS = 32
 MAX_HEADER_BYTES = 8192
@@ -35,11 +35,11 @@ class Part:
     content_type: str = ""
 
     def text(self, name: str) -> str:
-        """The data as UTF-8. Raises InvalidInput, naming the field, when it is something else."""
+        """The data as UTF-8. Raises InvalidInputError, naming the field, when it is something else."""
         try:
             return self.data.decode()
         except UnicodeDecodeError as error:
-            raise InvalidInput(f"the part {name!r} is not UTF-8 text") from error
+            raise InvalidInputError(f"the part {name!r} is not UTF-8 text") from error
 
 
 def parse_form(body: bytes, content_type: str) -> dict[str, Part]:
@@ -50,22 +50,24 @@ def parse_form(body: bytes, content_type: str) -> dict[str, Part]:
         content_type: the request's `Content-Type`: `multipart/form-data`, or `application/x-www-form-urlencoded`.
 
     Raises:
-        InvalidInput: another content type, or a body that does not follow the grammar.
+        InvalidInputError: another content type, or a body that does not follow the grammar.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":
         pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=None)
         return {name: Part(value.encode()) for name, value in pairs[:MAX_PARTS]}
     if kind != "multipart/form-data":
-        raise InvalidInput(f"send the request as multipart/form-data, not as {kind or 'a body without Content-Type'!r}")
+        raise InvalidInputError(
+            f"send the request as multipart/form-data, not as {kind or 'a body without Content-Type'!r}"
+        )
     match = _BOUNDARY.search(content_type)
     if match is None:
-        raise InvalidInput("the Content-Type multipart/form-data names no boundary")
+        raise InvalidInputError("the Content-Type multipart/form-data names no boundary")
     return split_parts(body, _unquoted(match).encode("utf-8", "surrogateescape"))
 
 
 def split_parts(body: bytes, boundary: bytes) -> dict[str, Part]:
-    """The named parts between the delimiters `--boundary`. Raises InvalidInput."""
+    """The named parts between the delimiters `--boundary`. Raises InvalidInputError."""
     delimiter = _CRLF + b"--" + boundary
     parts: dict[str, Part] = {}
     start = _after_first(body, delimiter)
@@ -74,9 +76,9 @@ def split_parts(body: bytes, boundary: bytes) -> dict[str, Part]:
         end, following = _next_delimiter(body, delimiter, max(data_start - 2, start))
         name, part = _part(header, body[data_start : max(end, data_start)])
         if name in parts:
-            raise InvalidInput(f"the part {name!r} is given twice")
+            raise InvalidInputError(f"the part {name!r} is given twice")
         if len(parts) == MAX_PARTS:
-            raise InvalidInput(f"the body has more than {MAX_PARTS} parts")
+            raise InvalidInputError(f"the body has more than {MAX_PARTS} parts")
         parts[name] = part
         start = following
     return parts
@@ -104,7 +106,7 @@ def _next_delimiter(body: bytes, delimiter: bytes, position: int) -> tuple[int, 
         if after is not None:
             return found, (None if after < 0 else after)
         position = found + len(_CRLF)
-    raise InvalidInput(
+    raise InvalidInputError(
         "the multipart body ends before its closing boundary: it is truncated, or the boundary is another"
     )
 
@@ -126,7 +128,9 @@ def _header(body: bytes, start: int) -> tuple[bytes, int]:
         return b"", start + 2
     end = body.find(b"\r\n\r\n", start, start + MAX_HEADER_BYTES)
     if end < 0:
-        raise InvalidInput(f"a part of the multipart body has no header, or one longer than {MAX_HEADER_BYTES} bytes")
+        raise InvalidInputError(
+            f"a part of the multipart body has no header, or one longer than {MAX_HEADER_BYTES} bytes"
+        )
     return body[start:end], end + 4
 
 
@@ -140,12 +144,12 @@ def _part(header: bytes, data: bytes) -> tuple[str, Part]:
         elif key == "content-type":
             content_type = value.strip()
         elif key == "content-transfer-encoding" and value.strip().lower() not in ("binary", "8bit", "7bit"):
-            raise InvalidInput(
+            raise InvalidInputError(
                 f"parts with Content-Transfer-Encoding {value.strip()!r} are not understood: send them binary"
             )
     match = _NAME.search(disposition)
     if match is None:
-        raise InvalidInput("a part of the multipart body has no name in its Content-Disposition")
+        raise InvalidInputError("a part of the multipart body has no name in its Content-Disposition")
     filename = _FILENAME.search(disposition)
     return _unquoted(match), Part(data, _unquoted(filename) if filename else None, content_type)
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
-from mesh.core.errors import DimensionMismatch
+from mesh.core.errors import DimensionMismatchError
 from mesh.hub.catalogue import Family, clip_dimension, clip_names, find
 from router.config import ClusterSettings, Protocol, RouterSettings, RouteSettings
 from router.domain.tasks import CLIP, FACE, OCR, ForeignTask, Task
-from router.errors import InvalidEntries
+from router.errors import InvalidEntriesError
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ class RouteTable:
         """The destination of a task.
 
         Raises:
-            InvalidEntries: no route fits.
-            DimensionMismatch: the model that would answer gives vectors of another length than Immich expects.
+            InvalidEntriesError: no route fits.
+            DimensionMismatchError: the model that would answer gives vectors of another length than Immich expects.
         """
         choices, weights = self._resolve(task.task, task.type, task.model_name, isinstance(task, ForeignTask))
         return choices[0] if len(choices) == 1 else self._rng.choices(choices, weights)[0]
@@ -75,7 +75,7 @@ class RouteTable:
                 return made, tuple(target.weight for target in targets)
         served = {route.task for route in self.routes}
         known = ", ".join(words for name, words in TASKS.items() if name in served) or "none"
-        raise InvalidEntries(
+        raise InvalidEntriesError(
             f"entries.{task[:64]}.{kind[:64]}: nobody serves this task; the mesh answers {known}."
             " For others set ROUTER_IMMICH_API to a native Immich ML server"
         )
@@ -106,7 +106,7 @@ class RouteTable:
 
     @staticmethod
     def _dimensions(route: RouteSettings, asked: str, served: str) -> tuple[int | None, int | None]:
-        """Lengths of the vectors asked for and served. Raises DimensionMismatch."""
+        """Lengths of the vectors asked for and served. Raises DimensionMismatchError."""
         promised, given = clip_dimension(asked), clip_dimension(served)
         if promised == given or given is None:
             return promised, given
@@ -114,7 +114,7 @@ class RouteTable:
             return None, given  # a route of the configuration names it: somebody knows what they do
         choices = ", ".join(clip_names(given)) or served
         reason = "is not known here" if promised is None else f"has {promised} dimensions"
-        raise DimensionMismatch(
+        raise DimensionMismatchError(
             f"Immich is set to the CLIP model {asked}, which {reason}, but {served} serves with {given}."
             f" In Immich's machine learning settings choose one of: {choices}"
         )

@@ -5,8 +5,8 @@ from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from mesh.core.errors import DeadlineExceeded
-from router.upstream.calls import Content, Trail
+from mesh.core.errors import DeadlineExceededError
+from router.upstream.calls import CallStats, Content
 from router.upstream.timing import Timing
 
 T = TypeVar("T")
@@ -18,7 +18,7 @@ _ENDS = 64
 class _Flight:
     content: Content
     deadline: float
-    trail: Trail
+    trail: CallStats
     task: asyncio.Task[Any]
     waiters: int = 0
 
@@ -42,7 +42,7 @@ class SingleFlight:
         asked: Hashable,
         content: Content,
         deadline: float,
-        trail: Trail,
+        trail: CallStats,
         start: Callable[[], Coroutine[Any, Any, T]],
     ) -> T:
         """The result of `start()`, or of a call under way that asks the same of the same bytes.
@@ -61,7 +61,7 @@ class SingleFlight:
                 return result
             try:
                 result = await self._join(flight, trail)
-            except DeadlineExceeded:
+            except DeadlineExceededError:
                 if self._timing.now() >= deadline:
                     raise
                 continue
@@ -74,7 +74,7 @@ class SingleFlight:
         key: Hashable,
         content: Content,
         deadline: float,
-        trail: Trail,
+        trail: CallStats,
         start: Callable[[], Coroutine[Any, Any, T]],
     ) -> _Flight:
         task = asyncio.create_task(start())
@@ -86,7 +86,7 @@ class SingleFlight:
         if self._flights.get(key) is flight:
             del self._flights[key]
 
-    async def _join(self, flight: _Flight, trail: Trail | None) -> Any:
+    async def _join(self, flight: _Flight, trail: CallStats | None) -> Any:
         """The flight's result; `trail` is that of one who joins it later."""
         flight.waiters += 1
         try:

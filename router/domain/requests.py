@@ -4,9 +4,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mesh.core.errors import InvalidInput
+from mesh.core.errors import InvalidInputError
 from router.domain.tasks import Task, needs_text
-from router.upstream.calls import Content, Trail
+from router.upstream.calls import CallStats, Content
 from router.upstream.http_cluster import HttpMessage
 
 
@@ -31,10 +31,10 @@ class PredictRequest:
     original: HttpMessage | None = None
     started: float = field(default_factory=time.monotonic)
     passed_on: bool = False
-    trails: list[Trail] = field(init=False)
+    trails: list[CallStats] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.trails = [Trail() for _ in self.tasks]
+        self.trails = [CallStats() for _ in self.tasks]
 
     @property
     def size(self) -> int:
@@ -44,10 +44,10 @@ class PredictRequest:
         return sum(len(content.data) for content in (self.image, self.text) if content is not None)
 
     def content(self, task: Task) -> Content:
-        """What the task works on. Raises InvalidInput, naming the part that is missing."""
+        """What the task works on. Raises InvalidInputError, naming the part that is missing."""
         wanted, name = (self.text, "text") if needs_text(task) else (self.image, "image")
         if wanted is None:
-            raise InvalidInput(f"{task.task} {task.type} needs the part {name!r}, which the request does not have")
+            raise InvalidInputError(f"{task.task} {task.type} needs the part {name!r}, which the request does not have")
         if not wanted.data:
-            raise InvalidInput(f"the part {name!r} is empty")
+            raise InvalidInputError(f"the part {name!r} is empty")
         return wanted

@@ -11,9 +11,9 @@ import structlog
 from aiohttp import ClientSession, hdrs, web
 
 from mesh.core.errors import MeshError
-from router.errors import BodyTooSlow, http_status
+from router.errors import BodyTooSlowError, http_status
 from router.gateway.credentials import Credentials, credentials_of
-from router.gateway.immich import ImmichApi, ImmichAway
+from router.gateway.immich import ImmichApi, ImmichAwayError
 from router.gateway.metrics import PhotosMetrics
 from router.gateway.proxy import ImmichProxy, invite_body
 from router.gateway.refresh.jobs import RefreshCalls
@@ -77,7 +77,7 @@ class FrontDoor:
             return await self._proxy.forward(request)
         try:
             return _packed(request, await call(request))
-        except ImmichAway as error:
+        except ImmichAwayError as error:
             return failure(502, error.message)
         except MeshError as error:
             log.warning("front_door_failed", path=request.path, error=error.message)
@@ -143,7 +143,7 @@ class FrontDoor:
                     if len(raw) > self._max_body_bytes:
                         return bytes(raw), None
         except TimeoutError as error:
-            raise BodyTooSlow(f"the body did not arrive within {self._body_timeout_seconds:g} s") from error
+            raise BodyTooSlowError(f"the body did not arrive within {self._body_timeout_seconds:g} s") from error
         try:
             body = orjson.loads(self._decoded(bytes(raw), request.headers.get(hdrs.CONTENT_ENCODING, "")))
         except (orjson.JSONDecodeError, zlib.error):

@@ -10,7 +10,7 @@ import structlog
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from multidict import CIMultiDictProxy
 
-from mesh.core.errors import Unavailable
+from mesh.core.errors import UnavailableError
 from router.gateway.credentials import Credentials
 
 log = structlog.get_logger()
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 Version = tuple[int, int, int]
 
 
-class ImmichAway(Unavailable):
+class ImmichAwayError(UnavailableError):
     """Immich itself cannot be reached or fails: nothing can take over."""
 
 
@@ -40,11 +40,11 @@ class Reply:
         return 200 <= self.status < 300
 
     def json(self) -> Any:
-        """The body. Raises ImmichAway when it is no JSON, as from a proxy's error page in between."""
+        """The body. Raises ImmichAwayError when it is no JSON, as from a proxy's error page in between."""
         try:
             return orjson.loads(self.body)
         except orjson.JSONDecodeError as error:
-            raise ImmichAway("Immich answered something that is not JSON: check IMMICH_URL") from error
+            raise ImmichAwayError("Immich answered something that is not JSON: check IMMICH_URL") from error
 
 
 class ImmichApi:
@@ -75,7 +75,8 @@ class ImmichApi:
         body: Any = None,
         query: Mapping[str, str] | None = None,
     ) -> Reply:
-        """One call of the API, whatever its outcome. Raises ImmichAway when Immich cannot be reached or is silent."""
+        """One call of the API, whatever its outcome. Raises ImmichAwayError when Immich cannot be reached or is
+        silent."""
         headers = dict(credentials.headers)
         data = None
         if body is not None:
@@ -93,7 +94,9 @@ class ImmichApi:
             ) as response:
                 return Reply(response.status, await response.read(), response.headers)
         except (TimeoutError, ClientError) as error:
-            raise ImmichAway("Immich cannot be reached: check that it runs and that IMMICH_URL is right") from error
+            raise ImmichAwayError(
+                "Immich cannot be reached: check that it runs and that IMMICH_URL is right"
+            ) from error
 
     async def me(self, credentials: Credentials) -> Reply:
         """The caller's own user."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from router.gateway.credentials import Credentials
-from router.gateway.immich import ImmichApi, ImmichAway, Reply
+from router.gateway.immich import ImmichApi, ImmichAwayError, Reply
 
 
-class Refused(Exception):
+class RefusedByImmichError(Exception):
     """Immich does not know the caller. Its reply is to be passed on as it is."""
 
     def __init__(self, reply: Reply) -> None:
@@ -16,7 +16,7 @@ class Refused(Exception):
         self.reply = reply
 
 
-class RightsUnknown(Exception):
+class RightsUnknownError(Exception):
     """Immich knows the caller, but the key may not ask who that is: only Immich itself can apply the rights."""
 
 
@@ -37,17 +37,17 @@ async def who_calls(api: ImmichApi, credentials: Credentials) -> Caller:
     """Asks Immich who the caller is and who shares with them, both at once.
 
     Raises:
-        Refused: the credentials are wrong or expired.
-        RightsUnknown: the key lacks `user.read` or `partner.read`.
-        ImmichAway: it cannot be reached or failed.
+        RefusedByImmichError: the credentials are wrong or expired.
+        RightsUnknownError: the key lacks `user.read` or `partner.read`.
+        ImmichAwayError: it cannot be reached or failed.
     """
     me, partners = await asyncio.gather(api.me(credentials), api.partners(credentials))
     for reply in (me, partners):
         if reply.status == 403:
-            raise RightsUnknown
+            raise RightsUnknownError
         if reply.status >= 500:
-            raise ImmichAway("Immich failed to say who is calling: try again")
+            raise ImmichAwayError("Immich failed to say who is calling: try again")
         if not reply.ok:
-            raise Refused(reply)
+            raise RefusedByImmichError(reply)
     sharers = tuple(UUID(partner["id"]) for partner in partners.json() if partner.get("inTimeline"))
     return Caller(UUID(me.json()["id"]), sharers)

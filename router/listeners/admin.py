@@ -18,7 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mesh.core import logs
-from mesh.core.errors import InvalidInput, MeshError, ModelNotFound
+from mesh.core.errors import InvalidInputError, MeshError, ModelNotFoundError
 from mesh.core.version import mesh_version
 from router.config import AdminListener, RouterSettings
 from router.dispatch.mesh import Mesh
@@ -226,12 +226,12 @@ class Admin:
     # What is to be.
 
     async def set_logging(self, request: web.Request) -> web.Response:
-        """Changes the log level, until the next restart. Raises InvalidInput."""
+        """Changes the log level, until the next restart. Raises InvalidInputError."""
         level = (await self._asked(request, LevelOrder)).level
         try:
             logs.set_level(level)
         except ValueError as error:
-            raise InvalidInput(str(error)) from None
+            raise InvalidInputError(str(error)) from None
         self._level = level.upper()
         log.info("log level changed", level=self._level)
         return await self.logging(request)
@@ -274,20 +274,20 @@ class Admin:
         return _json({"begun": True}, 202)
 
     def _client(self, order: ModelOrder) -> ModelClient:
-        """Raises ModelNotFound."""
+        """Raises ModelNotFoundError."""
         clients = self._router.mesh.models()
         if order.cluster not in clients:
-            raise ModelNotFound(f"no cluster {order.cluster!r} has models; there are {', '.join(clients)}")
+            raise ModelNotFoundError(f"no cluster {order.cluster!r} has models; there are {', '.join(clients)}")
         return clients[order.cluster]
 
     async def _asked(self, request: web.Request, kind: type[Asked]) -> Asked:
-        """What the JSON body, or else the query, asks for. Raises InvalidInput."""
+        """What the JSON body, or else the query, asks for. Raises InvalidInputError."""
         body = await read_body(request, self._settings)
         try:
             return kind.model_validate_json(body) if body else kind.model_validate(dict(request.query))
         except ValidationError as error:
             places = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-            raise InvalidInput(f"send {', '.join(kind.model_fields)} as JSON or query: {places}") from None
+            raise InvalidInputError(f"send {', '.join(kind.model_fields)} as JSON or query: {places}") from None
 
     def _address_of(self, name: str) -> str | None:
         return next((listener.address for listener in self._router.listeners if listener.name == name), None)

@@ -10,7 +10,7 @@ from ipaddress import IPv6Address, ip_address
 from pydantic import SecretStr
 
 from router.config import Network
-from router.errors import Forbidden
+from router.errors import ForbiddenError
 
 
 class Guard:
@@ -27,11 +27,11 @@ class Guard:
         self._allowed = lru_cache(maxsize=4096)(self._is_allowed)
 
     def check(self, remote: str | None, host: str) -> None:
-        """Raises Forbidden. `remote` is the peer's address, `host` the header."""
+        """Raises ForbiddenError. `remote` is the peer's address, `host` the header."""
         if not self._allowed(remote or ""):
-            raise Forbidden(f"clients at {remote} may not call this listener: add their network to its `allow`")
+            raise ForbiddenError(f"clients at {remote} may not call this listener: add their network to its `allow`")
         if self._hosts and not self._is_secret(host):
-            raise Forbidden("this name may not be called: use the listener's secret host name in Immich's URL")
+            raise ForbiddenError("this name may not be called: use the listener's secret host name in Immich's URL")
 
     def _is_allowed(self, remote: str) -> bool:
         try:

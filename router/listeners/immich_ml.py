@@ -5,7 +5,7 @@ from typing import Protocol
 from aiohttp import web
 
 from mesh.core.context import request_id
-from mesh.core.errors import InvalidInput, Unavailable
+from mesh.core.errors import InvalidInputError, UnavailableError
 from mesh.core.tracing import span
 from router.config import ImmichMlListener
 from router.dispatch.assemble import assemble
@@ -13,7 +13,7 @@ from router.dispatch.entries import parse_entries
 from router.dispatch.multipart import Part, parse_form
 from router.domain.requests import PredictRequest
 from router.domain.results import Result
-from router.errors import InvalidEntries
+from router.errors import InvalidEntriesError
 from router.listeners.http import PREDICT, json_response, read_body
 from router.upstream.calls import Content
 from router.upstream.http_cluster import HOP_HEADER, HttpMessage
@@ -52,11 +52,11 @@ class ImmichMl:
         return json_response(b'{"message":"Immich ML"}')
 
     async def ping(self, _: web.Request) -> web.Response:
-        """`pong`, or 503 when Immich had better use another URL. Raises Unavailable."""
+        """`pong`, or 503 when Immich had better use another URL. Raises UnavailableError."""
         if self._router.draining:
-            raise Unavailable("this router is draining: use another one")
+            raise UnavailableError("this router is draining: use another one")
         if not self._router.can_serve:
-            raise Unavailable("no service is ready yet")
+            raise UnavailableError("no service is ready yet")
         return web.Response(text="pong")
 
     async def predict(self, http: web.Request) -> web.Response:
@@ -75,17 +75,19 @@ def parse_predict(body: bytes, content_type: str) -> PredictRequest:
     """A prediction request from its bytes.
 
     Raises:
-        InvalidEntries: `entries` is missing or wrong.
-        InvalidInput: the body is no form, or has neither image nor text.
+        InvalidEntriesError: `entries` is missing or wrong.
+        InvalidInputError: the body is no form, or has neither image nor text.
     """
     form = parse_form(body, content_type)
     entries = form.get("entries")
     if entries is None:
-        raise InvalidEntries(f"the part 'entries' is missing; the request has {', '.join(sorted(form)) or 'no parts'}")
+        raise InvalidEntriesError(
+            f"the part 'entries' is missing; the request has {', '.join(sorted(form)) or 'no parts'}"
+        )
     tasks = parse_entries(entries.data)
     image, text = form.get("image"), form.get("text")
     if image is None and text is None:
-        raise InvalidInput("send the part 'image' or 'text' beside 'entries'")
+        raise InvalidInputError("send the part 'image' or 'text' beside 'entries'")
     return PredictRequest(
         tasks=tasks,
         image=Content(image.data) if image is not None else None,

@@ -4,10 +4,10 @@ import asyncio
 
 from aiohttp import web
 
-from mesh.core.errors import InvalidInput
+from mesh.core.errors import InvalidInputError
 from router.config import ListenerSettings
 from router.domain.requests import PredictRequest
-from router.errors import BodyTooLarge, BodyTooSlow
+from router.errors import BodyTooLargeError, BodyTooSlowError
 
 PREDICT = web.RequestKey("predict", PredictRequest)
 """Where a handler leaves what it made of its request, for metrics and the access line."""
@@ -17,13 +17,13 @@ async def read_body(request: web.Request, settings: ListenerSettings) -> bytes:
     """The whole body.
 
     Raises:
-        BodyTooLarge: it exceeds the listener's limit; known from its header or found while reading.
-        BodyTooSlow: it did not arrive in time.
-        InvalidInput: it broke off or cannot be decoded.
+        BodyTooLargeError: it exceeds the listener's limit; known from its header or found while reading.
+        BodyTooSlowError: it did not arrive in time.
+        InvalidInputError: it broke off or cannot be decoded.
     """
     limit = settings.max_body_bytes
     if request.content_length is not None and request.content_length > limit:
-        raise BodyTooLarge(_too_large(limit))
+        raise BodyTooLargeError(_too_large(limit))
     chunks: list[bytes] = []
     size = 0
     try:
@@ -31,12 +31,12 @@ async def read_body(request: web.Request, settings: ListenerSettings) -> bytes:
             while chunk := await request.content.readany():
                 size += len(chunk)
                 if size > limit:
-                    raise BodyTooLarge(_too_large(limit))
+                    raise BodyTooLargeError(_too_large(limit))
                 chunks.append(chunk)
     except TimeoutError as error:
-        raise BodyTooSlow(f"the body did not arrive within {settings.body_timeout_seconds:g} s") from error
+        raise BodyTooSlowError(f"the body did not arrive within {settings.body_timeout_seconds:g} s") from error
     except (web.RequestPayloadError, ConnectionError) as error:
-        raise InvalidInput(f"the body broke off or cannot be decoded: {error}") from error
+        raise InvalidInputError(f"the body broke off or cannot be decoded: {error}") from error
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 

@@ -14,13 +14,13 @@ from aiohttp import web
 from pydantic import BaseModel, Field, ValidationError
 
 from mesh.core.context import request_id
-from mesh.core.errors import InvalidInput, MeshError, Unauthenticated, Unavailable
+from mesh.core.errors import InvalidInputError, MeshError, UnauthenticatedError, UnavailableError
 from router.config import MtPhotosListener, RouterSettings
 from router.dispatch.multipart import parse_form
 from router.domain.requests import PredictRequest
 from router.domain.results import ClipImageResult, ClipTextResult, FaceResult, OcrResult, Result
 from router.domain.tasks import ClipTextual, ClipVisual, FaceRecognition, Task, TextRecognition
-from router.errors import InvalidEntries, MissingKey
+from router.errors import InvalidEntriesError, MissingKeyError
 from router.listeners.http import PREDICT, json_response, read_body
 from router.listeners.mt_photos_openapi import document
 from router.listeners.pages import add_page
@@ -115,11 +115,12 @@ class MtPhotos:
         return checked
 
     def _check_key(self, given: str | None) -> None:
-        """Raises MissingKey or Unauthenticated. The comparison takes the same time wherever the keys differ."""
+        """Raises MissingKeyError or UnauthenticatedError. The comparison takes the same time wherever the keys
+        differ."""
         if given is None:
-            raise MissingKey("send the key in the header `api-key`")
+            raise MissingKeyError("send the key in the header `api-key`")
         if not self._key or not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._key):
-            raise Unauthenticated("the header `api-key` is not the key of this server (MT_PHOTOS_API_KEY)")
+            raise UnauthenticatedError("the header `api-key` is not the key of this server (MT_PHOTOS_API_KEY)")
 
     # Open to everyone: nothing here tells more than that a server is running.
 
@@ -130,7 +131,7 @@ class MtPhotos:
     async def ping(self, _: web.Request) -> web.Response:
         """`pong`, or 503 while draining."""
         if self._router.draining:
-            raise Unavailable("this router is draining: use another one")
+            raise UnavailableError("this router is draining: use another one")
         return web.Response(text="pong")
 
     async def openapi(self, _: web.Request) -> web.Response:
@@ -176,7 +177,7 @@ class MtPhotos:
         try:
             query = TextQuery.model_validate_json(body)
         except ValidationError as error:
-            raise InvalidEntries(f'send JSON such as {{"text": "一只狗"}}: {error.errors()[0]["msg"]}') from None
+            raise InvalidEntriesError(f'send JSON such as {{"text": "一只狗"}}: {error.errors()[0]["msg"]}') from None
         task = ClipTextual(self._router.settings.clip_model)
         result = await self._answer(http, task, Content(query.text.encode()), ClipTextResult)
         return json_response(orjson.dumps({"result": _numbers(result.embedding)}))
@@ -215,11 +216,13 @@ class MtPhotos:
         return json_response(b'{"result":"pass"}')
 
     async def _file(self, http: web.Request) -> Content:
-        """The photo in the field `file`. Raises InvalidEntries when there is none."""
+        """The photo in the field `file`. Raises InvalidEntriesError when there is none."""
         form = parse_form(await read_body(http, self._settings), http.headers.get("content-type", ""))
         file = form.get("file")
         if file is None:
-            raise InvalidEntries(f"send the photo in the field 'file'; the form has {', '.join(form) or 'no fields'}")
+            raise InvalidEntriesError(
+                f"send the photo in the field 'file'; the form has {', '.join(form) or 'no fields'}"
+            )
         return Content(file.data)
 
     async def _answer(self, http: web.Request, task: Task, content: Content, kind: type[Expected]) -> Expected:
@@ -229,7 +232,7 @@ class MtPhotos:
         http[PREDICT] = request
         (result,) = await self._router.predict(request)
         if not isinstance(result, kind):
-            raise InvalidInput(f"the route of {task.task} leads to a server that cannot answer MT Photos")
+            raise InvalidInputError(f"the route of {task.task} leads to a server that cannot answer MT Photos")
         return result
 
 

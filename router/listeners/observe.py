@@ -11,11 +11,11 @@ import structlog
 from aiohttp import web
 
 from mesh.core.context import REQUEST_ID_HEADER, request_id
-from mesh.core.errors import InvalidInput, MeshError
+from mesh.core.errors import InvalidInputError, MeshError
 from mesh.core.tracing import remote_span
 from router.config import ImmichMlListener, ListenerSettings
 from router.domain.requests import PredictRequest
-from router.errors import NoSuchPath, WrongMethod, error_body, http_status, retry_after
+from router.errors import NoSuchPathError, WrongMethodError, error_body, http_status, retry_after
 from router.listeners.access import AccessLog
 from router.listeners.guard import Guard
 from router.listeners.messages import PREDICT, json_response
@@ -106,10 +106,12 @@ async def _answered(request: web.Request, handler: Handler, guard: Guard, identi
 
 def _in_our_words(answer: web.HTTPException, request: web.Request) -> MeshError:
     if isinstance(answer, web.HTTPNotFound):
-        return NoSuchPath(f"no such path here: {request.path}")
+        return NoSuchPathError(f"no such path here: {request.path}")
     if isinstance(answer, web.HTTPMethodNotAllowed):
-        return WrongMethod(f"{request.path} takes {', '.join(sorted(answer.allowed_methods))}, not {request.method}")
-    return InvalidInput(answer.reason)
+        return WrongMethodError(
+            f"{request.path} takes {', '.join(sorted(answer.allowed_methods))}, not {request.method}"
+        )
+    return InvalidInputError(answer.reason)
 
 
 def _error_response(error: Exception, identity: str) -> web.Response:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from router.errors import Forbidden
+from router.errors import ForbiddenError
 
 SAFE_METHODS = {"GET", "HEAD"}
 
@@ -27,19 +27,19 @@ class SameSite:
         self._names = {"localhost", *(name.lower() for name in names)}
 
     def check(self, request: web.Request) -> None:
-        """Raises Forbidden."""
+        """Raises ForbiddenError."""
         host = request.host
         if not self._is_ours(host):
-            raise Forbidden(
+            raise ForbiddenError(
                 f"the admin page does not answer to the name {host!r}: add it to the admin listener's `names`"
             )
         if request.method in SAFE_METHODS:
             return
         origin = request.headers.get("Origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            raise Forbidden("pages of other sites may not change anything here")
+            raise ForbiddenError("pages of other sites may not change anything here")
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
-            raise Forbidden("pages of other sites may not change anything here")
+            raise ForbiddenError("pages of other sites may not change anything here")
 
     def _is_ours(self, host: str) -> bool:
         name = urlsplit(f"//{host}").hostname or ""

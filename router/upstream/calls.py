@@ -45,7 +45,7 @@ class Content:
 
 
 @dataclass(slots=True)
-class Trail:
+class CallStats:
     """What happened to a call on its way; for the access line, metrics and tests. Times in seconds."""
 
     cluster: str = ""
@@ -63,7 +63,7 @@ class Call:
     Attributes:
         method: gRPC's full method name, or the path for HTTP.
         message: what the transport sends.
-        read: turns the transport's reply into the result; raises BrokenReply for an answer that cannot be true.
+        read: turns the transport's reply into the result; raises BrokenReplyError for an answer that cannot be true.
         deadline: in seconds of `Timing.now()`.
         headers: metadata besides what the transport adds.
         hold: False for calls that would rather fail than wait (mirrors).
@@ -79,7 +79,7 @@ class Call:
     headers: Sequence[tuple[str, str]] = ()
     hold: bool = True
     avoid: frozenset[str] = frozenset()
-    trail: Trail = field(default_factory=Trail)
+    trail: CallStats = field(default_factory=CallStats)
 
 
 class FailureKind(StrEnum):
@@ -103,7 +103,7 @@ class FailureKind(StrEnum):
     """The time for this try was over."""
 
 
-class TryFailed(Exception):
+class TryFailedError(Exception):
     """A single try failed.
 
     Attributes:
@@ -125,9 +125,9 @@ class TryFailed(Exception):
         return copy.copy(self.error)
 
 
-class BrokenReply(Exception):
+class BrokenReplyError(Exception):
     """An endpoint's answer has the right type but cannot be true: a wrong length, a number that is none."""
 
 
-class Retired(Exception):
+class ClusterRemovedError(Exception):
     """The cluster left the configuration while the request was held; it is routed anew."""

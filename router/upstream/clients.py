@@ -17,7 +17,7 @@ from immich_mesh.ocr.v1 import ocr_pb2
 from router.config import RetrySettings
 from router.domain.results import ClipImageResult, ClipTextResult, Face, FaceResult, OcrResult, TextLine
 from router.domain.tasks import FaceRecognition, TextRecognition
-from router.upstream.calls import BrokenReply, Call, Content, Lane, Trail
+from router.upstream.calls import BrokenReplyError, Call, CallStats, Content, Lane
 from router.upstream.cluster import Cluster
 
 OCR_SERVICE = "immich_mesh.ocr.v1.OcrService"
@@ -47,7 +47,7 @@ class CallContext:
     hold_until: float | None = None
     hold: bool = True
     avoid: frozenset[str] = frozenset()
-    trail: Trail = field(default_factory=Trail)
+    trail: CallStats = field(default_factory=CallStats)
 
 
 class _Client:
@@ -157,35 +157,35 @@ def _decoded(kind: Any, data: bytes) -> Any:
     try:
         return kind.FromString(data)
     except DecodeError as error:
-        raise BrokenReply(f"its reply is no {kind.__name__}") from error
+        raise BrokenReplyError(f"its reply is no {kind.__name__}") from error
 
 
 def _size(reply: Any) -> tuple[int, int]:
     if reply.image_width < 1 or reply.image_height < 1:
-        raise BrokenReply("the photo's size is missing")
+        raise BrokenReplyError("the photo's size is missing")
     return reply.image_width, reply.image_height
 
 
 def _unit_vector(values: Any, dimension: int | None) -> list[float]:
     vector: list[float] = list(values)
     if dimension is not None and len(vector) != dimension:
-        raise BrokenReply(f"a vector of {len(vector)} numbers instead of {dimension}")
+        raise BrokenReplyError(f"a vector of {len(vector)} numbers instead of {dimension}")
     # NaN and infinity fail the comparison too.
     if not 0.99 < math.hypot(*vector) < 1.01:
-        raise BrokenReply("a vector that is no unit vector")
+        raise BrokenReplyError("a vector that is no unit vector")
     return vector
 
 
 def _score(value: float) -> float:
     if not -0.001 <= value <= 1.001:
-        raise BrokenReply(f"a score of {value}")
+        raise BrokenReplyError(f"a score of {value}")
     return min(1.0, max(0.0, value))
 
 
 def _face(face: face_pb2.Face, width: int, height: int, dimension: int | None) -> Face:
     box = face.bounding_box
     if not (0 <= box.x1 <= box.x2 <= width and 0 <= box.y1 <= box.y2 <= height):
-        raise BrokenReply("a face outside of its photo")
+        raise BrokenReplyError("a face outside of its photo")
     landmarks = tuple((point.x, point.y) for point in face.landmarks)
     return Face(box.x1, box.y1, box.x2, box.y2, _score(face.score), _unit_vector(face.embedding, dimension), landmarks)
 
@@ -204,5 +204,5 @@ def _line(line: ocr_pb2.TextLine, width: int, height: int) -> TextLine:
     )
     inside = all(-1 <= x <= width + 1 for x in corners[::2]) and all(-1 <= y <= height + 1 for y in corners[1::2])
     if not inside or not line.text.strip() or "\0" in line.text:
-        raise BrokenReply("a line of text that is empty or outside of its photo")
+        raise BrokenReplyError("a line of text that is empty or outside of its photo")
     return TextLine(line.text, corners, _score(line.detection_score), _score(line.recognition_score))

@@ -14,12 +14,12 @@ import structlog
 
 from mesh.core.tracing import span
 from router.config import ClusterSettings, RetrySettings
-from router.errors import PoisonousPayload
+from router.errors import QuarantinedPayloadError
 from router.metrics import RouterMetrics
 from router.upstream.admission.admission import Admission
 from router.upstream.admission.poison import PoisonMemory
 from router.upstream.admission.retry import ENDPOINTS_FAULT, RetryPlan
-from router.upstream.calls import Call, FailureKind, Lane, TryFailed
+from router.upstream.calls import Call, FailureKind, Lane, TryFailedError
 from router.upstream.endpoints.endpoint import Endpoint, Probe
 from router.upstream.endpoints.membership import Membership, OpenTransport
 from router.upstream.timing import LoopTiming, Timing
@@ -119,7 +119,7 @@ class Cluster:
 
         Raises:
             MeshError: from the table in `mesh.core.errors`.
-            Retired: the configuration changed meanwhile; route it anew.
+            ClusterRemovedError: the configuration changed meanwhile; route it anew.
         """
         self._check_poison(call)
         call.trail.cluster = self.name
@@ -129,7 +129,7 @@ class Cluster:
             turn = plan.turn
             try:
                 return await self._try(endpoint, call, plan)
-            except TryFailed as failed:
+            except TryFailedError as failed:
                 self._blame(endpoint, call, failed)
                 pause = plan.after(failed, endpoint.address, call.deadline - self._timing.now())
                 if not call.hold:
@@ -145,7 +145,7 @@ class Cluster:
     def _check_poison(self, call: Call) -> None:
         try:
             self.poison.check(call.content)
-        except PoisonousPayload:
+        except QuarantinedPayloadError:
             self._metrics.poisoned.labels(self.name).inc()
             raise
 
@@ -162,7 +162,7 @@ class Cluster:
             with span("try", cluster=self.name, endpoint=endpoint.address, number=call.trail.tries):
                 result = await endpoint.attempt(call, min(remaining, limit) if limit else remaining)
             outcome = "ok"
-        except TryFailed as failed:
+        except TryFailedError as failed:
             outcome = failed.kind
             raise
         finally:
@@ -173,7 +173,7 @@ class Cluster:
         self.poison.absolve(call.content)
         return result
 
-    def _blame(self, endpoint: Endpoint, call: Call, failed: TryFailed) -> None:
+    def _blame(self, endpoint: Endpoint, call: Call, failed: TryFailedError) -> None:
         """What a failed try says about the endpoint and the payload."""
         if failed.kind is FailureKind.CLIENT:
             endpoint.outlier.succeeded()
@@ -189,7 +189,8 @@ class Cluster:
             self.poison.accuse(call.content, endpoint.address)
 
     async def _judge_payload(self, call: Call) -> None:
-        """Raises PoisonousPayload for a payload during whose calls too many endpoints died while others live on."""
+        """Raises QuarantinedPayloadError for a payload during whose calls too many endpoints died while others live
+        on."""
         victims = self.poison.victims(call.content)
         if len(victims) < self.settings.poison.deaths:
             return
@@ -216,7 +217,7 @@ class Cluster:
         log.warning("endpoint ejected", cluster=self.name, endpoint=endpoint.address, seconds=seconds)
         self._timing.call_later(seconds, self._admission.dispatch)
 
-    def _back_off(self, endpoint: Endpoint, failed: TryFailed) -> None:
+    def _back_off(self, endpoint: Endpoint, failed: TryFailedError) -> None:
         seconds = DEFAULT_PUSHBACK_SECONDS if failed.retry_after_seconds is None else failed.retry_after_seconds
         endpoint.overloaded(seconds)
         self._timing.call_later(seconds, self._admission.dispatch)

@@ -11,11 +11,11 @@ from grpc_health.v1 import health_pb2
 from immich_mesh.model.v1 import model_pb2
 
 from mesh.core.channels import open_channel
-from mesh.core.errors import DeadlineExceeded, MeshError, Unavailable
+from mesh.core.errors import DeadlineExceededError, MeshError, UnavailableError
 from mesh.core.settings import TlsSettings
 from mesh.core.tracing import trace_headers
 from router.errors import from_grpc
-from router.upstream.calls import Call, FailureKind, TryFailed
+from router.upstream.calls import Call, FailureKind, TryFailedError
 from router.upstream.endpoints.discovery import Address
 from router.upstream.endpoints.endpoint import Probe
 
@@ -75,7 +75,7 @@ class GrpcTransport:
         self._health_request = health_pb2.HealthCheckRequest(service=service).SerializeToString()
 
     async def send(self, call: Call, seconds: float) -> bytes:
-        """One try: the serialised reply. Raises TryFailed."""
+        """One try: the serialised reply. Raises TryFailedError."""
         try:
             headers = (*call.headers, *trace_headers().items(), *self._authorization)
             return await self.invoke(call.method, call.message, seconds, headers)
@@ -135,25 +135,29 @@ class GrpcTransport:
             return Probe.SERVING  # a server without health checking is there, or it would not have answered
         return Probe.UNREACHABLE if error.code() is grpc.StatusCode.UNAVAILABLE else Probe.NOT_SERVING
 
-    def _failure(self, error: grpc.aio.AioRpcError) -> TryFailed:
+    def _failure(self, error: grpc.aio.AioRpcError) -> TryFailedError:
         code, text = error.code(), error.details() or ""
         if code is grpc.StatusCode.UNAVAILABLE:
             return self._unavailable(error, text)
         if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-            return TryFailed(FailureKind.OVERLOADED, from_grpc(code, text), _pushback_seconds(error))
+            return TryFailedError(FailureKind.OVERLOADED, from_grpc(code, text), _pushback_seconds(error))
         kind = _KINDS.get(code, FailureKind.BROKEN)
         if kind is FailureKind.BROKEN:
-            return TryFailed(kind, MeshError(f"endpoint {self.address} failed ({code.name}); its logs tell why"))
-        problem = DeadlineExceeded(f"no answer before the deadline: {text}") if kind is FailureKind.TIMEOUT else None
-        return TryFailed(kind, problem or from_grpc(code, text))
+            return TryFailedError(kind, MeshError(f"endpoint {self.address} failed ({code.name}); its logs tell why"))
+        problem = (
+            DeadlineExceededError(f"no answer before the deadline: {text}") if kind is FailureKind.TIMEOUT else None
+        )
+        return TryFailedError(kind, problem or from_grpc(code, text))
 
-    def _unavailable(self, error: grpc.aio.AioRpcError, text: str) -> TryFailed:
+    def _unavailable(self, error: grpc.aio.AioRpcError, text: str) -> TryFailedError:
         lower = text.lower()
         if any(words in lower for words in _NEVER_ARRIVED):
-            return TryFailed(FailureKind.UNREACHABLE, Unavailable(f"endpoint {self.address} cannot be connected to"))
+            return TryFailedError(
+                FailureKind.UNREACHABLE, UnavailableError(f"endpoint {self.address} cannot be connected to")
+            )
         if any(words in lower for words in _CONNECTION_LOST):
-            return TryFailed(FailureKind.DIED, Unavailable(f"endpoint {self.address} died during the call"))
-        return TryFailed(FailureKind.UNAVAILABLE, Unavailable(text), _pushback_seconds(error))
+            return TryFailedError(FailureKind.DIED, UnavailableError(f"endpoint {self.address} died during the call"))
+        return TryFailedError(FailureKind.UNAVAILABLE, UnavailableError(text), _pushback_seconds(error))
 
 
 def _pushback_seconds(error: grpc.aio.AioRpcError) -> float | None:

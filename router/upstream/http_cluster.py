@@ -7,12 +7,12 @@ from typing import Any
 import aiohttp
 import orjson
 
-from mesh.core.errors import DeadlineExceeded, InvalidInput, MeshError, Overloaded, Unavailable
+from mesh.core.errors import DeadlineExceededError, InvalidInputError, MeshError, OverloadedError, UnavailableError
 from mesh.core.settings import MAX_MESSAGE_BYTES
 from router.dispatch.multipart import Part, join_parts
 from router.domain.results import NativeResult
-from router.errors import UpstreamRefused
-from router.upstream.calls import BrokenReply, Call, Content, FailureKind, Lane, TryFailed
+from router.errors import UpstreamRefusedError
+from router.upstream.calls import BrokenReplyError, Call, Content, FailureKind, Lane, TryFailedError
 from router.upstream.clients import CallContext
 from router.upstream.cluster import Cluster
 from router.upstream.endpoints.endpoint import Probe
@@ -47,7 +47,7 @@ class HttpTransport:
         self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
     async def send(self, call: Call, seconds: float) -> HttpReply:
-        """One try. Raises TryFailed."""
+        """One try. Raises TryFailedError."""
         message: HttpMessage = call.message
         headers = {"content-type": message.content_type, HOP_HEADER: "1", **dict(call.headers)}
         limit = aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, 5.0))
@@ -60,13 +60,15 @@ class HttpTransport:
                     raise self._refusal(reply, body)
                 return HttpReply(body, reply.headers.get("content-type", "application/json"))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise TryFailed(FailureKind.UNREACHABLE, Unavailable(f"{self.url} cannot be connected to")) from error
+            raise TryFailedError(
+                FailureKind.UNREACHABLE, UnavailableError(f"{self.url} cannot be connected to")
+            ) from error
         except TimeoutError as error:
-            raise TryFailed(
-                FailureKind.TIMEOUT, DeadlineExceeded(f"no answer of {self.url} before the deadline")
+            raise TryFailedError(
+                FailureKind.TIMEOUT, DeadlineExceededError(f"no answer of {self.url} before the deadline")
             ) from error
         except aiohttp.ClientError as error:
-            raise TryFailed(FailureKind.DIED, Unavailable(f"{self.url} died during the call")) from error
+            raise TryFailedError(FailureKind.DIED, UnavailableError(f"{self.url} died during the call")) from error
 
     async def probe(self, seconds: float) -> Probe:
         """`GET /ping`, as Immich asks."""
@@ -86,15 +88,17 @@ class HttpTransport:
         """Closes all connections."""
         await self._session.close()
 
-    def _refusal(self, reply: aiohttp.ClientResponse, body: bytes) -> TryFailed:
+    def _refusal(self, reply: aiohttp.ClientResponse, body: bytes) -> TryFailedError:
         text = f"{self.url} answered {reply.status}: {body[:500].decode('utf-8', 'replace')}"
         if reply.status == 429:
-            return TryFailed(FailureKind.OVERLOADED, Overloaded(text), _seconds(reply.headers.get("retry-after")))
+            return TryFailedError(
+                FailureKind.OVERLOADED, OverloadedError(text), _seconds(reply.headers.get("retry-after"))
+            )
         if reply.status in (502, 503, 504):
-            return TryFailed(FailureKind.UNAVAILABLE, Unavailable(text))
+            return TryFailedError(FailureKind.UNAVAILABLE, UnavailableError(text))
         if 400 <= reply.status < 500:
-            return TryFailed(FailureKind.CLIENT, UpstreamRefused(text, reply.status))
-        return TryFailed(FailureKind.BROKEN, MeshError(text))
+            return TryFailedError(FailureKind.CLIENT, UpstreamRefusedError(text, reply.status))
+        return TryFailedError(FailureKind.BROKEN, MeshError(text))
 
 
 class NativeClient:
@@ -129,7 +133,7 @@ def predict_message(entries: bytes, image: Content | None, text: Content | None)
     if text is not None:
         parts["text"] = Part(text.data)
     if image is None and text is None:
-        raise InvalidInput("send the part 'image' or 'text' beside 'entries'")
+        raise InvalidInputError("send the part 'image' or 'text' beside 'entries'")
     # 128 random bits: no photo holds them by chance.
     boundary = f"----immich-mesh-{secrets.token_hex(16)}"
     return HttpMessage(join_parts(parts, boundary.encode()), f"multipart/form-data; boundary={boundary}")
@@ -139,9 +143,9 @@ def _read(reply: HttpReply) -> NativeResult:
     try:
         fields: Any = orjson.loads(reply.body)
     except orjson.JSONDecodeError as error:
-        raise BrokenReply("its reply is not JSON") from error
+        raise BrokenReplyError("its reply is not JSON") from error
     if not isinstance(fields, dict):
-        raise BrokenReply("its reply is no JSON object")
+        raise BrokenReplyError("its reply is no JSON object")
     return NativeResult(reply.body, reply.content_type, fields)
 
 

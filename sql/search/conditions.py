@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sql.schema import ImmichSchema
-from sql.search.filters import AssetFilters, Condition, Field, Op, Scope, UnsupportedFilter
+from sql.search.filters import AssetFilters, Condition, Field, Op, Scope, UnsupportedFilterError
 
 ASSET_COLUMNS = {
     Field.ID: ("id", "uuid"),
@@ -89,7 +89,7 @@ def filters_sql(filters: AssetFilters, schema: ImmichSchema, arguments: Argument
     """The filters as one boolean expression over table `asset`; "true" for none.
 
     Raises:
-        UnsupportedFilter: this combination of field, operator and value has no meaning, or this Immich lacks the
+        UnsupportedFilterError: this combination of field, operator and value has no meaning, or this Immich lacks the
         column.
     """
     build = _Builder(schema, arguments)
@@ -205,5 +205,5 @@ def _listed(value: Any) -> list[Any]:
     return list(value)
 
 
-def _unsupported(condition: Condition) -> UnsupportedFilter:
-    return UnsupportedFilter(f"filter {condition.field} {condition.op} cannot be applied to this value")
+def _unsupported(condition: Condition) -> UnsupportedFilterError:
+    return UnsupportedFilterError(f"filter {condition.field} {condition.op} cannot be applied to this value")

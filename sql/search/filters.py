@@ -11,10 +11,10 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from mesh.core.errors import InvalidInput
+from mesh.core.errors import InvalidInputError
 
 
-class UnsupportedFilter(InvalidInput):
+class UnsupportedFilterError(InvalidInputError):
     """A filter that this database or this code cannot apply; the front door then leaves the search to Immich."""
 
 

@@ -13,7 +13,7 @@ from math import isnan
 from typing import Any
 from uuid import UUID
 
-from mesh.core.errors import DimensionMismatch
+from mesh.core.errors import DimensionMismatchError
 from sql.search.conditions import Arguments, filters_sql, scope_sql
 from sql.search.results import Hit, Match, SearchPage
 from sql.search.text_search import TextSearch
@@ -230,10 +230,10 @@ def vector_literal(embedding: Sequence[float], dimension: int) -> str:
     """The embedding as pgvector's text.
 
     Raises:
-        DimensionMismatch: its length is not that of Immich's column (`dimension`; 0 knows none and lets it pass).
+        DimensionMismatchError: its length is not that of Immich's column (`dimension`; 0 knows none and lets it pass).
     """
     if dimension and len(embedding) != dimension:
-        raise DimensionMismatch(
+        raise DimensionMismatchError(
             f"the query's embedding has {len(embedding)} numbers, Immich's photos have {dimension}: "
             "search and library must use the same CLIP model"
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from mesh.core.errors import Unavailable
+from mesh.core.errors import UnavailableError
 from sql.upkeep import indexes
 
 BATCH = 200
@@ -46,7 +46,7 @@ async def backfill(connection: Any, progress: Progress = lambda done, total, cha
     """Bring all documents up to date, with the triggers and indexes that keep them so.
 
     Raises:
-        Unavailable: schema `mesh` is not there, or Immich has no table of OCR text.
+        UnavailableError: schema `mesh` is not there, or Immich has no table of OCR text.
     """
     tables = await _tables(connection)
     triggers = await connection.fetchval("SELECT mesh.attach()")
@@ -70,14 +70,14 @@ async def backfill(connection: Any, progress: Progress = lambda done, total, cha
 
 async def _tables(connection: Any) -> tuple[str, ...]:
     if not await connection.fetchval("SELECT to_regclass('mesh.ocr_document') IS NOT NULL"):
-        raise Unavailable("schema mesh is not there: run `immich-mesh db migrate` first")
+        raise UnavailableError("schema mesh is not there: run `immich-mesh db migrate` first")
     found = [
         name
         for name in ("asset_ocr", "ocr_info")
         if await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", f"public.{name}")
     ]
     if not found:
-        raise Unavailable("this database has neither asset_ocr nor ocr_info: there is no text to search")
+        raise UnavailableError("this database has neither asset_ocr nor ocr_info: there is no text to search")
     return (*found, "document")
 
 

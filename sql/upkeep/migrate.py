@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from mesh.core.errors import Unavailable
+from mesh.core.errors import UnavailableError
 from sql.upkeep import indexes
 
 LOCK = 0x6D657368
@@ -71,7 +71,7 @@ async def migrate(
     """Apply what is missing, all or nothing; make missing triggers and indexes; give back what was applied.
 
     Raises:
-        Unavailable: an applied file was changed, or the database was migrated by a newer version.
+        UnavailableError: an applied file was changed, or the database was migrated by a newer version.
     """
     wanted = migrations() if steps is None else tuple(steps)
     async with _locked(connection):
@@ -130,10 +130,10 @@ async def applied(connection: Any) -> dict[int, str]:
 def _missing(wanted: tuple[Migration, ...], present: dict[int, str]) -> tuple[Migration, ...]:
     known = {step.version: step for step in wanted}
     if newer := sorted(set(present) - set(known)):
-        raise Unavailable(f"schema mesh is at version {newer[-1]}, newer than this program: update immich-mesh")
+        raise UnavailableError(f"schema mesh is at version {newer[-1]}, newer than this program: update immich-mesh")
     for version, checksum in present.items():
         if known[version].checksum != checksum:
-            raise Unavailable(changed(version))
+            raise UnavailableError(changed(version))
     return tuple(step for step in wanted if step.version not in present)
 
 

@@ -10,20 +10,20 @@ import grpc
 from mesh.core.channels import open_channel
 from mesh.core.settings import ServiceSettings
 from mesh.serving.inference.compute import ComputePool
-from mesh.serving.server import Foundation, Service, running
+from mesh.serving.server import Service, ServiceContext, running
 
 
 @asynccontextmanager
 async def served(
     kind: type[ServiceSettings],
-    build: Callable[[ServiceSettings, Foundation], Service],
+    build: Callable[[ServiceSettings, ServiceContext], Service],
     cache_folder: Path,
     **changes: Any,
 ) -> AsyncIterator[tuple[grpc.aio.Channel, ComputePool]]:
     """The service, ready, on the models below `cache_folder`; `changes` are settings of it."""
     fields: dict[str, Any] = {"port": 0, "cache_folder": cache_folder, "offline": True, "threads": 2} | changes
     settings = kind(**fields)
-    foundation = Foundation.of(settings)
+    foundation = ServiceContext.of(settings)
     async with running(build(settings, foundation), settings) as server, open_channel(server.address) as channel:
         await server.ready.wait()
         yield channel, foundation.compute

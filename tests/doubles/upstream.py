@@ -10,7 +10,7 @@ from typing import Any
 from mesh.core.errors import MeshError
 from router.config import ClusterSettings, RetrySettings
 from router.metrics import RouterMetrics
-from router.upstream.calls import Call, Content, FailureKind, Lane, TryFailed
+from router.upstream.calls import Call, Content, FailureKind, Lane, TryFailedError
 from router.upstream.cluster import Cluster
 from router.upstream.endpoints.discovery import Address
 from router.upstream.endpoints.endpoint import Endpoint, Probe, Transport
@@ -80,7 +80,7 @@ def failing(kind: FailureKind, retry_after: float | None = None) -> Behaviour:
     """Fails every try in the same way."""
 
     async def behave(_: Call) -> Any:
-        raise TryFailed(kind, MeshError(f"made to fail: {kind}"), retry_after)
+        raise TryFailedError(kind, MeshError(f"made to fail: {kind}"), retry_after)
 
     return behave
 
@@ -93,7 +93,7 @@ def failing_first(times: int, kind: FailureKind, value: Any = "ok") -> Behaviour
         nonlocal left
         if left:
             left -= 1
-            raise TryFailed(kind, MeshError(f"made to fail: {kind}"))
+            raise TryFailedError(kind, MeshError(f"made to fail: {kind}"))
         return value
 
     return behave

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 import torch
 
-from mesh.core.errors import InvalidInput, ModelNotFound
+from mesh.core.errors import InvalidInputError, ModelNotFoundError
 from mesh.hub import layout
 from mesh.hub.catalogue import Family
 from mesh.hub.clip_export import cn_clip, export, towers, verify
@@ -107,7 +107,7 @@ def test_a_model_in_training_mode_is_what_makes_a_text_export_look_wrong(tmp_pat
     write_onnx(module, tmp_path / "text.onnx")
     assert verify.verify_texts(module, tmp_path / "text.onnx", 0.9999) > 0.9999
     module.train()
-    with pytest.raises(verify.NotEqual, match="differs from torch"):
+    with pytest.raises(verify.NotEqualError, match="differs from torch"):
         verify.verify_texts(module, tmp_path / "text.onnx", 0.9999)
     with pytest.raises(ValueError, match="training mode"):
         write_onnx(module, tmp_path / "again.onnx")
@@ -125,7 +125,7 @@ def test_a_wrong_graph_is_noticed_and_not_kept(tmp_path: Path, monkeypatch: pyte
         onnx.save(model, str(path))
 
     monkeypatch.setattr(towers, "write_onnx", damaging)
-    with pytest.raises(verify.NotEqual):
+    with pytest.raises(verify.NotEqualError):
         export.export(ARCHITECTURES["ViT-B-16"], checkpoint, tmp_path)
     assert not (tmp_path / "clip/ViT-B-16__cn-clip").exists()
 
@@ -133,25 +133,25 @@ def test_a_wrong_graph_is_noticed_and_not_kept(tmp_path: Path, monkeypatch: pyte
 def test_a_cached_model_is_not_overwritten(tmp_path: Path) -> None:
     folder = tmp_path / "clip/ViT-B-16__cn-clip"
     folder.mkdir(parents=True)
-    with pytest.raises(InvalidInput, match="already there"):
+    with pytest.raises(InvalidInputError, match="already there"):
         export.export(ARCHITECTURES["ViT-B-16"], tmp_path / "any.pt", tmp_path)
     assert folder.is_dir()
 
 
 def test_checkpoints_that_are_none(tmp_path: Path) -> None:
     config = small("ViT-B-16")
-    with pytest.raises(ModelNotFound, match="no checkpoint"):
+    with pytest.raises(ModelNotFoundError, match="no checkpoint"):
         cn_clip.load_checkpoint(tmp_path / "none.pt", config)
     (tmp_path / "text.pt").write_text("not a checkpoint")
-    with pytest.raises(InvalidInput, match="not a checkpoint"):
+    with pytest.raises(InvalidInputError, match="not a checkpoint"):
         cn_clip.load_checkpoint(tmp_path / "text.pt", config)
     torch.save([1, 2], tmp_path / "list.pt")
-    with pytest.raises(InvalidInput, match="state_dict"):
+    with pytest.raises(InvalidInputError, match="state_dict"):
         cn_clip.load_checkpoint(tmp_path / "list.pt", config)
     other = save_as_official(random_model(small("RN50")), tmp_path / "other.pt")
-    with pytest.raises(InvalidInput, match="another architecture"):
+    with pytest.raises(InvalidInputError, match="another architecture"):
         cn_clip.load_checkpoint(other, config)
-    with pytest.raises(InvalidInput, match="choose one of cn-clip/ViT-B-16"):
+    with pytest.raises(InvalidInputError, match="choose one of cn-clip/ViT-B-16"):
         export.architecture("ViT-B-32__openai")
 
 

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from mesh.hub.clip_export import cn_clip
 from mesh.hub.clip_export import tokenizer as exported
-from mesh.hub.clip_export.verify import NotEqual, mixed_strings, verify_tokenizer
+from mesh.hub.clip_export.verify import NotEqualError, mixed_strings, verify_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_every_code_point_is_treated_alike(tokenizer: Tokenizer) -> None:
 def test_another_tokenizer_is_noticed(tokenizer: Tokenizer) -> None:
     other = Tokenizer.from_str(tokenizer.to_str().replace('"lowercase"', '"Lowercase"'))
     other.normalizer = None
-    with pytest.raises(NotEqual, match="other ids"):
+    with pytest.raises(NotEqualError, match="other ids"):
         verify_tokenizer(other, strings=200)
 
 

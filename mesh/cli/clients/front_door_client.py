@@ -22,7 +22,7 @@ PASSING = frozenset({429, 502, 503, 504})
 Sleep = Callable[[float], Awaitable[None]]
 
 
-class RefreshFailed(Exception):
+class RefreshFailedError(Exception):
     """One photo could not be refreshed; the message says why."""
 
 
@@ -123,7 +123,7 @@ class FrontDoorClient:
         """Regenerates one photo and tells what changed. Waits and tries again while the mesh is busy or away.
 
         Raises:
-            RefreshFailed: it cannot be, or not after these attempts.
+            RefreshFailedError: it cannot be, or not after these attempts.
             CommandError: the key is refused; no photo could be.
         """
         body = {"assetId": asset_id, **dict.fromkeys(sorted(kinds), True)}
@@ -141,10 +141,10 @@ class FrontDoorClient:
                 if reply.status_code in (401, 403):
                     raise CommandError(problem, ExitCode.REFUSED)
                 if reply.status_code not in PASSING:
-                    raise RefreshFailed(problem)
+                    raise RefreshFailedError(problem)
             if attempt + 1 < attempts:
                 await self._sleep(float(wait) if wait and wait.isdigit() else min(60.0, 2.0**attempt))
-        raise RefreshFailed(problem)
+        raise RefreshFailedError(problem)
 
     async def _json(self, method: str, path: str, **more: Any) -> Any:
         return (await self._asked(method, path, **more)).json()

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from mesh.cli.clients.front_door_client import FrontDoorClient, RefreshFailed
+from mesh.cli.clients.front_door_client import FrontDoorClient, RefreshFailedError
 
 OCR, CLIP = "ocr", "clip"
 PLAIN_QUERY_LIMIT = 100
@@ -206,7 +206,7 @@ async def reprocess(
 async def _one(client: FrontDoorClient, asset_id: str, kinds: frozenset[str]) -> Outcome:
     try:
         told = await client.refresh(asset_id, kinds)
-    except RefreshFailed as error:
+    except RefreshFailedError as error:
         return Outcome(asset_id, error=str(error))
     text = told.get(OCR)
     if text is None:

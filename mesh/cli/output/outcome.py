@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from enum import IntEnum
 
 from mesh.core.errors import (
-    DeadlineExceeded,
-    DimensionMismatch,
-    InvalidInput,
+    DeadlineExceededError,
+    DimensionMismatchError,
+    InvalidInputError,
     MeshError,
-    ModelNotFound,
-    Overloaded,
-    Unauthenticated,
-    Unavailable,
+    ModelNotFoundError,
+    OverloadedError,
+    UnauthenticatedError,
+    UnavailableError,
 )
 
 EXIT_CODES_HELP = (
@@ -55,13 +55,13 @@ class CommandError(Exception):
 
 
 _CODES: dict[type[MeshError], ExitCode] = {
-    InvalidInput: ExitCode.REFUSED,
-    ModelNotFound: ExitCode.REFUSED,
-    DimensionMismatch: ExitCode.REFUSED,
-    Unauthenticated: ExitCode.REFUSED,
-    Overloaded: ExitCode.UNREACHABLE,
-    Unavailable: ExitCode.UNREACHABLE,
-    DeadlineExceeded: ExitCode.UNREACHABLE,
+    InvalidInputError: ExitCode.REFUSED,
+    ModelNotFoundError: ExitCode.REFUSED,
+    DimensionMismatchError: ExitCode.REFUSED,
+    UnauthenticatedError: ExitCode.REFUSED,
+    OverloadedError: ExitCode.UNREACHABLE,
+    UnavailableError: ExitCode.UNREACHABLE,
+    DeadlineExceededError: ExitCode.UNREACHABLE,
 }
 
 

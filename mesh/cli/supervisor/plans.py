@@ -9,8 +9,8 @@ from clip_service.config import ClipSettings
 from face_service.config import FaceSettings
 from mesh.cli.output.outcome import CommandError, ExitCode
 from mesh.cli.supervisor import ports
-from mesh.core.errors import Unavailable
-from mesh.core.faults import WrongSettings, read_settings
+from mesh.core.errors import UnavailableError
+from mesh.core.faults import InvalidSettingsError, read_settings
 from mesh.core.settings import Device, ServiceSettings
 from mesh.hub.catalogue import Family
 from ocr_service.config import OcrSettings
@@ -110,7 +110,7 @@ def service_settings(name: str) -> ServiceSettings:
     """The settings of one service, as it reads them itself. Raises CommandError."""
     try:
         return read_settings(SERVICES[name])
-    except WrongSettings as error:
+    except InvalidSettingsError as error:
         raise CommandError.of(error.faults, ExitCode.USAGE) from None
 
 
@@ -125,7 +125,7 @@ def missing_devices(services: tuple[Plan, ...]) -> list[str]:
 
         try:
             require_device(RuntimeSettings.of(settings))
-        except Unavailable as error:
+        except UnavailableError as error:
             faults.append(error.message)
     return list(dict.fromkeys(faults))
 

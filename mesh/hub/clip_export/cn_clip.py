@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mesh.core.errors import InvalidInput, ModelNotFound
+from mesh.core.errors import InvalidInputError, ModelNotFoundError
 
 REMEDY = "install the extra `export`: torch and cn-clip are needed, see docs/models.md"
 
@@ -85,37 +85,42 @@ def load_checkpoint(path: Path, config: Mapping[str, Any]) -> Any:
     model does not have. Only tensors are read (`weights_only`): a checkpoint cannot run code.
 
     Raises:
-        ModelNotFound: there is no such file.
-        InvalidInput: it is not such a checkpoint, or one of another architecture.
+        ModelNotFoundError: there is no such file.
+        InvalidInputError: it is not such a checkpoint, or one of another architecture.
     """
     import pickle
 
     import torch
 
     if not path.is_file():
-        raise ModelNotFound(f"there is no checkpoint {path}")
+        raise ModelNotFoundError(f"there is no checkpoint {path}")
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise InvalidInput(f"{path} is not a checkpoint that torch can read: {str(error).splitlines()[0]}") from error
+        raise InvalidInputError(
+            f"{path} is not a checkpoint that torch can read: {str(error).splitlines()[0]}"
+        ) from error
     weights = saved.get("state_dict") if isinstance(saved, dict) else None
     if not isinstance(weights, dict):
-        raise InvalidInput(f"{path} has no `state_dict`: it is not an official Chinese-CLIP checkpoint")
+        raise InvalidInputError(f"{path} has no `state_dict`: it is not an official Chinese-CLIP checkpoint")
     weights = {name.removeprefix("module."): value for name, value in weights.items() if "bert.pooler" not in name}
     model = build_model(config)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise InvalidInput(f"{path} is of another architecture: {str(error).splitlines()[1].strip()[:200]}") from error
+        raise InvalidInputError(
+            f"{path} is of another architecture: {str(error).splitlines()[1].strip()[:200]}"
+        ) from error
     return model.eval()
 
 
 @cache
 def package() -> Any:
-    """The package `cn_clip.clip`. Raises ModelNotFound when it, or what exporting needs beside it, is not there."""
+    """The package `cn_clip.clip`. Raises ModelNotFoundError when it, or what exporting needs beside it, is not
+    there."""
     for needed in ("torch", "onnxscript", "cn_clip"):
         if find_spec(needed) is None:
-            raise ModelNotFound(f"Python package {needed} is not installed here: {REMEDY}")
+            raise ModelNotFoundError(f"Python package {needed} is not installed here: {REMEDY}")
     if find_spec("torchvision") is not None:
         return importlib.import_module("cn_clip.clip")
     with _stand_in_for_torchvision():

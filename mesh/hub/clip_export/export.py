@@ -8,7 +8,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from mesh.core.errors import InvalidInput
+from mesh.core.errors import InvalidInputError
 from mesh.hub import layout
 from mesh.hub.catalogue import Family
 from mesh.hub.clip_export import cn_clip
@@ -34,10 +34,10 @@ class Export:
 
 
 def architecture(name: str) -> Architecture:
-    """The architecture of `cn-clip/ViT-B-16`, `ViT-B-16__cn-clip` or `ViT-B-16`. Raises InvalidInput."""
+    """The architecture of `cn-clip/ViT-B-16`, `ViT-B-16__cn-clip` or `ViT-B-16`. Raises InvalidInputError."""
     short = name.removeprefix("cn-clip/").removesuffix("__cn-clip")
     if short not in ARCHITECTURES:
-        raise InvalidInput(
+        raise InvalidInputError(
             f"{name!r} cannot be exported: choose one of {', '.join(f'cn-clip/{n}' for n in ARCHITECTURES)}"
         )
     return ARCHITECTURES[short]
@@ -59,14 +59,14 @@ def export(
         tell: hears of each step.
 
     Raises:
-        InvalidInput: the checkpoint is not one of this architecture, or the model is already in the cache.
-        ModelNotFound: no checkpoint there, or torch or cn-clip is not installed.
-        NotEqual: the result does not answer like torch; nothing is kept.
+        InvalidInputError: the checkpoint is not one of this architecture, or the model is already in the cache.
+        ModelNotFoundError: no checkpoint there, or torch or cn-clip is not installed.
+        NotEqualError: the result does not answer like torch; nothing is kept.
     """
     cn_clip.package()
     target = layout.model_folder(cache_folder, Family.CLIP, f"{chosen.name}__cn-clip")
     if target.exists():
-        raise InvalidInput(f"{target} is already there: move it away to export anew")
+        raise InvalidInputError(f"{target} is already there: move it away to export anew")
     staging = cache_folder / STAGING_FOLDER / "export" / target.name
     shutil.rmtree(staging, ignore_errors=True)
     result = Export(target)

@@ -43,12 +43,13 @@ _BLOCKS = ((0x20, 0x2FF), (0x370, 0x4FF), (0x3040, 0x30FF), (0x4E00, 0x9FFF), (0
 Vectors = npt.NDArray[np.float32]
 
 
-class NotEqual(MeshError):
+class NotEqualError(MeshError):
     """The export does not answer like the original; nothing of it is kept."""
 
 
 def verify_images(module: ImageTower, graph: Path, least_cosine: float) -> float:
-    """The smallest cosine over noise, flat and gradient images, in one batch. Raises NotEqual below `least_cosine`."""
+    """The smallest cosine over noise, flat and gradient images, in one batch.
+    Raises NotEqualError below `least_cosine`."""
     size = module.example().shape[-1]
     generator = torch.Generator().manual_seed(0)
     ramp = torch.linspace(-2, 2, size).expand(3, size, size)
@@ -57,13 +58,15 @@ def verify_images(module: ImageTower, graph: Path, least_cosine: float) -> float
 
 
 def verify_texts(module: TextTower, graph: Path, least_cosine: float) -> float:
-    """The smallest cosine over texts from empty to too long, in one batch. Raises NotEqual below `least_cosine`."""
+    """The smallest cosine over texts from empty to too long, in one batch.
+    Raises NotEqualError below `least_cosine`."""
     texts = ["", "狗", "一只狗在沙滩上奔跑", "a dog on the beach, 2024", "我" * 30, "长" * 200]
     return _compare(module, graph, cn_clip.tokenize(texts).to(torch.int32), least_cosine)
 
 
 def verify_tokenizer(tokenizer: Tokenizer, strings: int = STRINGS) -> int:
-    """Compares ids with cn-clip's own tokenizer; the number of strings compared. Raises NotEqual with the first other.
+    """Compares ids with cn-clip's own tokenizer; the number of strings compared.
+    Raises NotEqualError with the first other.
 
     The strings mix Chinese, English, kana, emoji, full-width forms, quotes, control and private-use characters; the
     longest has 10,000 characters.
@@ -76,7 +79,7 @@ def verify_tokenizer(tokenizer: Tokenizer, strings: int = STRINGS) -> int:
     given = np.array([encoding.ids for encoding in padded.encode_batch(texts)])
     different = np.flatnonzero((expected != given).any(axis=1))
     if different.size:
-        raise NotEqual(f"the tokenizer gives other ids than cn-clip's for {texts[different[0]][:100]!r}")
+        raise NotEqualError(f"the tokenizer gives other ids than cn-clip's for {texts[different[0]][:100]!r}")
     return len(texts)
 
 
@@ -104,10 +107,10 @@ def _compare(module: ImageTower | TextTower, graph: Path, batch: torch.Tensor, l
     session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
     given: Vectors = session.run(None, {module.input_name: batch.numpy()})[0]
     if given.shape != expected.shape:
-        raise NotEqual(f"{graph} answers with shape {given.shape} instead of {expected.shape}")
+        raise NotEqualError(f"{graph} answers with shape {given.shape} instead of {expected.shape}")
     lengths = np.linalg.norm(given, axis=1)
     cosines = (given * expected).sum(axis=1) / lengths
     if not (cosines > least_cosine).all() or not np.allclose(lengths, 1, atol=1e-3):
         rows = ", ".join(f"{cosine:.5f}" for cosine in cosines)
-        raise NotEqual(f"{graph} differs from torch: cosines {rows}, at least {least_cosine} is needed")
+        raise NotEqualError(f"{graph} differs from torch: cosines {rows}, at least {least_cosine} is needed")
     return float(cosines.min())

@@ -11,7 +11,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from mesh.hub.clip_import.batch_rules import RULES
-from mesh.hub.clip_import.batch_view import BatchView, CannotOpen, Place
+from mesh.hub.clip_import.batch_view import BatchView, CannotOpenError, Place
 from mesh.hub.clip_import.static_shapes import static_shapes
 
 
@@ -19,7 +19,7 @@ def open_batch_axis(model: onnx.ModelProto, *, name: str = "batch") -> None:
     """Makes the first axis of the model's only input and only output a free one, called `name`; in place.
 
     Raises:
-        CannotOpen: the graph is left as it was.
+        CannotOpenError: the graph is left as it was.
     """
     view = BatchView(model.graph.input[0].name, *static_shapes(model))
     _trace(model.graph, view)
@@ -30,17 +30,17 @@ def open_batch_axis(model: onnx.ModelProto, *, name: str = "batch") -> None:
 
 
 def _trace(graph: onnx.GraphProto, view: BatchView) -> None:
-    """Raises CannotOpen unless the batch arrives alone at the output's first axis."""
+    """Raises CannotOpenError unless the batch arrives alone at the output's first axis."""
     for node in graph.node:
         if node.output[0] in view.values or not any(name in view.places for name in node.input):
             continue
         rule = RULES.get(node.op_type)
         if rule is None:
-            raise CannotOpen(f"operator {node.op_type} is not known")
+            raise CannotOpenError(f"operator {node.op_type} is not known")
         place = rule(view, node)
         view.places.update(dict.fromkeys(node.output, place))
     if view.places.get(graph.output[0].name) != Place(0):
-        raise CannotOpen("the output's first axis is not the batch")
+        raise CannotOpenError("the output's first axis is not the batch")
 
 
 def _change(graph: onnx.GraphProto, view: BatchView) -> None:

@@ -1,6 +1,7 @@
 """What each kind of operator does to the place of the batch: one rule per kind.
 
-A rule gives the batch's place in the operator's output, notes what has to change in the graph, or raises CannotOpen
+A rule gives the batch's place in the operator's output, notes what has to change in the graph, or raises
+CannotOpenError
 where the operator would mix items.
 """
 
@@ -9,7 +10,7 @@ from collections.abc import Callable
 
 import onnx
 
-from mesh.hub.clip_import.batch_view import BatchView, CannotOpen, Place, Within, attribute, place_after
+from mesh.hub.clip_import.batch_view import BatchView, CannotOpenError, Place, Within, attribute, place_after
 
 
 def _elementwise(view: BatchView, node: onnx.NodeProto) -> Place:
@@ -17,13 +18,13 @@ def _elementwise(view: BatchView, node: onnx.NodeProto) -> Place:
     rank = len(view.shape(node.output[0]))
     found = {view.aligned(name, rank) for name in node.input if name in view.places}
     if len(found) != 1:
-        raise CannotOpen(f"operator {node.op_type} meets two different axes of the batch")
+        raise CannotOpenError(f"operator {node.op_type} meets two different axes of the batch")
     place = found.pop()
     for name in node.input:
         if name and name not in view.places:
             axis = place.axis - (rank - len(view.shape(name)))
             if axis >= 0 and view.shape(name)[axis] != 1:
-                raise CannotOpen(f"operator {node.op_type} meets a constant as long as the batch's axis")
+                raise CannotOpenError(f"operator {node.op_type} meets a constant as long as the batch's axis")
     return place
 
 
@@ -36,7 +37,7 @@ def _same(view: BatchView, node: onnx.NodeProto) -> Place:
     if node.op_type == "LayerNormalization":
         touched = set(range(int(-1 if axis is None else axis) % rank, rank))
     if place.axis in touched:
-        raise CannotOpen(f"operator {node.op_type} works along the batch")
+        raise CannotOpenError(f"operator {node.op_type} works along the batch")
     return place
 
 
@@ -47,10 +48,10 @@ def _matmul(view: BatchView, node: onnx.NodeProto) -> Place:
     for position, forbidden in ((0, 1), (1, 2)):
         if (name := node.input[position]) in view.places:
             if view.places[name].axis >= len(view.shape(name)) - forbidden:
-                raise CannotOpen("a matrix product sums over the batch")
+                raise CannotOpenError("a matrix product sums over the batch")
             found.add(view.aligned(name, rank))
     if len(found) != 1:
-        raise CannotOpen("a matrix product meets two different axes of the batch")
+        raise CannotOpenError("a matrix product meets two different axes of the batch")
     return found.pop()
 
 
@@ -58,7 +59,7 @@ def _gemm(view: BatchView, node: onnx.NodeProto) -> Place:
     """Rows of the left matrix."""
     place = view.only(node)
     if place.axis != 0 or attribute(node, "transA"):
-        raise CannotOpen("a matrix product sums over the batch")
+        raise CannotOpenError("a matrix product sums over the batch")
     return place
 
 
@@ -84,7 +85,7 @@ def _squeeze(view: BatchView, node: onnx.NodeProto) -> Place:
     given = view.integers(node, 1, "axes")
     gone = {axis % len(shape) for axis in given} if given is not None else {i for i, n in enumerate(shape) if n == 1}
     if place.axis in gone:
-        raise CannotOpen("the batch's axis is squeezed away")
+        raise CannotOpenError("the batch's axis is squeezed away")
     return place.moved(place.axis - sum(axis < place.axis for axis in gone))
 
 
@@ -94,7 +95,7 @@ def _reduce(view: BatchView, node: onnx.NodeProto) -> Place:
     rank = len(view.shape(node.input[0]))
     gone = {axis % rank for axis in view.integers(node, 1, "axes") or range(rank)}
     if place.axis in gone:
-        raise CannotOpen(f"operator {node.op_type} works along the batch")
+        raise CannotOpenError(f"operator {node.op_type} works along the batch")
     kept = attribute(node, "keepdims")
     return place if kept is None or kept else place.moved(place.axis - sum(axis < place.axis for axis in gone))
 
@@ -107,7 +108,7 @@ def _gather(view: BatchView, node: onnx.NodeProto) -> Place:
         return place.moved(place.axis + axis)
     place = view.only(node)
     if place.axis == axis:
-        raise CannotOpen("items of the batch are picked")
+        raise CannotOpenError("items of the batch are picked")
     width = len(view.shape(node.input[1]))
     return place if place.axis < axis else place.moved(place.axis - 1 + width)
 
@@ -119,7 +120,7 @@ def _slice(view: BatchView, node: onnx.NodeProto) -> Place:
     rank = len(view.shape(node.input[0]))
     if place.axis in {axis % rank for axis in axes}:
         whole = view.shape(node.input[0])[place.axis] == view.shape(node.output[0])[place.axis]
-        raise CannotOpen("the batch's axis is cut" + (", if to its whole length" if whole else ""))
+        raise CannotOpenError("the batch's axis is cut" + (", if to its whole length" if whole else ""))
     return place
 
 
@@ -129,9 +130,9 @@ def _concat(view: BatchView, node: onnx.NodeProto) -> Place:
     found = {name: view.places[name] for name in node.input if name in view.places}
     like, place = next(iter(found.items()))
     if set(found.values()) != {place} or place.within is not Within.ALONE:
-        raise CannotOpen("a concatenation meets two different axes of the batch")
+        raise CannotOpenError("a concatenation meets two different axes of the batch")
     if int(attribute(node, "axis") or 0) % rank == place.axis:
-        raise CannotOpen("items of the batch are joined")
+        raise CannotOpenError("items of the batch are joined")
     lacking = [position for position, name in enumerate(node.input) if name not in view.places]
     view.expansions[node.output[0]] = [(position, like, place) for position in lacking]
     return place
@@ -144,7 +145,7 @@ def _expand(view: BatchView, node: onnx.NodeProto) -> Place:
     place = place.moved(place.axis + max(0, len(target) - len(view.shape(node.input[0]))))
     offset = len(view.shape(node.output[0])) - len(target)
     if place.axis >= offset and target[place.axis - offset] != 1:
-        raise CannotOpen("the batch's axis is repeated")
+        raise CannotOpenError("the batch's axis is repeated")
     return place
 
 

@@ -12,7 +12,7 @@ from onnx import helper
 from mesh.hub.clip_import.static_shapes import Array, Shape
 
 
-class CannotOpen(Exception):
+class CannotOpenError(Exception):
     """The graph does not let items be told apart."""
 
 
@@ -55,7 +55,7 @@ class BatchView:
     def shape(self, name: str) -> Shape:
         """The tensor's shape at batch one."""
         if name not in self.shapes:
-            raise CannotOpen(f"the shape of {name} is not fixed")
+            raise CannotOpenError(f"the shape of {name} is not fixed")
         return self.shapes[name]
 
     def integers(self, node: onnx.NodeProto, position: int, name: str) -> list[int] | None:
@@ -65,13 +65,13 @@ class BatchView:
         if len(node.input) <= position or not node.input[position]:
             return None
         if node.input[position] not in self.values:
-            raise CannotOpen(f"{name} of {node.op_type} is computed")
+            raise CannotOpenError(f"{name} of {node.op_type} is computed")
         return [int(number) for number in self.values[node.input[position]].reshape(-1)]
 
     def only(self, node: onnx.NodeProto, position: int = 0) -> Place:
         """The batch's place in that input, which must be the only one that has it."""
         if [name in self.places for name in node.input].count(True) != 1 or node.input[position] not in self.places:
-            raise CannotOpen(f"operator {node.op_type} has the batch in an unexpected input")
+            raise CannotOpenError(f"operator {node.op_type} has the batch in an unexpected input")
         return self.places[node.input[position]]
 
     def aligned(self, name: str, rank: int) -> Place:
@@ -84,7 +84,7 @@ def place_after(shape: Shape, elements: int) -> Place:
     """Where the batch is in a tensor of this shape (at batch one) that has `elements` elements before it."""
     boundary = [axis for axis in range(len(shape)) if math.prod(shape[:axis]) == elements]
     if not boundary:
-        raise CannotOpen("a reshape puts the batch into the middle of an axis")
+        raise CannotOpenError("a reshape puts the batch into the middle of an axis")
     for axis in boundary:
         if shape[axis] == 1:
             return Place(axis)

@@ -11,7 +11,7 @@ import structlog
 
 from mesh.hub.clip_import import graph_file, tower
 from mesh.hub.clip_import.batch_axis import open_batch_axis
-from mesh.hub.clip_import.batch_view import CannotOpen
+from mesh.hub.clip_import.batch_view import CannotOpenError
 from mesh.hub.clip_import.check import agrees
 from mesh.hub.clip_import.companions import write_companions
 from mesh.hub.layout import MODEL_FILE
@@ -44,7 +44,7 @@ def _adapt_tower(source: Path, folder: Path, name: str) -> _Adapted:
     try:
         result = _convert(source, folder, name, open_batch=True)
         reason = "" if agrees(source, folder / MODEL_FILE) else "an open batch changes its answers"
-    except CannotOpen as obstacle:
+    except CannotOpenError as obstacle:
         reason = str(obstacle)
     if reason:
         log.warning("graph keeps its batch of one", file=source.name, reason=reason)

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from mesh.core.errors import DeadlineExceeded, Overloaded, Unavailable
+from mesh.core.errors import DeadlineExceededError, OverloadedError, UnavailableError
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -101,16 +101,16 @@ class Batcher(Generic[ItemT, ResultT]):
             deadline: on the batcher's clock; an item that is still waiting then is dropped.
 
         Raises:
-            Overloaded: the queue is full.
-            DeadlineExceeded: the deadline passed before its batch started.
-            Unavailable: the batcher is closed.
+            OverloadedError: the queue is full.
+            DeadlineExceededError: the deadline passed before its batch started.
+            UnavailableError: the batcher is closed.
             Exception: whatever `run` raised for this item alone.
         """
         if self._closed:
-            raise Unavailable("the model is being unloaded: try again")
+            raise UnavailableError("the model is being unloaded: try again")
         if self._waiting >= self._max_queue_size:
             self._drop("full")
-            raise Overloaded(f"{self._waiting} inputs are waiting for this model: try again later")
+            raise OverloadedError(f"{self._waiting} inputs are waiting for this model: try again later")
         future: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
         entry = _Entry(item, future, self._clock(), deadline)
         self._queues.setdefault(key, deque()).append(entry)
@@ -179,7 +179,7 @@ class Batcher(Generic[ItemT, ResultT]):
                 self._drop("cancelled")
             elif entry.deadline is not None and entry.deadline <= now:
                 self._drop("expired")
-                entry.future.set_exception(DeadlineExceeded("the deadline passed while waiting for the model"))
+                entry.future.set_exception(DeadlineExceededError("the deadline passed while waiting for the model"))
             else:
                 batch.append(entry)
         if not queue:

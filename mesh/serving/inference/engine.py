@@ -69,7 +69,7 @@ class Engine:
         measure: times narrow against wide runs on a CPU; tests put a known result here.
 
     Raises:
-        Unavailable: the file cannot be read, or the device is not there. Blocking: call in a thread.
+        UnavailableError: the file cannot be read, or the device is not there. Blocking: call in a thread.
     """
 
     def __init__(
@@ -155,9 +155,9 @@ class Engine:
             The outputs in the graph's order; with a batch axis of 1 when the graph is stackable, else as they come.
 
         Raises:
-            Overloaded: the queue is full.
-            DeadlineExceeded: the request's deadline (`mesh.core.context.deadline`) passed in the queue.
-            Unavailable: the model is being unloaded.
+            OverloadedError: the queue is full.
+            DeadlineExceededError: the request's deadline (`mesh.core.context.deadline`) passed in the queue.
+            UnavailableError: the model is being unloaded.
         """
         key = tuple((name, array.shape, array.dtype.str) for name, array in feeds.items())
         item = _Item(feeds, submitted_ns=time.time_ns())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Generic, TypedDict, TypeVar, Unpack
 
-from mesh.core.errors import ModelNotFound
+from mesh.core.errors import ModelNotFoundError
 from mesh.hub import layout
 from mesh.hub.catalogue import Family
 from mesh.serving.gate import Gate
@@ -16,7 +16,7 @@ from mesh.serving.inference.engine import Engine
 from mesh.serving.lifecycle.manager import LifecyclePolicy, ModelManager
 from mesh.serving.lifecycle.slot import M
 from mesh.serving.runtimes.session import TensorInfo
-from mesh.serving.server import Foundation
+from mesh.serving.server import ServiceContext
 
 P = TypeVar("P")
 Q = TypeVar("Q")
@@ -61,7 +61,7 @@ class FamilyModels(ABC, Generic[M]):
 
     family: ClassVar[Family]
 
-    def __init__(self, foundation: Foundation, policy: LifecyclePolicy) -> None:
+    def __init__(self, foundation: ServiceContext, policy: LifecyclePolicy) -> None:
         self.foundation = foundation
         self.gate = Gate.of(foundation.runtime)
         self.manager: ModelManager[M] = ModelManager(
@@ -70,7 +70,7 @@ class FamilyModels(ABC, Generic[M]):
 
     @abstractmethod
     def read(self, files: PartFiles) -> M:
-        """One part in memory. Raises Unavailable: a file is damaged, or not what it should be. Blocking."""
+        """One part in memory. Raises UnavailableError: a file is damaged, or not what it should be. Blocking."""
 
     @asynccontextmanager
     async def lend(self, name: str, part: str, kind: type[P]) -> AsyncIterator[P]:
@@ -87,12 +87,12 @@ class FamilyModels(ABC, Generic[M]):
             yield one, other
 
     def engine(self, files: PartFiles, **options: Unpack[EngineOptions]) -> Engine:
-        """The part's graph, ready to answer; `options` as `Engine` takes them. Raises Unavailable. Blocking."""
+        """The part's graph, ready to answer; `options` as `Engine` takes them. Raises UnavailableError. Blocking."""
         runtime, compute = self.foundation.runtime, self.foundation.compute
         return Engine(files.graph, runtime, compute, model=files.model, part=files.part, **options)
 
     def _load(self, name: str, part: str, folder: Path) -> M:
         graph = layout.part_file(self.family, folder, part, fp16=self.foundation.runtime.fp16)
         if graph is None:
-            raise ModelNotFound(f"model {name} has no {part}/{layout.MODEL_FILE} in {folder}: fetch it again")
+            raise ModelNotFoundError(f"model {name} has no {part}/{layout.MODEL_FILE} in {folder}: fetch it again")
         return self.read(PartFiles(name, part, folder, graph))

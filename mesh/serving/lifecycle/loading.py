@@ -10,7 +10,7 @@ from typing import Generic
 
 import structlog
 
-from mesh.core.errors import MeshError, ModelNotFound, Unavailable
+from mesh.core.errors import MeshError, ModelNotFoundError, UnavailableError
 from mesh.hub.catalogue import Family
 from mesh.hub.progress import DownloadProgress
 from mesh.hub.store import ModelStore
@@ -51,7 +51,8 @@ class Loader(Generic[M]):
         self._fetches: dict[str, asyncio.Task[Path]] = {}
 
     async def fetch(self, name: str) -> Path:
-        """The model's folder, its files complete. Raises ModelNotFound, Unavailable (the cache too cannot be read)."""
+        """The model's folder, its files complete. Raises ModelNotFoundError, UnavailableError (the cache too cannot
+        be read)."""
         if (task := self._fetches.get(name)) is None:
             loop = asyncio.get_running_loop()
 
@@ -64,18 +65,18 @@ class Loader(Generic[M]):
         try:
             return await asyncio.shield(task)
         except OSError as error:
-            raise Unavailable(
+            raise UnavailableError(
                 f"the model cache cannot be used: {error} (this process is user {os.getuid()})"
             ) from error
 
     async def read(self, key: Key, folder: Path) -> M:
-        """The part in memory. Raises Unavailable when the last attempt fails too, ModelNotFound at once."""
+        """The part in memory. Raises UnavailableError when the last attempt fails too, ModelNotFoundError at once."""
         which = {"model": key.name, "part": key.part}
         for attempt in range(1, LOAD_ATTEMPTS + 1):
             started = time.perf_counter()
             try:
                 model = await asyncio.to_thread(self._read, key.name, key.part, folder)
-            except ModelNotFound:
+            except ModelNotFoundError:
                 raise
             except MeshError as error:
                 if attempt == LOAD_ATTEMPTS:
@@ -85,7 +86,7 @@ class Loader(Generic[M]):
             except Exception as error:
                 # A loader reads files that people put there: whatever is wrong with them is told, foreseen or not.
                 log.exception("model cannot be read", **which)
-                raise Unavailable(f"model {key.name} ({key.part}) cannot be read: {error}") from error
+                raise UnavailableError(f"model {key.name} ({key.part}) cannot be read: {error}") from error
             else:
                 seconds = time.perf_counter() - started
                 metrics.MODEL_LOAD_SECONDS.labels(key.name, key.part).observe(seconds)

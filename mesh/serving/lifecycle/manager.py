@@ -13,7 +13,7 @@ from typing import Generic
 import structlog
 
 from mesh.core import context
-from mesh.core.errors import MeshError, ModelNotFound, Unavailable
+from mesh.core.errors import MeshError, ModelNotFoundError, UnavailableError
 from mesh.core.settings import ServiceSettings
 from mesh.hub import catalogue, layout
 from mesh.hub.catalogue import Family
@@ -98,9 +98,9 @@ class ModelManager(Generic[M]):
             part: one of the family's parts.
 
         Raises:
-            ModelNotFound: no such model, or not cached while offline.
-            Unavailable: still on its way (says how far), or its load failed (says why).
-            InvalidInput: a name that could not be a model's.
+            ModelNotFoundError: no such model, or not cached while offline.
+            UnavailableError: still on its way (says how far), or its load failed (says why).
+            InvalidInputError: a name that could not be a model's.
         """
         slot = self._slot(Key(self.resolve(name), part))
         slot.users += 1  # from here on, so that nothing puts the part out between its load and its first use
@@ -227,7 +227,7 @@ class ModelManager(Generic[M]):
         try:
             return await asyncio.wait_for(asyncio.shield(slot.loading), min(limits, default=None))
         except TimeoutError:
-            raise Unavailable(self._on_its_way(slot)) from None
+            raise UnavailableError(self._on_its_way(slot)) from None
 
     def _on_its_way(self, slot: Slot[M]) -> str:
         if (progress := slot.progress) is not None:
@@ -248,7 +248,7 @@ class ModelManager(Generic[M]):
                 model = await self._loader.read(slot.key, folder)
                 await self._make_room(model.memory_bytes)
         except MeshError as error:
-            if isinstance(error, ModelNotFound) and not self._is_known(slot.key.name):
+            if isinstance(error, ModelNotFoundError) and not self._is_known(slot.key.name):
                 # Callers may name what they like: nothing is kept or shown of a name that stands for no model.
                 self._slots.pop(slot.key, None)
                 raise

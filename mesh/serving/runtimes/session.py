@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesh.core.cores import usable_cores
-from mesh.core.errors import Unavailable
+from mesh.core.errors import UnavailableError
 from mesh.core.settings import BatchingSettings, Device, ServiceSettings
 from mesh.serving.lifecycle.memory import resident_bytes, trim_heap
 
@@ -120,7 +120,7 @@ class OnnxSession:
             threads: threads of one run on the CPU.
 
         Raises:
-            Unavailable: the file cannot be read, or the device that was asked for is not active.
+            UnavailableError: the file cannot be read, or the device that was asked for is not active.
         """
         import onnxruntime
 
@@ -161,7 +161,7 @@ def open_on_device(
     """An onnxruntime session on the device that was asked for, and on no other, now and later.
 
     Raises:
-        Unavailable: the file cannot be read, or the device is not active.
+        UnavailableError: the file cannot be read, or the device is not active.
     """
     import onnxruntime
 
@@ -174,16 +174,16 @@ def open_on_device(
         try:
             runtime.engine_cache.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise Unavailable(f"TensorRT needs a folder for the engines that it builds: {error}") from error
+            raise UnavailableError(f"TensorRT needs a folder for the engines that it builds: {error}") from error
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:
         # onnxruntime raises classes of its own, derived from Exception alone, for every kind of bad file.
-        raise Unavailable(f"cannot read the model {path}: {_first_line(error)}") from error
+        raise UnavailableError(f"cannot read the model {path}: {_first_line(error)}") from error
     session.disable_fallback()  # else a run that fails on the card would make a new session on the CPU, and stay there
     active = session.get_providers()[0]
     if active != providers[0][0]:
-        raise Unavailable(
+        raise UnavailableError(
             f"{runtime.device.value} was asked for, but onnxruntime runs {path.name} on {active}: "
             "run `immich-mesh doctor`"
         )
@@ -238,11 +238,11 @@ def offered_providers() -> list[str]:
 
 
 def require_device(runtime: RuntimeSettings) -> None:
-    """Refuses a device that this onnxruntime does not offer. Raises Unavailable, saying how to get it."""
+    """Refuses a device that this onnxruntime does not offer. Raises UnavailableError, saying how to get it."""
     wanted = provider_options(runtime)[0][0]
     offered = offered_providers()
     if wanted not in offered:
-        raise Unavailable(
+        raise UnavailableError(
             f"device {runtime.device.value} needs onnxruntime's {wanted}, but this installation offers only "
             f"{', '.join(offered)}: install the extra `cuda` instead of `cpu` (DEVICE=cuda make run), or set DEVICE=cpu"
         )

@@ -11,16 +11,16 @@ from aiohttp import web
 from mesh.core.errors import MeshError
 from router.errors import http_status, retry_after
 from router.gateway.credentials import Credentials
-from router.gateway.refresh.refresh import KeyLacksPermission, Kind, NotEditable, Refreshed, Refresher
+from router.gateway.refresh.refresh import KeyLacksPermissionError, Kind, NotEditableError, Refreshed, Refresher
 from router.gateway.replies import failure, immich_failure, json_reply
-from router.gateway.rights import Refused
+from router.gateway.rights import RefusedByImmichError
 from router.gateway.search.native import relayed
 
 log = structlog.get_logger()
 
 CLOSING_SECONDS = 20.0
 
-REFUSALS = (NotEditable, KeyLacksPermission, Refused, MeshError)
+REFUSALS = (NotEditableError, KeyLacksPermissionError, RefusedByImmichError, MeshError)
 """Errors that have an answer."""
 
 
@@ -126,11 +126,11 @@ def _no_database() -> web.Response:
 
 
 def _refusal(error: BaseException) -> web.Response:
-    if isinstance(error, NotEditable):
+    if isinstance(error, NotEditableError):
         return immich_failure(400, "Not found or no asset.update access")
-    if isinstance(error, KeyLacksPermission):
+    if isinstance(error, KeyLacksPermissionError):
         return immich_failure(403, "Missing required permission: job.create")
-    if isinstance(error, Refused):
+    if isinstance(error, RefusedByImmichError):
         return relayed(error.reply)
     if isinstance(error, MeshError):
         status, _ = http_status(error)

@@ -15,12 +15,12 @@ from uuid import UUID
 
 import structlog
 
-from mesh.core.errors import InvalidInput, MeshError
+from mesh.core.errors import InvalidInputError, MeshError
 from router.gateway.credentials import Credentials
-from router.gateway.immich import ImmichApi, ImmichAway
+from router.gateway.immich import ImmichApi, ImmichAwayError
 from router.gateway.metrics import PhotosMetrics
 from router.gateway.refresh.recognition import ImmichModels, Recogniser
-from router.gateway.rights import Refused
+from router.gateway.rights import RefusedByImmichError
 from sql.refresh import RefreshRepository, TextChange
 
 log = structlog.get_logger()
@@ -36,11 +36,11 @@ class Kind(StrEnum):
     CLIP = "refresh-smart-search"
 
 
-class NotEditable(Exception):
+class NotEditableError(Exception):
     """Immich would not let this caller edit (all of) these photos."""
 
 
-class KeyLacksPermission(Exception):
+class KeyLacksPermissionError(Exception):
     """The caller's API key may not start jobs."""
 
 
@@ -94,34 +94,34 @@ class Refresher:
         """The caller, who must be allowed to start jobs.
 
         Raises:
-            Refused: the credentials are wrong.
-            KeyLacksPermission: the API key is not made for this.
+            RefusedByImmichError: the credentials are wrong.
+            KeyLacksPermissionError: the API key is not made for this.
         """
         me = await self._api.me(credentials)
         if me.status >= 500:
-            raise ImmichAway("Immich failed to say who is calling: try again")
+            raise ImmichAwayError("Immich failed to say who is calling: try again")
         if not me.ok:
-            raise Refused(me)
+            raise RefusedByImmichError(me)
         if credentials.by_key:
             permissions = await self._api.key_permissions(credentials)
             if permissions is not None and not permissions & SUFFICIENT:
-                raise KeyLacksPermission
+                raise KeyLacksPermissionError
         return UUID(me.json()["id"])
 
     async def editable(self, asset_ids: Sequence[UUID], credentials: Credentials) -> None:
-        """Returns when the caller may edit every one of these photos; raises NotEditable otherwise."""
+        """Returns when the caller may edit every one of these photos; raises NotEditableError otherwise."""
         owner = await self.owner(credentials)
         for reply in await self._api.assets([str(asset_id) for asset_id in asset_ids], credentials):
             if reply.status >= 500:
-                raise ImmichAway("Immich failed to show a photo: try again")
+                raise ImmichAwayError("Immich failed to show a photo: try again")
             if not reply.ok or reply.json().get("ownerId") != str(owner):
-                raise NotEditable
+                raise NotEditableError
 
     async def refresh(self, asset_id: UUID, kinds: frozenset[Kind], credentials: Credentials) -> Refreshed:
         """Regenerates one photo that `editable` has let through.
 
         Raises:
-            InvalidInput: it has no preview, is no image, or was deleted.
+            InvalidInputError: it has no preview, is no image, or was deleted.
             MeshError: recognition or the database failed; nothing was changed for the kind that failed.
         """
         try:
@@ -161,9 +161,9 @@ class Refresher:
     async def _preview(self, asset_id: UUID, credentials: Credentials) -> bytes:
         reply = await self._api.preview(str(asset_id), credentials)
         if reply.status == 404:
-            raise InvalidInput("Immich has no preview of it: let Immich generate thumbnails first")
+            raise InvalidInputError("Immich has no preview of it: let Immich generate thumbnails first")
         if reply.status == 403:
-            raise InvalidInput("Immich refuses its preview: the API key needs asset.view")
+            raise InvalidInputError("Immich refuses its preview: the API key needs asset.view")
         if not reply.ok:
-            raise ImmichAway(f"Immich answered {reply.status} when asked for its preview")
+            raise ImmichAwayError(f"Immich answered {reply.status} when asked for its preview")
         return reply.body

@@ -10,28 +10,28 @@ from uuid import UUID
 from sql.search.filters import Field, Scalar
 
 
-class Untranslatable(Exception):
+class UntranslatableError(Exception):
     """A filter that only Immich can apply (or refuse)."""
 
 
 def as_text(value: Any) -> str:
     """A text."""
     if not isinstance(value, str):
-        raise Untranslatable("not a text")
+        raise UntranslatableError("not a text")
     return value
 
 
 def as_flag(value: Any) -> bool:
     """A boolean."""
     if not isinstance(value, bool):
-        raise Untranslatable("not a boolean")
+        raise UntranslatableError("not a boolean")
     return value
 
 
 def as_number(value: Any) -> int | float:
     """A number; booleans are none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Untranslatable("not a number")
+        raise UntranslatableError("not a number")
     return value
 
 
@@ -40,7 +40,7 @@ def as_uuid(value: Any) -> UUID:
     try:
         return UUID(as_text(value))
     except ValueError as error:
-        raise Untranslatable("not an id") from error
+        raise UntranslatableError("not an id") from error
 
 
 def as_moment(value: Any) -> datetime:
@@ -48,7 +48,7 @@ def as_moment(value: Any) -> datetime:
     try:
         moment = datetime.fromisoformat(as_text(value))
     except ValueError as error:
-        raise Untranslatable("not a date") from error
+        raise UntranslatableError("not a date") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -58,7 +58,7 @@ def as_checksum(value: Any) -> bytes:
     try:
         return base64.b64decode(text, validate=True) if len(text) == 28 else bytes.fromhex(text)
     except (binascii.Error, ValueError) as error:
-        raise Untranslatable("not a checksum") from error
+        raise UntranslatableError("not a checksum") from error
 
 
 Convert = Callable[[Any], Scalar]

@@ -1,7 +1,7 @@
 """Immich's search filters as the database's conditions: the flat ones of every version and 3.2's structured `filter`.
 
 A filter is applied or the search is left to Immich; none is ever ignored. So an unknown name, a value of the wrong
-kind, or one that Immich guards itself (the locked folder) raises `Untranslatable`.
+kind, or one that Immich guards itself (the locked folder) raises `UntranslatableError`.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import Any
 from router.gateway.search.filter_values import (
     KINDS,
     Convert,
-    Untranslatable,
+    UntranslatableError,
     as_checksum,
     as_flag,
     as_moment,
@@ -91,7 +91,7 @@ def translate(body: Mapping[str, Any], paging: frozenset[str]) -> Restriction:
         paging: the keys of it that are no filters.
 
     Raises:
-        Untranslatable: with a sentence that names the filter.
+        UntranslatableError: with a sentence that names the filter.
     """
     conditions: list[Condition] = []
     for name, value in body.items():
@@ -99,11 +99,11 @@ def translate(body: Mapping[str, Any], paging: frozenset[str]) -> Restriction:
             continue
         try:
             conditions.extend(_flat(name, value, body))
-        except Untranslatable as error:
-            raise Untranslatable(f"{name}: {error}") from error
+        except UntranslatableError as error:
+            raise UntranslatableError(f"{name}: {error}") from error
     structured = body.get("filter")
     if structured is not None and not isinstance(structured, Mapping):
-        raise Untranslatable("filter: not an object")
+        raise UntranslatableError("filter: not an object")
     top, any_of, visibilities, trash = _structured(structured or {})
     if "visibility" in body:
         visibilities = frozenset({_visibility(body["visibility"])})
@@ -123,13 +123,13 @@ def _flat(name: str, value: Any, body: Mapping[str, Any]) -> list[Condition]:
     if name == "withStacked":
         return [] if as_flag(value) else [Condition(Field.IS_STACKED, Op.EQ, False)]
     if name not in FLAT:
-        raise Untranslatable("not a filter known here")
+        raise UntranslatableError("not a filter known here")
     field, op, convert = FLAT[name]
     if value is None:
         if name == "libraryId":
             return []
         if name not in NULLABLE:
-            raise Untranslatable("null")
+            raise UntranslatableError("null")
         return [Condition(field, op, None)]
     return [Condition(field, op, convert(value))]
 
@@ -138,7 +138,7 @@ def _id_list(name: str, value: Any) -> list[Condition]:
     if value is None and name == "tagIds":
         return [Condition(Field.HAS_TAGS, Op.EQ, False)]
     if not isinstance(value, list):
-        raise Untranslatable("not a list")
+        raise UntranslatableError("not a list")
     return [Condition(ID_LISTS[name], Op.ALL, tuple(as_uuid(entry) for entry in value))] if value else []
 
 
@@ -146,13 +146,13 @@ def _named_visibility(value: Any) -> Visibility:
     try:
         return Visibility(as_text(value))
     except ValueError as error:
-        raise Untranslatable("visibility: unknown") from error
+        raise UntranslatableError("visibility: unknown") from error
 
 
 def _visibility(value: Any) -> Visibility:
     visibility = _named_visibility(value)
     if visibility is Visibility.LOCKED:
-        raise Untranslatable("visibility: Immich itself guards the locked folder")
+        raise UntranslatableError("visibility: Immich itself guards the locked folder")
     return visibility
 
 
@@ -183,14 +183,14 @@ def _is_untrashed(condition: Condition) -> bool:
 
 def _branches(value: Any) -> list[Mapping[str, Any]]:
     if not isinstance(value, list) or not all(isinstance(branch, Mapping) for branch in value):
-        raise Untranslatable("filter.or: not a list of objects")
+        raise UntranslatableError("filter.or: not a list of objects")
     return value
 
 
 def _branch(branch: Mapping[str, Any]) -> tuple[Condition, ...]:
     # Inside a branch these two would widen what the other branches may reach.
     if guarded := branch.keys() & {"visibility", "trashedAt", "or"}:
-        raise Untranslatable(f"filter.or.{min(guarded)}: only Immich can apply it there")
+        raise UntranslatableError(f"filter.or.{min(guarded)}: only Immich can apply it there")
     return tuple(condition for name, value in branch.items() for condition in _comparisons(name, value))
 
 
@@ -199,19 +199,19 @@ def _comparisons(name: str, comparisons: Any) -> list[Condition]:
         field = Field(name)
         convert = KINDS[field]
     except (ValueError, KeyError) as error:
-        raise Untranslatable(f"filter.{name}: not a filter known here") from error
+        raise UntranslatableError(f"filter.{name}: not a filter known here") from error
     if not isinstance(comparisons, Mapping) or not comparisons:
-        raise Untranslatable(f"filter.{name}: not an object")
+        raise UntranslatableError(f"filter.{name}: not an object")
     try:
         return [Condition(field, Op(op), _operand(Op(op), value, convert)) for op, value in comparisons.items()]
-    except (Untranslatable, ValueError) as error:
-        raise Untranslatable(f"filter.{name}: {error}") from error
+    except (UntranslatableError, ValueError) as error:
+        raise UntranslatableError(f"filter.{name}: {error}") from error
 
 
 def _operand(op: Op, value: Any, convert: Convert) -> Value:
     if op in SEQUENCE_OPS:
         if not isinstance(value, list) or not value:
-            raise Untranslatable(f"{op}: not a list")
+            raise UntranslatableError(f"{op}: not a list")
         return tuple(convert(entry) for entry in value)  # type: ignore[return-value]
     if value is None and op in (Op.EQ, Op.NE):
         return None
@@ -220,7 +220,7 @@ def _operand(op: Op, value: Any, convert: Convert) -> Value:
 
 def _visibilities(comparisons: Any) -> frozenset[Visibility]:
     if not isinstance(comparisons, Mapping) or not comparisons:
-        raise Untranslatable("filter.visibility: not an object")
+        raise UntranslatableError("filter.visibility: not an object")
     kept = frozenset(Visibility) - {Visibility.LOCKED}
     for op, value in comparisons.items():
         if op in ("eq", "in"):
@@ -228,7 +228,7 @@ def _visibilities(comparisons: Any) -> frozenset[Visibility]:
         elif op in ("ne", "notIn"):
             kept -= frozenset(_named_visibility(entry) for entry in _entries(op, value))
         else:
-            raise Untranslatable("filter.visibility: unknown comparison")
+            raise UntranslatableError("filter.visibility: unknown comparison")
     return kept
 
 
@@ -236,5 +236,5 @@ def _entries(op: str, value: Any) -> list[Any]:
     if op in ("eq", "ne"):
         return [value]
     if not isinstance(value, list):
-        raise Untranslatable(f"filter.visibility.{op}: not a list")
+        raise UntranslatableError(f"filter.visibility.{op}: not a list")
     return value

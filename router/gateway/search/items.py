@@ -11,8 +11,8 @@ from uuid import UUID
 import structlog
 
 from router.gateway.credentials import Credentials
-from router.gateway.immich import STRUCTURED_FILTER, ImmichApi, ImmichAway, Reply
-from router.gateway.rights import Caller, Refused, RightsUnknown
+from router.gateway.immich import STRUCTURED_FILTER, ImmichApi, ImmichAwayError, Reply
+from router.gateway.rights import Caller, RefusedByImmichError, RightsUnknownError
 from router.gateway.search.wanted import Wanted
 
 log = structlog.get_logger()
@@ -73,9 +73,9 @@ class ItemFetcher:
         """The photos that Immich shows this caller, by id.
 
         Raises:
-            Refused: the credentials stopped being valid.
-            RightsUnknown: the caller's key may not read photos at all.
-            ImmichAway: it failed.
+            RefusedByImmichError: the credentials stopped being valid.
+            RightsUnknownError: the caller's key may not read photos at all.
+            ImmichAwayError: it failed.
         """
         wanted_ids = [str(asset_id) for asset_id in asset_ids]
         found: dict[str, Item] = {}
@@ -86,7 +86,7 @@ class ItemFetcher:
         if missing:
             replies = await self._api.assets(missing, credentials)
             if not found and all(reply.status == 403 for reply in replies):
-                raise RightsUnknown
+                raise RightsUnknownError
             found |= _accepted(missing, replies, with_exif=with_exif)
         return found
 
@@ -111,7 +111,7 @@ def _accepted(asset_ids: Iterable[str], replies: Iterable[Reply], *, with_exif: 
         if reply.ok:
             accepted[asset_id] = as_search_item(reply.json(), with_exif=with_exif)
         elif reply.status == 401:
-            raise Refused(reply)
+            raise RefusedByImmichError(reply)
         elif reply.status >= 500:
-            raise ImmichAway("Immich failed to show a photo that was found: try again")
+            raise ImmichAwayError("Immich failed to show a photo that was found: try again")
     return accepted

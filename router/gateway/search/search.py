@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from mesh.core.errors import MeshError, Unavailable
+from mesh.core.errors import MeshError, UnavailableError
 from router.gateway.credentials import Credentials
 from router.gateway.immich import STRUCTURED_FILTER, ImmichApi
 from router.gateway.rights import Caller, who_calls
@@ -21,7 +21,7 @@ REFILLS = 4
 REMEMBERED_PAGES = 4096
 
 
-class EncodingFailed(Unavailable):
+class EncodingFailedError(UnavailableError):
     """The query could not be turned into a vector: without it there is no ranking by look."""
 
 
@@ -86,9 +86,9 @@ class RankedSearch:
         """One page.
 
         Raises:
-            Refused, RightsUnknown: see `rights`.
-            UnsupportedFilter, DimensionMismatch, Unavailable: from the database.
-            EncodingFailed: the query could not be encoded.
+            RefusedByImmichError, RightsUnknownError: see `rights`.
+            UnsupportedFilterError, DimensionMismatchError, UnavailableError: from the database.
+            EncodingFailedError: the query could not be encoded.
         """
         caller = await who_calls(self._api, credentials)
         embedding = None
@@ -150,7 +150,7 @@ class RankedSearch:
         try:
             return await self._encoder.encode_text(wanted.text, wanted.language)
         except MeshError as error:
-            raise EncodingFailed(error.message) from error
+            raise EncodingFailedError(error.message) from error
 
     async def _ranked(
         self, wanted: Wanted, scope: Scope, embedding: Sequence[float] | None, limit: int, offset: int

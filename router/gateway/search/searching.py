@@ -6,21 +6,21 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from mesh.core.errors import DimensionMismatch, MeshError, Unavailable
+from mesh.core.errors import DimensionMismatchError, MeshError, UnavailableError
 from router.errors import http_status
 from router.gateway.credentials import Credentials
-from router.gateway.immich import ImmichApi, ImmichAway
+from router.gateway.immich import ImmichApi, ImmichAwayError
 from router.gateway.replies import SERVED_HEADER, failure, json_reply
-from router.gateway.rights import Refused, RightsUnknown
-from router.gateway.search.filter_values import Untranslatable
+from router.gateway.rights import RefusedByImmichError, RightsUnknownError
+from router.gateway.search.filter_values import UntranslatableError
 from router.gateway.search.native import NativeSearch, Reason, relayed
-from router.gateway.search.search import EncodingFailed, Found, RankedSearch
+from router.gateway.search.search import EncodingFailedError, Found, RankedSearch
 from router.gateway.search.wanted import Wanted, prefixed_text, wanted, wanted_text
-from sql.search.filters import UnsupportedFilter
+from sql.search.filters import UnsupportedFilterError
 
 log = structlog.get_logger()
 
-TROUBLE = (Untranslatable, RightsUnknown, MeshError)
+TROUBLE = (UntranslatableError, RightsUnknownError, MeshError)
 """What can keep a search from being ranked here."""
 
 
@@ -82,11 +82,11 @@ class SearchCalls:
             asked = wanted(query.strip(), body) if text is None else wanted_text(text, body)
             found = await self._ranked.find(asked, credentials, hybrid=text is None and self._can_fuse())
             explained = await self._ranked.explain(asked, found)
-        except Refused as refusal:
+        except RefusedByImmichError as refusal:
             return relayed(refusal.reply)
-        except RightsUnknown:
+        except RightsUnknownError:
             return failure(403, "explaining needs a key with user.read, partner.read and asset.read")
-        except Untranslatable as error:
+        except UntranslatableError as error:
             return failure(400, f"cannot be explained, Immich alone applies {error}")
         except MeshError as error:
             return failure(http_status(error)[0], error.message)
@@ -99,7 +99,7 @@ class SearchCalls:
         assert self._ranked is not None
         try:
             found: Found = await self._ranked.find(asked, credentials, hybrid=hybrid)
-        except Refused as refusal:
+        except RefusedByImmichError as refusal:
             return relayed(refusal.reply)
         served = "hybrid" if found.embedding is not None else "ranked"
         return json_reply(await self._ranked.reply(found), headers={SERVED_HEADER: served})
@@ -107,16 +107,16 @@ class SearchCalls:
 
 def reason_of(error: Exception) -> Reason:
     """Why a search is left to Immich after this error. One that Immich cannot make good is raised again."""
-    if isinstance(error, ImmichAway):
+    if isinstance(error, ImmichAwayError):
         raise error
     log.info("search_left_to_immich", error=str(error), kind=type(error).__name__)
     reasons: tuple[tuple[type[Exception], Reason], ...] = (
-        (Untranslatable, Reason.FILTER),
-        (UnsupportedFilter, Reason.FILTER),
-        (RightsUnknown, Reason.RIGHTS),
-        (EncodingFailed, Reason.EMBEDDING_UNAVAILABLE),
-        (DimensionMismatch, Reason.DIMENSION),
-        (Unavailable, Reason.DATABASE_UNAVAILABLE),
+        (UntranslatableError, Reason.FILTER),
+        (UnsupportedFilterError, Reason.FILTER),
+        (RightsUnknownError, Reason.RIGHTS),
+        (EncodingFailedError, Reason.EMBEDDING_UNAVAILABLE),
+        (DimensionMismatchError, Reason.DIMENSION),
+        (UnavailableError, Reason.DATABASE_UNAVAILABLE),
     )
     for kind, reason in reasons:
         if isinstance(error, kind):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from router.gateway.search.filter_values import Untranslatable
+from router.gateway.search.filter_values import UntranslatableError
 from router.gateway.search.filters import Restriction, translate
 
 DEFAULT_SIZE = 100
@@ -57,7 +57,7 @@ def ocr_text(text: str, body: Mapping[str, Any]) -> str:
 def wanted_text(text: str, body: Mapping[str, Any]) -> Wanted:
     """Reads the body of a search for text; Immich's own `ocr` filter, if given as well, narrows the text.
 
-    Raises Untranslatable for whatever is better left to Immich, invalid values among it.
+    Raises UntranslatableError for whatever is better left to Immich, invalid values among it.
     """
     rest = {name: value for name, value in body.items() if name != "ocr"}
     return wanted(ocr_text(text, body), rest)
@@ -67,7 +67,7 @@ def wanted(text: str, body: Mapping[str, Any]) -> Wanted:
     """Reads a search's body. Raises as `wanted_text`."""
     page, size, with_exif = body.get("page", 1), body.get("size", DEFAULT_SIZE), body.get("withExif", False)
     if not _whole(page, 1, 2**31) or not _whole(size, 1, MAX_SIZE) or not isinstance(with_exif, bool):
-        raise Untranslatable("page, size or withExif: out of range")
+        raise UntranslatableError("page, size or withExif: out of range")
     language = body.get("language") or ""
     return Wanted(text, str(language), page, size, with_exif, translate(body, PAGING))
 

@@ -9,14 +9,14 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-from mesh.core.errors import MeshError, Overloaded, Unavailable
+from mesh.core.errors import MeshError, OverloadedError, UnavailableError
 from mesh.core.tracing import span
 from router.config import ClusterSettings
 from router.metrics import RouterMetrics
 from router.upstream.admission.breaker import CircuitBreaker
-from router.upstream.admission.hold import QUEUE_ORDER, HoldQueue, QueueFull, Ticket
+from router.upstream.admission.hold import QUEUE_ORDER, HoldQueue, QueueFullError, Ticket
 from router.upstream.admission.retry import RetryPlan
-from router.upstream.calls import Call, Lane, Retired, Turn
+from router.upstream.calls import Call, ClusterRemovedError, Lane, Turn
 from router.upstream.endpoints.balancer import make_balancer, pick_available
 from router.upstream.endpoints.endpoint import Endpoint, HealthState
 from router.upstream.timing import Timing
@@ -76,26 +76,26 @@ class Admission:
         return self._hold.pending(lane)
 
     def holding(self, call: Call) -> AbstractContextManager[None]:
-        """Counts a call as waiting while it pauses between tries. Raises Overloaded when there is no room."""
+        """Counts a call as waiting while it pauses between tries. Raises OverloadedError when there is no room."""
         return self._hold.account(call)
 
     def close(self) -> None:
         """Sends those who wait, and those who come, to be routed anew."""
         self.closed = True
         for ticket in self._hold.tickets():
-            ticket.fail(Retired())
+            ticket.fail(ClusterRemovedError())
 
     async def enter(self, call: Call, plan: RetryPlan, hold_until: float | None) -> Endpoint:
         """An endpoint with a place for the call taken; waits for one."""
         if self.closed:
-            raise Retired
+            raise ClusterRemovedError
         lane, turn = call.lane, plan.turn
         if not self._hold.waiting(lane, turn):
             endpoint = self._place(lane, turn, plan.avoid)
             if endpoint is not None:
                 return endpoint
         if not call.hold:
-            raise Unavailable(self._why_nobody())
+            raise UnavailableError(self._why_nobody())
         return await self._wait(call, plan, hold_until)
 
     async def _wait(self, call: Call, plan: RetryPlan, hold_until: float | None) -> Endpoint:
@@ -108,7 +108,7 @@ class Admission:
             with self._hold.account(call), span("queue", cluster=self._cluster, lane=lane):
                 self._hold.put(ticket)
                 endpoint = await ticket.future
-        except QueueFull:
+        except QueueFullError:
             self._metrics.rejected.labels(self._cluster, lane).inc()
             raise
         except asyncio.CancelledError:
@@ -176,7 +176,7 @@ class Admission:
     def _gave_up(self, plan: RetryPlan) -> MeshError:
         last = f"; the last try failed: {plan.last_message}" if plan.last_message else ""
         text = f"{self._why_nobody()}{last}"
-        return Overloaded(text) if self.can_serve else Unavailable(text)
+        return OverloadedError(text) if self.can_serve else UnavailableError(text)
 
     def _why_nobody(self) -> str:
         if self.can_serve:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from mesh.core.errors import Overloaded
+from mesh.core.errors import OverloadedError
 from router.config import CircuitBreakerSettings
 from router.upstream.calls import Call, Lane, Turn
 from router.upstream.endpoints.endpoint import Endpoint
@@ -18,7 +18,7 @@ from router.upstream.endpoints.endpoint import Endpoint
 QUEUE_ORDER = tuple((lane, turn) for lane in (Lane.TEXT, Lane.IMAGE) for turn in (Turn.TRIAL, Turn.RETRY, Turn.FIRST))
 
 
-class QueueFull(Overloaded):
+class QueueFullError(OverloadedError):
     """Too many requests wait already."""
 
 
@@ -63,14 +63,14 @@ class HoldQueue:
 
     @contextmanager
     def account(self, call: Call) -> Iterator[None]:
-        """Counts a request as waiting. Raises QueueFull when there is no room."""
+        """Counts a request as waiting. Raises QueueFullError when there is no room."""
         lane, size = call.lane, len(call.content.data)
         if self._pending[lane] >= self._limits.max_pending_requests:
-            raise QueueFull(
+            raise QueueFullError(
                 f"{self._pending[lane]} requests wait for cluster {self._cluster} already: try again later", 5.0
             )
         if self._bytes[lane] + size > self._limits.max_pending_bytes:
-            raise QueueFull(
+            raise QueueFullError(
                 f"the requests that wait for cluster {self._cluster} fill its memory limit: try again later", 5.0
             )
         self._pending[lane] += 1

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from router.config import PoisonSettings
-from router.errors import PoisonousPayload
+from router.errors import QuarantinedPayloadError
 from router.upstream.calls import Content
 
 MAX_REMEMBERED = 4096
@@ -33,7 +33,7 @@ class PoisonMemory:
         return len(self._convicted)
 
     def check(self, content: Content) -> None:
-        """Raises PoisonousPayload for a convicted payload."""
+        """Raises QuarantinedPayloadError for a convicted payload."""
         if len(content.data) not in self._lengths:
             return
         until = self._convicted.get(content.digest)
@@ -55,7 +55,7 @@ class PoisonMemory:
         self._remember(self._victims, content.digest, victims)
         return len(victims) >= self._settings.deaths
 
-    def convict(self, content: Content) -> PoisonousPayload:
+    def convict(self, content: Content) -> QuarantinedPayloadError:
         """Remembers the payload as poisonous; gives the error to tell the caller."""
         self._victims.pop(content.digest, None)
         self._remember(self._convicted, content.digest, self._clock() + self._settings.remember_seconds)
@@ -74,8 +74,8 @@ class PoisonMemory:
         if self._lengths and not self._victims and not self._convicted:
             self._lengths.clear()
 
-    def _verdict(self) -> PoisonousPayload:
-        return PoisonousPayload(
+    def _verdict(self) -> QuarantinedPayloadError:
+        return QuarantinedPayloadError(
             f"{self._settings.deaths} services died while they worked on this photo or text, so it is not tried again;"
             " look into their logs, and report it with the file"
         )

@@ -3,9 +3,9 @@
 import random
 from collections.abc import Iterable
 
-from mesh.core.errors import DeadlineExceeded, MeshError, Overloaded, Unavailable
+from mesh.core.errors import DeadlineExceededError, MeshError, OverloadedError, UnavailableError
 from router.config import RetrySettings
-from router.upstream.calls import FailureKind, TryFailed, Turn
+from router.upstream.calls import FailureKind, TryFailedError, Turn
 
 # Between the death of an endpoint and the next try of what it worked on: if others die of the same cause, which then is
 # not this payload, they have done so by then.
@@ -49,7 +49,7 @@ class RetryPlan:
         self._counted = 0
         self._pauses = 0
 
-    def after(self, failed: TryFailed, address: str, remaining_seconds: float) -> float:
+    def after(self, failed: TryFailedError, address: str, remaining_seconds: float) -> float:
         """Seconds to pause before the next try.
 
         Raises:
@@ -75,10 +75,10 @@ class RetryPlan:
     def too_late(self) -> MeshError:
         """The error of a deadline that passed between tries: what stood in the way, where that is known."""
         if self._last_kind is None:
-            return DeadlineExceeded("no answer before the deadline")
-        if self._last_kind in (DeadlineExceeded, Overloaded, Unavailable):
+            return DeadlineExceededError("no answer before the deadline")
+        if self._last_kind in (DeadlineExceededError, OverloadedError, UnavailableError):
             return self._last_kind(self.last_message)
-        return DeadlineExceeded(f"no answer before the deadline; the last try failed: {self.last_message}")
+        return DeadlineExceededError(f"no answer before the deadline; the last try failed: {self.last_message}")
 
     def _pause(self) -> float:
         # Full jitter: spreads those who failed together.

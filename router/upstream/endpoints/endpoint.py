@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from mesh.core.errors import Unavailable
-from router.upstream.calls import BrokenReply, Call, FailureKind, TryFailed
+from mesh.core.errors import UnavailableError
+from router.upstream.calls import BrokenReplyError, Call, FailureKind, TryFailedError
 from router.upstream.endpoints.outlier import OutlierDetector
 
 FORGET_LIMIT = 1024.0
@@ -36,7 +36,7 @@ class Transport(Protocol):
     """A connection to one endpoint."""
 
     async def send(self, call: Call, seconds: float) -> Any:
-        """One try: the raw reply. Raises TryFailed."""
+        """One try: the raw reply. Raises TryFailedError."""
 
     async def probe(self, seconds: float) -> Probe:
         """One health check; never raises for what the endpoint does."""
@@ -121,7 +121,7 @@ class Endpoint:
         self.limit = max(1.0, min(self.limit, self.active - 1) * 0.9)
 
     async def attempt(self, call: Call, seconds: float) -> Any:
-        """One try of the call here: its checked result. Raises TryFailed; HUNG when `abort` cut it short."""
+        """One try of the call here: its checked result. Raises TryFailedError; HUNG when `abort` cut it short."""
         task = asyncio.current_task()
         assert task is not None
         this = _Try(task)
@@ -129,14 +129,14 @@ class Endpoint:
         self.total += 1
         try:
             return call.read(await self.transport.send(call, seconds))
-        except BrokenReply as error:
-            problem = Unavailable(f"endpoint {self.address} answered nonsense: {error}")
-            raise TryFailed(FailureKind.BROKEN, problem) from error
+        except BrokenReplyError as error:
+            problem = UnavailableError(f"endpoint {self.address} answered nonsense: {error}")
+            raise TryFailedError(FailureKind.BROKEN, problem) from error
         except asyncio.CancelledError:
             if not this.aborted or task.uncancel() > 0:
                 raise
-            problem = Unavailable(f"endpoint {self.address} stopped answering")
-            raise TryFailed(FailureKind.HUNG, problem) from None
+            problem = UnavailableError(f"endpoint {self.address} stopped answering")
+            raise TryFailedError(FailureKind.HUNG, problem) from None
         finally:
             self._tries.discard(this)
             del task, this  # an error's traceback holds this frame, and the task holds the error

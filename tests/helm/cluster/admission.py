@@ -26,7 +26,7 @@ IMMUTABLE = {
 }
 
 
-class Refused(Exception):
+class AdmissionError(Exception):
     """The object is not valid; the message says where and why, as an API server's 422 does."""
 
 
@@ -70,13 +70,15 @@ def admit(cluster_version: str, resource: Resource, new: Object, old: Object | N
         old: what is stored now; None when it is created.
 
     Raises:
-        Refused: with the place and the reason.
+        AdmissionError: with the place and the reason.
     """
     if new.get("kind") != resource.kind or new.get("apiVersion") != resource.api_version:
-        raise Refused(f"{new.get('apiVersion')} {new.get('kind')} was sent to {resource.api_version} {resource.kind}")
+        raise AdmissionError(
+            f"{new.get('apiVersion')} {new.get('kind')} was sent to {resource.api_version} {resource.kind}"
+        )
     problem = next(schema_validator(cluster_version, resource).iter_errors(new), None)
     if problem is not None:
-        raise Refused(f"{resource.kind} {new['metadata']['name']}: {problem.json_path}: {problem.message}")
+        raise AdmissionError(f"{resource.kind} {new['metadata']['name']}: {problem.json_path}: {problem.message}")
     _check_metadata(resource, new)
     if old is not None:
         _check_immutable(resource, new, old)
@@ -86,7 +88,7 @@ def admit(cluster_version: str, resource: Resource, new: Object, old: Object | N
 
 def _refuse_unless(condition: object, message: str) -> None:
     if not condition:
-        raise Refused(message)
+        raise AdmissionError(message)
 
 
 def _check_metadata(resource: Resource, new: Object) -> None:

@@ -15,7 +15,7 @@ import yaml
 from aiohttp import web
 
 from tests.helm.cluster import patches, resources
-from tests.helm.cluster.admission import Refused, admit
+from tests.helm.cluster.admission import AdmissionError, admit
 from tests.helm.cluster.controllers import Controllers
 from tests.helm.cluster.resources import Resource
 from tests.helm.cluster.store import Key, Object, Store
@@ -177,7 +177,7 @@ class ApiServer:
     def _store(self, key: Key, new: Object, old: Object | None, status: int) -> web.Response:
         try:
             admit(self.version, key[0], new, old)
-        except Refused as refusal:
+        except AdmissionError as refusal:
             return problem(422, "Invalid", str(refusal))
         return web.json_response(self.store.put(key, new), status=status)
 

@@ -21,7 +21,7 @@ import ocr_service.__main__
 from clip_service.config import ClipSettings
 from face_service.config import FaceSettings
 from mesh.serving.lifecycle.memory import resident_bytes, trim_heap
-from mesh.serving.server import Foundation, running
+from mesh.serving.server import ServiceContext, running
 from ocr_service.config import OcrSettings
 from tests.builders.clip import write_clip
 from tests.builders.faces import marker_photo, write_faces
@@ -73,7 +73,7 @@ async def mesh(tmp_path: Path) -> AsyncIterator[Front]:
     async with AsyncExitStack() as stack:
         for name, build, kind in SERVICES:
             settings = kind(**shared)
-            foundation = Foundation.of(settings)
+            foundation = ServiceContext.of(settings)
             stack.callback(foundation.compute.close)
             server = await stack.enter_async_context(running(build(settings, foundation), settings))
             await server.ready.wait()

@@ -11,8 +11,8 @@ import aiohttp
 import asyncpg
 import pytest
 
-from mesh.core.errors import DimensionMismatch
-from sql.refresh import OcrLine, PhotoGone, RefreshRepository, WriteRefused
+from mesh.core.errors import DimensionMismatchError
+from sql.refresh import OcrLine, PhotoGoneError, RefreshRepository, WriteRefusedError
 from sql.search.ocr_tokens import search_text, tokens
 from sql.settings import DatabaseSettings
 from tests.doubles.immich import DoubleKey, DoubleUser, ImmichDouble
@@ -125,14 +125,14 @@ async def test_embeddings_of_the_columns_length_only(
     await repository.replace_embedding(photo.id, [1.0] + [0.0] * 511)
     stored = await database.connection.fetchval("SELECT embedding::text FROM smart_search")
     assert stored.startswith("[1,0,0,")
-    with pytest.raises(DimensionMismatch, match=r"768 numbers.*512"):
+    with pytest.raises(DimensionMismatchError, match=r"768 numbers.*512"):
         await repository.replace_embedding(photo.id, [0.0] * 768)
 
 
 async def test_a_photo_that_is_gone(repository: RefreshRepository) -> None:
-    with pytest.raises(PhotoGone):
+    with pytest.raises(PhotoGoneError):
         await repository.replace_text(UUID(int=1), [], (1, 1), NOW)
-    with pytest.raises(PhotoGone):
+    with pytest.raises(PhotoGoneError):
         await repository.replace_embedding(UUID(int=1), [1.0] + [0.0] * 511)
 
 
@@ -184,7 +184,7 @@ async def test_a_role_that_may_only_search(database: ImmichDatabase, immich: Imm
         role_of(database, may_refresh=False) as url,
         RefreshRepository(DatabaseSettings(url=url)) as repository,
     ):
-        with pytest.raises(WriteRefused, match="may not write"):
+        with pytest.raises(WriteRefusedError, match="may not write"):
             await repository.replace_text(photo.id, [line("x")], (1, 1), NOW)
 
 

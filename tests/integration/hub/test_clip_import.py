@@ -12,11 +12,11 @@ import onnxruntime
 import pytest
 from onnx import helper
 
-from mesh.core.errors import Unavailable
+from mesh.core.errors import UnavailableError
 from mesh.hub import layout
 from mesh.hub.catalogue import Family
 from mesh.hub.clip_import.batch_axis import open_batch_axis
-from mesh.hub.clip_import.batch_view import CannotOpen
+from mesh.hub.clip_import.batch_view import CannotOpenError
 from mesh.hub.clip_import.joint import adapt_joint
 from mesh.hub.clip_import.pair import adapt_pair
 from mesh.hub.download import Patience
@@ -109,7 +109,7 @@ def test_what_would_mix_items_is_not_opened(kind: str) -> None:
     else:
         mixed = graph.op("Reshape", graph.op("Transpose", text, perm=[1, 0]), graph.weight([1, 4]))
     graph.output(mixed, "out", [1, 4])
-    with pytest.raises(CannotOpen):
+    with pytest.raises(CannotOpenError):
         open_batch_axis(graph.model())
 
 
@@ -140,7 +140,7 @@ def test_files_that_are_no_graphs_are_an_error_that_says_so(tmp_path: Path, cont
     files = {"vit-b-16.img.fp32.onnx": content, "vit-b-16.txt.fp32.onnx": content}
     with fake_hub({"eisneim/cn-clip_vit-b-16": files}) as hub:
         one = ModelStore(tmp_path, endpoint=hub.endpoint, patience=Patience(attempts=1))
-        with pytest.raises(Unavailable, match="cannot be converted"):
+        with pytest.raises(UnavailableError, match="cannot be converted"):
             one.fetch(Family.CLIP, "ViT-B-16__cn-clip")
     assert one.find(Family.CLIP, "ViT-B-16__cn-clip") is None
 
@@ -158,7 +158,7 @@ def test_closing_the_store_ends_a_conversion(tmp_path: Path, monkeypatch: pytest
             if progress.stage is Stage.ADAPTING:
                 one.close()
 
-        with pytest.raises(Unavailable, match="stopped"):
+        with pytest.raises(UnavailableError, match="stopped"):
             one.fetch(Family.CLIP, "cn-clip/ViT-B-16", stop)
         monkeypatch.undo()
         asked = len(hub.downloads("vit-b-16.img.fp32.onnx"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mesh.core.errors import InvalidInput, ModelNotFound, Unavailable
+from mesh.core.errors import InvalidInputError, ModelNotFoundError, UnavailableError
 from mesh.hub import catalogue, layout
 from mesh.hub.catalogue import Family, ModelEntry, ModelFile, ModelSource, SourceKind
 from mesh.hub.download import Patience
@@ -78,7 +78,7 @@ def test_more_cuts_than_attempts_are_fine_while_bytes_come(hub: FakeHub, tmp_pat
 
 def test_giving_up_keeps_what_came_for_the_next_process(hub: FakeHub, tmp_path: Path) -> None:
     hub.behave(GRAPH).cuts = [50_000, 0, 0, 0, 0]
-    with pytest.raises(Unavailable, match="goes on from there"):
+    with pytest.raises(UnavailableError, match="goes on from there"):
         store(hub, tmp_path).fetch(Family.FACE, "buffalo_l")
     hub.behave(GRAPH).cuts = []
     seen: list[DownloadProgress] = []
@@ -103,7 +103,7 @@ def test_one_damaged_reply_is_fetched_again(hub: FakeHub, tmp_path: Path) -> Non
 @pytest.mark.parametrize("path", [GRAPH, "config.json"])
 def test_bytes_that_stay_wrong_never_become_a_model(hub: FakeHub, tmp_path: Path, path: str) -> None:
     hub.behave(path).damaged = 10
-    with pytest.raises(Unavailable, match=r"checksum .* came, .* was announced"):
+    with pytest.raises(UnavailableError, match=r"checksum .* came, .* was announced"):
         store(hub, tmp_path).fetch(Family.FACE, "buffalo_l")
     assert store(hub, tmp_path).find(Family.FACE, "buffalo_l") is None
     assert not (tmp_path / "cache/facial-recognition/buffalo_l").exists()
@@ -112,7 +112,7 @@ def test_bytes_that_stay_wrong_never_become_a_model(hub: FakeHub, tmp_path: Path
 def test_a_page_instead_of_a_file_is_not_taken(hub: FakeHub, tmp_path: Path) -> None:
     hub.frozen = hub.describe(REPOSITORY)
     hub.repositories[REPOSITORY][GRAPH] = b"<html>Please log in to this network</html>"
-    with pytest.raises(Unavailable, match="announced"):
+    with pytest.raises(UnavailableError, match="announced"):
         store(hub, tmp_path).fetch(Family.FACE, "buffalo_l")
 
 
@@ -127,7 +127,7 @@ def test_a_silent_server_is_given_up(hub: FakeHub, tmp_path: Path) -> None:
     impatient = Patience(connect_seconds=1, read_seconds=0.1, attempts=2, pause_seconds=0.001)
     one = ModelStore(tmp_path / "cache", endpoint=hub.endpoint, patience=impatient)
     hub.behave(GRAPH).cuts = [2000, 0, 0]
-    with pytest.raises(Unavailable, match="cannot download"):
+    with pytest.raises(UnavailableError, match="cannot download"):
         one.fetch(Family.FACE, "buffalo_l")
 
 
@@ -148,7 +148,7 @@ def test_a_slow_download_shows_how_far_it_is(hub: FakeHub, tmp_path: Path) -> No
 def test_closing_the_store_ends_a_download_that_goes_on_later(hub: FakeHub, tmp_path: Path) -> None:
     hub.behave(GRAPH).gate = threading.Event()
     one = store(hub, tmp_path)
-    with pytest.raises(Unavailable, match="stopped"):
+    with pytest.raises(UnavailableError, match="stopped"):
         one.fetch(Family.FACE, "buffalo_l", lambda progress: one.close() if progress.done_bytes > 100_000 else None)
     hub.behave(GRAPH).gate = None
     assert store(hub, tmp_path).fetch(Family.FACE, "buffalo_l").is_dir()
@@ -157,24 +157,24 @@ def test_closing_the_store_ends_a_download_that_goes_on_later(hub: FakeHub, tmp_
 def test_no_hub_no_model(tmp_path: Path) -> None:
     with fake_hub({}) as gone:
         pass
-    with pytest.raises(Unavailable, match=r"the hub at http://127\.0\.0\.1:\d+ does not answer"):
+    with pytest.raises(UnavailableError, match=r"the hub at http://127\.0\.0\.1:\d+ does not answer"):
         store(gone, tmp_path).fetch(Family.FACE, "buffalo_l")
 
 
 @pytest.mark.parametrize("endpoint", ["huggingface.co", "ftp://hub", ""])
 def test_an_endpoint_that_is_none_is_named(tmp_path: Path, endpoint: str) -> None:
     one = ModelStore(tmp_path / "cache", endpoint=endpoint, patience=QUICK)
-    with pytest.raises(Unavailable, match="HF_ENDPOINT"):
+    with pytest.raises(UnavailableError, match="HF_ENDPOINT"):
         one.fetch(Family.FACE, "buffalo_l")
 
 
 def test_a_repository_that_is_gone_is_not_found(hub: FakeHub, tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound, match="immich-app/antelopev2"):
+    with pytest.raises(ModelNotFoundError, match="immich-app/antelopev2"):
         store(hub, tmp_path).fetch(Family.FACE, "antelopev2")
 
 
 def test_offline_names_model_folder_and_remedy(hub: FakeHub, tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound) as caught:
+    with pytest.raises(ModelNotFoundError) as caught:
         store(hub, tmp_path, offline=True).fetch(Family.FACE, "buffalo_l")
     message = caught.value.message
     assert "buffalo_l" in message
@@ -189,15 +189,15 @@ def test_offline_serves_what_is_cached(hub: FakeHub, tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_gets_its_likely_meaning(hub: FakeHub, tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound, match="did you mean buffalo_l"):
+    with pytest.raises(ModelNotFoundError, match="did you mean buffalo_l"):
         store(hub, tmp_path).fetch(Family.FACE, "bufalo_l")
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInputError):
         store(hub, tmp_path).fetch(Family.FACE, "../../etc/passwd")
     assert hub.requests == []
 
 
 def test_an_exported_model_says_how_it_is_made(hub: FakeHub, tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound, match="models export cn-clip/ViT-H-14"):
+    with pytest.raises(ModelNotFoundError, match="models export cn-clip/ViT-H-14"):
         store(hub, tmp_path).fetch(Family.CLIP, "cn-clip/ViT-H-14")
 
 
@@ -256,7 +256,7 @@ def test_files_outside_the_hub_are_verified_by_the_catalogue(
     ModelStore(tmp_path / "third", patience=QUICK).fetch(Family.OCR, "elsewhere")
     assert len(hub.downloads(GRAPH)) == asked
     hub.behave(GRAPH).damaged = 2
-    with pytest.raises(Unavailable, match="checksum"):
+    with pytest.raises(UnavailableError, match="checksum"):
         ModelStore(tmp_path / "other", patience=QUICK).fetch(Family.OCR, "elsewhere")
 
 
@@ -288,7 +288,7 @@ def _fetch(endpoint: str, cache: Path, answers: "multiprocessing.Queue[str]") ->
 
 def test_a_cache_that_cannot_be_written_is_named(hub: FakeHub, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
-    with pytest.raises(Unavailable, match="cache"):
+    with pytest.raises(UnavailableError, match="cache"):
         store(hub, tmp_path).fetch(Family.FACE, "buffalo_l")
 
 
@@ -305,12 +305,12 @@ def test_the_official_checkpoint_is_downloaded_for_the_exporter(tmp_path: Path) 
         asked = len(hub.requests)
         assert store(hub, tmp_path, offline=True).fetch_checkpoint(entry) == path
         assert len(hub.requests) == asked
-    with pytest.raises(ModelNotFound, match="offline"):
+    with pytest.raises(ModelNotFoundError, match="offline"):
         store(hub, tmp_path / "other", offline=True).fetch_checkpoint(entry)
 
 
 def test_a_full_disk_is_said_before_the_download(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mesh.hub.fetching.shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6, 1000))
-    with pytest.raises(Unavailable, match=r"buffalo_l needs 0 MB and the disk of .* has 0 MB left"):
+    with pytest.raises(UnavailableError, match=r"buffalo_l needs 0 MB and the disk of .* has 0 MB left"):
         store(hub, tmp_path).fetch(Family.FACE, "buffalo_l")
     assert hub.downloads(GRAPH) == []

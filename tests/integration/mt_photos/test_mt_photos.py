@@ -9,7 +9,7 @@ import pytest
 from aiohttp import FormData
 from pydantic import SecretStr
 
-from mesh.core.errors import InvalidInput, MeshError, ModelNotFound, Overloaded, Unavailable
+from mesh.core.errors import InvalidInputError, MeshError, ModelNotFoundError, OverloadedError, UnavailableError
 from mesh.core.settings import LogFormat
 from router.config import ListenersSettings, MtPhotosListener, RouterSettings
 from router.domain.requests import PredictRequest
@@ -227,19 +227,19 @@ async def test_restart_does_nothing_and_restart_v2_unloads_all_models(stage: Sta
 
 
 async def test_restart_v2_unloads_what_it_can_and_fails_when_it_can_nothing(stage: Stage) -> None:
-    stage.router.mesh.clip.error = Unavailable("clip is away")
+    stage.router.mesh.clip.error = UnavailableError("clip is away")
     assert await stage.post("/restart_v2", headers=KEY) == {"result": "pass"}
-    stage.router.mesh.ocr.error = Unavailable("ocr is away")
+    stage.router.mesh.ocr.error = UnavailableError("ocr is away")
     assert "ocr is away" in json.dumps(await stage.post("/restart_v2", 503, headers=KEY))
 
 
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (InvalidInput("not an image"), 400),
-        (ModelNotFound("no such model"), 404),
-        (Overloaded("full"), 503),
-        (Unavailable("loading"), 503),
+        (InvalidInputError("not an image"), 400),
+        (ModelNotFoundError("no such model"), 404),
+        (OverloadedError("full"), 503),
+        (UnavailableError("loading"), 503),
         (RuntimeError("password=1234"), 500),
     ],
 )

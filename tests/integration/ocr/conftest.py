@@ -20,7 +20,7 @@ from mesh.hub.store import ModelStore
 from mesh.serving.inference.compute import ComputePool
 from mesh.serving.inference.engine import Engine
 from mesh.serving.runtimes.session import RuntimeSettings
-from mesh.serving.server import Foundation, running
+from mesh.serving.server import ServiceContext, running
 from ocr_service.__main__ import build
 from ocr_service.config import OcrSettings
 from ocr_service.detection.detector import TextDetector
@@ -51,7 +51,7 @@ async def ocr(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OcrClie
         "threads": 2,
     }
     settings = OcrSettings(**fields)
-    foundation = Foundation.of(settings)
+    foundation = ServiceContext.of(settings)
     async with running(build(settings, foundation), settings) as server, open_channel(server.address) as channel:
         await server.ready.wait()
         yield OcrClient(ocr_pb2_grpc.OcrServiceStub(channel), channel)

@@ -12,9 +12,9 @@ import pytest
 from immich_mesh.clip.v1 import clip_pb2
 
 from bench.chaos.fleet import Process, free_ports, replica_process
-from mesh.core.errors import Overloaded, Unavailable
+from mesh.core.errors import OverloadedError, UnavailableError
 from router.config import RetrySettings
-from router.upstream.calls import Call, Content, FailureKind, Lane, TryFailed
+from router.upstream.calls import Call, Content, FailureKind, Lane, TryFailedError
 from router.upstream.clients import CLIP_SERVICE
 from router.upstream.endpoints.discovery import Address
 from router.upstream.endpoints.endpoint import Probe
@@ -45,8 +45,8 @@ async def transport(replica: Process) -> AsyncIterator[GrpcTransport]:
     await made.close()
 
 
-async def failure(work: Any) -> TryFailed:
-    with pytest.raises(TryFailed) as caught:
+async def failure(work: Any) -> TryFailedError:
+    with pytest.raises(TryFailedError) as caught:
         await work
     return caught.value
 
@@ -88,7 +88,7 @@ async def test_overload_comes_with_the_time_to_wait(replica: Process, transport:
     await asyncio.sleep(0.1)
     refused = await failure(transport.send(call(), 10))
     assert refused.kind is FailureKind.OVERLOADED
-    assert isinstance(refused.error, Overloaded)
+    assert isinstance(refused.error, OverloadedError)
     assert refused.retry_after_seconds == 0.2
     await running
 
@@ -114,7 +114,7 @@ async def test_what_does_not_speak_grpc_is_unreachable() -> None:
     transport = GrpcTransport(Address(f"127.0.0.1:{port}"), CLIP_SERVICE, None, None)
     refused = await failure(transport.send(call(), 5))
     assert refused.kind is FailureKind.UNREACHABLE
-    assert isinstance(refused.error, Unavailable)
+    assert isinstance(refused.error, UnavailableError)
     assert await transport.probe(5) is Probe.UNREACHABLE
     await transport.close()
     server.close()

@@ -23,7 +23,14 @@ from pydantic import SecretStr
 
 from mesh.core import context
 from mesh.core.channels import open_channel
-from mesh.core.errors import InvalidInput, MeshError, ModelNotFound, Overloaded, Unauthenticated, Unavailable
+from mesh.core.errors import (
+    InvalidInputError,
+    MeshError,
+    ModelNotFoundError,
+    OverloadedError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from mesh.core.settings import ServiceSettings, TlsSettings
 from mesh.hub.catalogue import Family
 from mesh.hub.store import ModelStore
@@ -117,11 +124,11 @@ async def recognize(channel: grpc.aio.Channel, **fields: Any) -> ocr_pb2.Recogni
 @pytest.mark.parametrize(
     "error",
     [
-        InvalidInput("no image"),
-        ModelNotFound("no model"),
-        Unavailable("starting"),
-        Unauthenticated("who?"),
-        Overloaded("full", 1.5),
+        InvalidInputError("no image"),
+        ModelNotFoundError("no model"),
+        UnavailableError("starting"),
+        UnauthenticatedError("who?"),
+        OverloadedError("full", 1.5),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -132,7 +139,7 @@ async def test_domain_errors_become_their_codes(harness: Harness, error: MeshErr
             await recognize(channel)
         assert (raised.value.code(), raised.value.details()) == (error.code, error.message)
         trailers = dict(raised.value.trailing_metadata() or ())
-        assert trailers.get("grpc-retry-pushback-ms") == ("1500" if isinstance(error, Overloaded) else None)
+        assert trailers.get("grpc-retry-pushback-ms") == ("1500" if isinstance(error, OverloadedError) else None)
 
 
 async def test_other_errors_tell_nothing_but_the_request_id(harness: Harness) -> None:

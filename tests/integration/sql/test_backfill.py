@@ -7,7 +7,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from mesh.core.errors import Unavailable
+from mesh.core.errors import UnavailableError
 from sql.upkeep import backfill as module
 from sql.upkeep import indexes
 from sql.upkeep.backfill import backfill
@@ -138,9 +138,9 @@ async def test_documents_of_photos_that_went_unseen_are_removed(database: Immich
 
 
 async def test_without_schema_or_text_tables_it_says_so(unmigrated: ImmichDatabase) -> None:
-    with pytest.raises(Unavailable, match="db migrate"):
+    with pytest.raises(UnavailableError, match="db migrate"):
         await backfill(unmigrated.connection)
     await migrate(unmigrated.connection)
     await unmigrated.connection.execute("DROP TABLE asset_ocr")
-    with pytest.raises(Unavailable, match="neither asset_ocr nor ocr_info"):
+    with pytest.raises(UnavailableError, match="neither asset_ocr nor ocr_info"):
         await backfill(unmigrated.connection)

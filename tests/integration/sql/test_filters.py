@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from sql.repository import SearchRepository
-from sql.search.filters import AssetFilters, Condition, Field, Op, Scope, UnsupportedFilter, Value
+from sql.search.filters import AssetFilters, Condition, Field, Op, Scope, UnsupportedFilterError, Value
 from sql.upkeep.migrate import migrate
 from tests.integration.sql.conftest import OWNER, ImmichDatabase, Server, immich_database, settings
 
@@ -152,13 +152,13 @@ async def test_conditions_all_hold_and_one_branch_holds(database: ImmichDatabase
     ],
 )
 async def test_what_has_no_meaning_is_told(repository: SearchRepository, condition: Condition) -> None:
-    with pytest.raises(UnsupportedFilter):
+    with pytest.raises(UnsupportedFilterError):
         await repository.search_text("发票", SCOPE, AssetFilters((condition,)))
 
 
 async def test_a_column_this_immich_lacks_is_told(database: ImmichDatabase, repository: SearchRepository) -> None:
     await database.connection.execute('ALTER TABLE asset DROP COLUMN "deviceId"')
-    with pytest.raises(UnsupportedFilter, match="deviceId"):
+    with pytest.raises(UnsupportedFilterError, match="deviceId"):
         await repository.search_text("发票", SCOPE, AssetFilters((Condition(Field.DEVICE_ID, Op.EQ, "x"),)))
 
 

@@ -9,10 +9,10 @@ from uuid import UUID
 
 import pytest
 
-from mesh.core.errors import DimensionMismatch, Unavailable
+from mesh.core.errors import DimensionMismatchError, UnavailableError
 from sql.repository import SearchRepository
 from sql.search import hybrid as module
-from sql.search.filters import AssetFilters, Condition, Field, Op, Scope, UnsupportedFilter
+from sql.search.filters import AssetFilters, Condition, Field, Op, Scope, UnsupportedFilterError
 from sql.search.results import Match
 from sql.settings import HybridWeights
 from tests.integration.sql.conftest import OWNER, STRANGER, ImmichDatabase, settings
@@ -157,17 +157,17 @@ async def test_filters_hold_on_both_sides(
 
 
 async def test_a_wrong_dimension_is_told(repository: SearchRepository) -> None:
-    with pytest.raises(DimensionMismatch, match="768 numbers, Immich's photos have 512"):
+    with pytest.raises(DimensionMismatchError, match="768 numbers, Immich's photos have 512"):
         await repository.search_hybrid("发票", [0.1] * 768, SCOPE)
 
 
 async def test_what_fails_on_both_sides_is_told_once(database: ImmichDatabase, repository: SearchRepository) -> None:
     await database.connection.execute("ALTER TABLE asset DROP COLUMN checksum")
     filters = AssetFilters((Condition(Field.CHECKSUM, Op.EQ, b"x"),))
-    with pytest.raises(UnsupportedFilter, match="checksum"):
+    with pytest.raises(UnsupportedFilterError, match="checksum"):
         await repository.search_hybrid("发票", QUERY, SCOPE, filters)
     await database.connection.execute('ALTER TABLE asset DROP COLUMN "deletedAt"')
-    with pytest.raises(Unavailable, match=r"deletedAt.*db status"):
+    with pytest.raises(UnavailableError, match=r"deletedAt.*db status"):
         await repository.search_hybrid("发票", QUERY, SCOPE)
 
 

@@ -7,7 +7,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from mesh.core.errors import Unavailable
+from mesh.core.errors import UnavailableError
 from sql.upkeep.backfill import backfill
 from sql.upkeep.migrate import Migration, migrate, migrations, uninstall
 from sql.upkeep.status import status
@@ -72,7 +72,7 @@ async def test_a_failing_migration_leaves_no_half(unmigrated: ImmichDatabase) ->
 async def test_a_changed_migration_is_told_and_can_be_mended(database: ImmichDatabase) -> None:
     first, *others = migrations()
     changed = Migration(first.version, first.name, first.up + "-- changed", first.down)
-    with pytest.raises(Unavailable, match="db uninstall"):
+    with pytest.raises(UnavailableError, match="db uninstall"):
         await migrate(database.connection, steps=(changed, *others))
     await database.connection.execute("UPDATE mesh.migration SET checksum = 'another' WHERE version = 1")
     (problem,) = (await status(database.connection)).problems
@@ -83,7 +83,7 @@ async def test_a_changed_migration_is_told_and_can_be_mended(database: ImmichDat
 
 
 async def test_a_newer_schema_is_left_alone(database: ImmichDatabase) -> None:
-    with pytest.raises(Unavailable, match="newer than this program"):
+    with pytest.raises(UnavailableError, match="newer than this program"):
         await migrate(database.connection, steps=migrations()[:2])
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import asyncpg
 import pytest
 
-from mesh.core.errors import Unavailable
+from mesh.core.errors import UnavailableError
 from sql.database import Database
 from sql.repository import SearchRepository
 from sql.search.filters import Scope
@@ -51,7 +51,7 @@ async def test_after_a_restart_searches_work_again(own_server: Server) -> None:
         async with SearchRepository(settings(database.url, retry_after_seconds=0)) as repository:
             assert await count(repository) == 1
             own_server.stop()
-            with pytest.raises(Unavailable, match="cannot be reached"):
+            with pytest.raises(UnavailableError, match="cannot be reached"):
                 await count(repository)
             own_server.start()
             assert await count(repository) == 1
@@ -78,15 +78,15 @@ async def test_a_hanging_database_fails_fast_then_at_once_then_recovers(shaky: I
         shaky.server.send(signal.SIGSTOP)
         try:
             started = time.monotonic()
-            with pytest.raises(Unavailable, match="hangs"):
+            with pytest.raises(UnavailableError, match="hangs"):
                 await count(repository)
             assert time.monotonic() - started < 3
             started = time.monotonic()
-            with pytest.raises(Unavailable, match="asked again in a moment"):
+            with pytest.raises(UnavailableError, match="asked again in a moment"):
                 await count(repository)
             assert time.monotonic() - started < 0.1
             clock[0] += 10
-            with pytest.raises(Unavailable):
+            with pytest.raises(UnavailableError):
                 await count(repository)
         finally:
             shaky.server.send(signal.SIGCONT)
@@ -97,7 +97,7 @@ async def test_a_hanging_database_fails_fast_then_at_once_then_recovers(shaky: I
 
 async def test_a_slow_statement_is_ended(database: ImmichDatabase) -> None:
     async with Database(settings(database.url, statement_timeout_ms=50)) as connections:
-        with pytest.raises(Unavailable, match="longer than 50 ms"):
+        with pytest.raises(UnavailableError, match="longer than 50 ms"):
             await connections.read(lambda connection: connection.execute("SELECT pg_sleep(5)"))
         assert await connections.read(lambda connection: connection.fetchval("SELECT 1")) == 1
 
@@ -113,7 +113,7 @@ async def test_a_busy_pool_is_no_hang(database: ImmichDatabase) -> None:
 
         busy = asyncio.create_task(connections.read(long))
         await lent.wait()
-        with pytest.raises(Unavailable, match="all connections to Immich's database are in use"):
+        with pytest.raises(UnavailableError, match="all connections to Immich's database are in use"):
             await connections.read(lambda connection: connection.fetchval("SELECT 1"))
         done.set()
         await busy
@@ -133,10 +133,10 @@ async def test_closing_during_a_search_ends_it_and_opens_no_new_pool(database: I
     search = asyncio.create_task(connections.read(slow))
     await lent.wait()
     await connections.close()
-    with pytest.raises(Unavailable, match="were closed"):
+    with pytest.raises(UnavailableError, match="were closed"):
         await search
     assert len(tries) == 1
-    with pytest.raises(Unavailable, match="were closed"):
+    with pytest.raises(UnavailableError, match="were closed"):
         await connections.read(lambda connection: connection.fetchval("SELECT 1"))
 
 
@@ -155,13 +155,13 @@ async def test_writes_are_one_transaction(database: ImmichDatabase) -> None:
 
 async def test_nobody_there(tmp_path: object) -> None:
     async with SearchRepository(settings("postgresql://postgres@127.0.0.1:1/immich")) as repository:
-        with pytest.raises(Unavailable, match="cannot be reached"):
+        with pytest.raises(UnavailableError, match="cannot be reached"):
             await count(repository)
 
 
 async def test_an_unprepared_database_is_told_and_found_once_it_is_ready(unmigrated: ImmichDatabase) -> None:
     async with SearchRepository(settings(unmigrated.url)) as repository:
-        with pytest.raises(Unavailable, match="db migrate"):
+        with pytest.raises(UnavailableError, match="db migrate"):
             await count(repository)
         await migrate(unmigrated.connection)
         await unmigrated.photo("发票")
@@ -175,7 +175,7 @@ async def test_a_vanished_table_or_column_is_told(
     await database.photo("发票")
     assert await count(repository) == 1
     await database.connection.execute(change)
-    with pytest.raises(Unavailable, match="not as the mesh needs it"):
+    with pytest.raises(UnavailableError, match="not as the mesh needs it"):
         await count(repository)
     assert (await status(database.connection)).problems
 

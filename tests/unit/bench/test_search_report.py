@@ -10,7 +10,7 @@ import pytest
 from bench.search.measure import _ask
 from bench.search.queries import Query
 from bench.search.report import write_report
-from mesh.core.errors import Unavailable
+from mesh.core.errors import UnavailableError
 
 PHOTO = UUID(int=1)
 
@@ -22,7 +22,7 @@ class Shaky:
 
     async def search(self, text: str, embedding: Sequence[float] | None, limit: int) -> list[UUID]:
         if text == "away":
-            raise Unavailable("away")
+            raise UnavailableError("away")
         if text == "slow":
             raise asyncpg.QueryCanceledError("slow")
         return [PHOTO]

@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 
 from clip_service.preprocessing import Preprocessing, ResizeMode
-from mesh.core.errors import Unavailable
+from mesh.core.errors import UnavailableError
 from tests.builders.clip import MEAN, STD
 
 CONFIG: dict[str, Any] = {
@@ -117,13 +117,13 @@ def test_a_panorama_costs_no_more_than_a_square(tmp_path: Path) -> None:
     ],
 )
 def test_what_nobody_knows_is_refused_at_load(tmp_path: Path, changes: dict[str, Any]) -> None:
-    with pytest.raises(Unavailable, match=r"preprocess_cfg\.json"):
+    with pytest.raises(UnavailableError, match=r"preprocess_cfg\.json"):
         read(tmp_path, **changes)
 
 
 def test_missing_and_damaged_file(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         Preprocessing.read(tmp_path / "none.json")
     (tmp_path / "bad.json").write_text("{")
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         Preprocessing.read(tmp_path / "bad.json")

@@ -10,7 +10,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from clip_service.tokenizer import ClipTokenizer
-from mesh.core.errors import InvalidInput, Unavailable
+from mesh.core.errors import InvalidInputError, UnavailableError
 from tests.builders.clip import CONTEXT_LENGTH, write_clip
 
 # What cn-clip 1.6's own tokenizer gives (`cn_clip.clip.tokenize`, padding left out).
@@ -55,7 +55,7 @@ def test_language_is_ignored_by_models_that_do_not_take_it(cn_clip: ClipTokenize
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\t"])
 def test_empty_text(cn_clip: ClipTokenizer, text: str) -> None:
-    with pytest.raises(InvalidInput, match="empty"):
+    with pytest.raises(InvalidInputError, match="empty"):
         cn_clip.encode(text)
 
 
@@ -110,16 +110,16 @@ def test_nllb_models_take_the_language_first(tmp_path: Path) -> None:
 
 
 def test_missing_and_damaged_files_are_told(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match=r"config\.json"):
+    with pytest.raises(UnavailableError, match=r"config\.json"):
         ClipTokenizer("any", tmp_path)
     folder = write_words(tmp_path / "a", text_config=None, pad="<nothing>")
-    with pytest.raises(Unavailable, match="no token '<nothing>'"):
+    with pytest.raises(UnavailableError, match="no token '<nothing>'"):
         ClipTokenizer("any", folder)
-    with pytest.raises(Unavailable, match="names no pad_token"):
+    with pytest.raises(UnavailableError, match="names no pad_token"):
         ClipTokenizer("any", write_words(tmp_path / "b", text_config=None, pad=None))
     (folder / "textual" / "tokenizer.json").write_text("{")
-    with pytest.raises(Unavailable, match=r"tokenizer\.json"):
+    with pytest.raises(UnavailableError, match=r"tokenizer\.json"):
         ClipTokenizer("any", folder)
     (folder / "config.json").write_text("[]")
-    with pytest.raises(Unavailable, match="not a JSON object"):
+    with pytest.raises(UnavailableError, match="not a JSON object"):
         ClipTokenizer("any", folder)

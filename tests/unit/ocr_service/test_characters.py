@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mesh.core.errors import ModelNotFound
+from mesh.core.errors import ModelNotFoundError
 from ocr_service.recognition.characters import FOREIGN_WEIGHT, language_weights, read_characters
 
 
@@ -27,7 +27,7 @@ def test_a_dictionary_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["PostProcess: {}", "nonsense", ""])
 def test_a_settings_file_without_characters_is_told(tmp_path: Path, content: str) -> None:
     (tmp_path / "inference.yml").write_text(content, "utf-8")
-    with pytest.raises(ModelNotFound, match="character_dict"):
+    with pytest.raises(ModelNotFoundError, match="character_dict"):
         read_characters({}, tmp_path)
 
 

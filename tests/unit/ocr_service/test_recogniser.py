@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mesh.core.errors import ModelNotFound, Overloaded
+from mesh.core.errors import ModelNotFoundError, OverloadedError
 from ocr_service.recognition.recogniser import (
     LINES_OF_ONE_PHOTO,
     MAX_WIDTH,
@@ -153,10 +153,10 @@ async def test_one_photo_does_not_fill_the_queue() -> None:
 
 async def test_a_failing_line_stops_the_others() -> None:
     def refuse(_: object) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
-        raise Overloaded("full")
+        raise OverloadedError("full")
 
     engine = FakeEngine(refuse, CHARACTERS)
-    with pytest.raises(Overloaded):
+    with pytest.raises(OverloadedError):
         await TextRecogniser(engine.as_engine(), Path()).read([line(60)] * 100)
     await asyncio.sleep(0)
     assert len(engine.shapes) < 2 * LINES_OF_ONE_PHOTO
@@ -165,5 +165,5 @@ async def test_a_failing_line_stops_the_others() -> None:
 def test_a_model_without_characters_is_refused(tmp_path: Path) -> None:
     engine = FakeEngine(lambda blob: blob)
     engine.metadata = {}
-    with pytest.raises(ModelNotFound, match=r"inference\.yml"):
+    with pytest.raises(ModelNotFoundError, match=r"inference\.yml"):
         TextRecogniser(engine.as_engine(), tmp_path)

@@ -5,20 +5,20 @@ import orjson
 import pytest
 
 from mesh.core.errors import (
-    DeadlineExceeded,
-    DimensionMismatch,
-    InvalidInput,
+    DeadlineExceededError,
+    DimensionMismatchError,
+    InvalidInputError,
     MeshError,
-    ModelNotFound,
-    Overloaded,
-    Unauthenticated,
-    Unavailable,
+    ModelNotFoundError,
+    OverloadedError,
+    UnauthenticatedError,
+    UnavailableError,
 )
 from router.errors import (
-    BodyTooLarge,
-    InvalidEntries,
-    PoisonousPayload,
-    UpstreamRefused,
+    BodyTooLargeError,
+    InvalidEntriesError,
+    QuarantinedPayloadError,
+    UpstreamRefusedError,
     error_body,
     from_grpc,
     http_status,
@@ -29,17 +29,17 @@ from router.errors import (
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
-        (InvalidInput("x"), 400, "invalid_input"),
-        (InvalidEntries("x"), 422, "invalid_entries"),
-        (BodyTooLarge("x"), 413, "body_too_large"),
-        (PoisonousPayload("x"), 422, "poisonous_payload"),
-        (ModelNotFound("x"), 404, "model_not_found"),
-        (DimensionMismatch("x"), 422, "dimension_mismatch"),
-        (Overloaded("x"), 503, "overloaded"),
-        (Unavailable("x"), 503, "unavailable"),
-        (DeadlineExceeded("x"), 504, "deadline_exceeded"),
-        (Unauthenticated("x"), 401, "unauthenticated"),
-        (UpstreamRefused("x", 418), 418, "upstream_refused"),
+        (InvalidInputError("x"), 400, "invalid_input"),
+        (InvalidEntriesError("x"), 422, "invalid_entries"),
+        (BodyTooLargeError("x"), 413, "body_too_large"),
+        (QuarantinedPayloadError("x"), 422, "poisonous_payload"),
+        (ModelNotFoundError("x"), 404, "model_not_found"),
+        (DimensionMismatchError("x"), 422, "dimension_mismatch"),
+        (OverloadedError("x"), 503, "overloaded"),
+        (UnavailableError("x"), 503, "unavailable"),
+        (DeadlineExceededError("x"), 504, "deadline_exceeded"),
+        (UnauthenticatedError("x"), 401, "unauthenticated"),
+        (UpstreamRefusedError("x", 418), 418, "upstream_refused"),
         (MeshError("x"), 500, "internal"),
         (ValueError("x"), 500, "internal"),
     ],
@@ -50,7 +50,7 @@ def test_status_and_code(error: Exception, status: int, code: str) -> None:
 
 
 def test_the_body_says_what_to_do_and_where_to_look() -> None:
-    assert orjson.loads(error_body(Overloaded("try later"), "abc")) == {
+    assert orjson.loads(error_body(OverloadedError("try later"), "abc")) == {
         "error": {"code": "overloaded", "message": "try later", "request_id": "abc"}
     }
 
@@ -62,22 +62,22 @@ def test_what_is_no_domain_error_shows_nothing_of_itself() -> None:
 
 
 def test_only_passing_trouble_is_worth_another_try() -> None:
-    assert retry_after(Overloaded("x", 2.2)) == "3"
-    assert retry_after(Overloaded("x", 0.1)) == "1"
-    assert retry_after(Unavailable("x")) == "5"
-    assert retry_after(InvalidInput("x")) is None
-    assert retry_after(DeadlineExceeded("x")) is None
+    assert retry_after(OverloadedError("x", 2.2)) == "3"
+    assert retry_after(OverloadedError("x", 0.1)) == "1"
+    assert retry_after(UnavailableError("x")) == "5"
+    assert retry_after(InvalidInputError("x")) is None
+    assert retry_after(DeadlineExceededError("x")) is None
 
 
 def test_grpc_codes_become_the_domain_errors_they_came_from() -> None:
     for kind in (
-        InvalidInput,
-        ModelNotFound,
-        DimensionMismatch,
-        Overloaded,
-        Unavailable,
-        DeadlineExceeded,
-        Unauthenticated,
+        InvalidInputError,
+        ModelNotFoundError,
+        DimensionMismatchError,
+        OverloadedError,
+        UnavailableError,
+        DeadlineExceededError,
+        UnauthenticatedError,
     ):
         assert type(from_grpc(kind.code, "x")) is kind
     assert type(from_grpc(grpc.StatusCode.DATA_LOSS, "x")) is MeshError

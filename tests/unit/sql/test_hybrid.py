@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesh.core.errors import DimensionMismatch
+from mesh.core.errors import DimensionMismatchError
 from sql.search.hybrid import SUREST_LOOK, Background, session_settings, vector_literal
 
 
@@ -22,7 +22,7 @@ def test_without_spread_what_is_clearly_nearer_counts() -> None:
 def test_embeddings_are_checked_and_written_in_full() -> None:
     assert vector_literal([0.1, -2, 1e-9], 3) == "[0.1,-2.0,1e-09]"
     assert vector_literal([0.1], 0) == "[0.1]"
-    with pytest.raises(DimensionMismatch, match="2 numbers, Immich's photos have 3"):
+    with pytest.raises(DimensionMismatchError, match="2 numbers, Immich's photos have 3"):
         vector_literal([0.1, 0.2], 3)
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from mesh.core.errors import Unavailable
+from mesh.core.errors import UnavailableError
 from sql.repository import _both
 
 
@@ -14,11 +14,11 @@ async def fail(ready: asyncio.Event | None = None) -> None:
             ready.set()
             await asyncio.Event().wait()
     finally:
-        raise Unavailable("away") from OSError("no route")
+        raise UnavailableError("away") from OSError("no route")
 
 
 async def test_a_failure_keeps_its_cause() -> None:
-    with pytest.raises(Unavailable, match="away") as failed:
+    with pytest.raises(UnavailableError, match="away") as failed:
         await _both(fail(), asyncio.Event().wait())
     assert isinstance(failed.value.__cause__, OSError)
 

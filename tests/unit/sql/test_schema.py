@@ -3,7 +3,7 @@
 import pytest
 
 from sql.schema import NEEDED, ImmichSchema, VectorIndex, _dimension, _lists
-from sql.search.filters import UnsupportedFilter
+from sql.search.filters import UnsupportedFilterError
 
 COMPLETE = {table: frozenset(columns) for table, columns in NEEDED.items()}
 
@@ -29,5 +29,5 @@ def test_problems_name_what_is_missing() -> None:
 
 
 def test_a_missing_column_is_an_unsupported_filter() -> None:
-    with pytest.raises(UnsupportedFilter, match=r"asset\.deviceId"):
+    with pytest.raises(UnsupportedFilterError, match=r"asset\.deviceId"):
         ImmichSchema(COMPLETE).demand("asset", "deviceId")

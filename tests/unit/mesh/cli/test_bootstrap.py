@@ -60,7 +60,7 @@ def test_no_supported_python_is_a_clear_refusal(
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(fake_python(tmp_path, "python3", "3 13")))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(bootstrap.Refusal, match=r"needs Python 3\.11 or 3\.12.*\nInstall one"):
+    with pytest.raises(bootstrap.RefusalError, match=r"needs Python 3\.11 or 3\.12.*\nInstall one"):
         bootstrap.find_python(tmp_path / "venv")
 
 
@@ -112,7 +112,7 @@ def test_the_wheel_is_found_on_json_and_html_pages(
 def test_an_index_without_the_wheel_says_so(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "open_url", lambda *_: b'{"files": []}')
     with pytest.raises(
-        bootstrap.Refusal, match=r"could not be fetched from the package index \(pypi\.org: it has no uv-"
+        bootstrap.RefusalError, match=r"could not be fetched from the package index \(pypi\.org: it has no uv-"
     ):
         bootstrap.fetch_uv_wheel("any", "00")
 
@@ -141,7 +141,7 @@ def test_the_fetched_uv_runs(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPa
 
 def test_a_wheel_with_another_hash_is_refused(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "open_url", serving(wheel_of_uv(bootstrap.UV_VERSION), "any"))
-    with pytest.raises(bootstrap.Refusal, match="is not the pinned file"):
+    with pytest.raises(bootstrap.RefusalError, match="is not the pinned file"):
         bootstrap.fetch_uv_wheel("any", "00" * 32)
     assert not bootstrap.own_uv().exists()
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mesh.core.errors import InvalidInput
+from mesh.core.errors import InvalidInputError
 from mesh.hub import layout
 from mesh.hub.catalogue import Family
 from tests.builders import write_clip, write_faces, write_insightface
@@ -13,7 +13,7 @@ from tests.builders import write_clip, write_faces, write_insightface
     ["../../etc/passwd", "..", ".", "", "a/b", "a\\b", "/etc", "a\0b", "a..b", "-rf", "x" * 200, "名", "a b", "a\n"],
 )
 def test_names_that_could_lead_out_of_the_cache_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InvalidInput, match="not a model name"):
+    with pytest.raises(InvalidInputError, match="not a model name"):
         layout.model_folder(tmp_path, Family.CLIP, name)
 
 

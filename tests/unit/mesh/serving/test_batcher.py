@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh.core.errors import DeadlineExceeded, Overloaded, Unavailable
+from mesh.core.errors import DeadlineExceededError, OverloadedError, UnavailableError
 from mesh.serving.inference.batcher import Batcher
 
 
@@ -149,7 +149,7 @@ async def test_a_full_queue_refuses_at_once() -> None:
     for item in range(3):
         tasks.append(asyncio.create_task(batcher.submit(item)))
         await settle()
-    with pytest.raises(Overloaded):
+    with pytest.raises(OverloadedError):
         await batcher.submit(3)
     model.finish_all()
     assert await asyncio.gather(*tasks) == [0, -1, -2]
@@ -184,7 +184,7 @@ async def test_expired_and_cancelled_items_never_reach_the_model() -> None:
     cancelled.cancel()
     clock.now = 10.0
     model.finish_all()
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(DeadlineExceededError):
         await expired
     assert await running == 0
     assert await alive == -3
@@ -259,7 +259,7 @@ async def test_closing_answers_what_waits_and_refuses_what_comes() -> None:
     await settle()
     closing = asyncio.create_task(batcher.close())
     await settle()
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         await batcher.submit(9)
     model.finish_all()
     await closing
@@ -340,9 +340,9 @@ def _check(results: Sequence[int | BaseException], model: Model, cancelled: set[
         elif isinstance(result, asyncio.CancelledError):
             assert item in cancelled
         else:
-            assert isinstance(result, Overloaded | DeadlineExceeded | Unavailable) or item in model.bad
+            assert isinstance(result, OverloadedError | DeadlineExceededError | UnavailableError) or item in model.bad
     seen = [item for batch in model.batches for item in batch]
     for item, result in enumerate(results):
-        if isinstance(result, Overloaded | DeadlineExceeded | Unavailable):
+        if isinstance(result, OverloadedError | DeadlineExceededError | UnavailableError):
             assert item not in seen
     assert all(len(batch) <= size for batch in model.batches)

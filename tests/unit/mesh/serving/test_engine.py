@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from mesh.core import context, tracing
-from mesh.core.errors import DeadlineExceeded, Unavailable
+from mesh.core.errors import DeadlineExceededError, UnavailableError
 from mesh.core.settings import BatchingSettings, Device
 from mesh.serving.inference.calibration import Calibration, calibrate
 from mesh.serving.inference.compute import ComputePool, Lane
@@ -204,7 +204,7 @@ async def test_on_a_gpu_what_waits_becomes_one_batch(compute: ComputePool) -> No
 async def test_the_requests_deadline_holds_in_the_queue(compute: ComputePool) -> None:
     engine, _ = fake_engine(compute)
     context.deadline.set(time.monotonic() - 1)
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(DeadlineExceededError):
         await engine.infer(ITEM)
 
 
@@ -263,7 +263,7 @@ def test_calibration_runs_every_way_and_stays_within_its_rounds() -> None:
 
 def test_a_broken_file_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"not a model")
-    with pytest.raises(Unavailable, match=r"cannot read the model .*bad\.onnx"):
+    with pytest.raises(UnavailableError, match=r"cannot read the model .*bad\.onnx"):
         OnnxSession(tmp_path / "bad.onnx", RuntimeSettings())
 
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from mesh.core import context
-from mesh.core.errors import DeadlineExceeded, Overloaded
+from mesh.core.errors import DeadlineExceededError, OverloadedError
 from mesh.core.settings import BatchingSettings, Device
 from mesh.serving.gate import PHOTOS_PER_CORE, Gate
 from mesh.serving.runtimes.session import RuntimeSettings
@@ -50,7 +50,7 @@ async def test_too_many_waiting_are_refused_at_once() -> None:
     log: list[str] = []
     visitors = [Visitor(gate, name, log) for name in "ab"]
     await settle()
-    with pytest.raises(Overloaded, match="1 photos are waiting"):
+    with pytest.raises(OverloadedError, match="1 photos are waiting"):
         async with gate.enter():
             pass
     for visitor in visitors:
@@ -66,7 +66,7 @@ async def test_deadline_passes_outside() -> None:
     first = Visitor(gate, "a", log)
     await settle()
     context.deadline.set(time.monotonic())
-    with pytest.raises(DeadlineExceeded, match="waiting for other photos"):
+    with pytest.raises(DeadlineExceededError, match="waiting for other photos"):
         async with gate.enter():
             pass
     context.deadline.set(None)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh.core.errors import InvalidInput
+from mesh.core.errors import InvalidInputError
 from mesh.serving.images import ChannelOrder, Image, decode
 
 LIMIT = 10_000_000
@@ -222,7 +222,7 @@ def png_bomb(width: int, height: int) -> bytes:
 def test_a_bomb_is_refused_by_its_header() -> None:
     tracemalloc.start()
     with pytest.raises(
-        InvalidInput, match=r"30000x30000 pixels, more than the limit of 10000000 pixels: send a smaller"
+        InvalidInputError, match=r"30000x30000 pixels, more than the limit of 10000000 pixels: send a smaller"
     ):
         rgb(png_bomb(30_000, 30_000))
     _, peak = tracemalloc.get_traced_memory()
@@ -233,7 +233,7 @@ def test_a_bomb_is_refused_by_its_header() -> None:
 def test_limit_is_inclusive() -> None:
     data = encoded(quarters(40, 30), "PNG")
     assert decode(data, max_pixels=1200, order=ChannelOrder.RGB).width == 40
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInputError):
         decode(data, max_pixels=1199, order=ChannelOrder.RGB)
 
 
@@ -253,7 +253,7 @@ def test_limit_is_inclusive() -> None:
     ],
 )
 def test_not_an_image(data: bytes, message: str) -> None:
-    with pytest.raises(InvalidInput, match=message) as caught:
+    with pytest.raises(InvalidInputError, match=message) as caught:
         rgb(data)
     assert "send the" in caught.value.message
 
@@ -263,20 +263,20 @@ def test_not_an_image(data: bytes, message: str) -> None:
 def test_cut_off(fmt: str, share: float) -> None:
     noise = PIL.Image.fromarray(np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8))
     data = encoded(noise, fmt)
-    with pytest.raises(InvalidInput, match="send the"):
+    with pytest.raises(InvalidInputError, match="send the"):
         rgb(data[: int(len(data) * share)])
 
 
 @settings(max_examples=150, deadline=None)
 @given(fmt=st.sampled_from(["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"]), seed=st.integers(0, 2**32 - 1))
 def test_damage_is_an_image_or_invalid_input(fmt: str, seed: int) -> None:
-    """Whatever bytes flip, the answer is pixels or `InvalidInput`: never another exception, never a crash."""
+    """Whatever bytes flip, the answer is pixels or `InvalidInputError`: never another exception, never a crash."""
     rng = np.random.default_rng(seed)
     data = bytearray(encoded(quarters(), fmt))
     for position in rng.integers(0, len(data), 6):
         data[position] = rng.integers(0, 256)
     try:
         image = rgb(bytes(data), min_short_side=16)
-    except InvalidInput:
+    except InvalidInputError:
         return
     assert image.pixels.ndim == 3

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mesh.core import context
-from mesh.core.errors import ModelNotFound, Unavailable
+from mesh.core.errors import ModelNotFoundError, UnavailableError
 from mesh.hub.catalogue import Family
 from mesh.hub.progress import DownloadProgress, ProgressListener, Stage
 from mesh.hub.store import CachedModel, ModelStore
@@ -50,7 +50,7 @@ class Loader:
         self.loads.append((name, part))
         if self.failures:
             self.failures -= 1
-            raise Unavailable("disk trouble")
+            raise UnavailableError("disk trouble")
         self.models.append(FakeModel(name))
         return self.models[-1]
 
@@ -65,7 +65,7 @@ class FakeStore(ModelStore):
 
     def fetch(self, family: Family, name: str, progress: ProgressListener | None = None) -> Path:
         if name == "absent":
-            raise ModelNotFound("no such model")
+            raise ModelNotFoundError("no such model")
         if name == "forbidden":
             raise PermissionError(13, "Permission denied", "/nowhere/forbidden")
         if self.gate is not None and self.loop is not None:
@@ -194,10 +194,10 @@ async def test_a_failed_load_is_retried_then_reported_then_tried_again_later(com
     setup.loader.failures = 2
     assert (await use(setup)).name == "m"
     setup.loader.failures = 3
-    with pytest.raises(Unavailable, match="disk trouble"):
+    with pytest.raises(UnavailableError, match="disk trouble"):
         await use(setup, "bad")
     tries = len(setup.loader.loads)
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         await use(setup, "bad")
     assert len(setup.loader.loads) == tries
     assert await state_of(setup, "bad", "visual") is State.FAILED
@@ -207,7 +207,7 @@ async def test_a_failed_load_is_retried_then_reported_then_tried_again_later(com
 
 async def test_an_unknown_model_is_told_and_the_rest_goes_on(compute: ComputePool) -> None:
     setup = make(compute)
-    with pytest.raises(ModelNotFound):
+    with pytest.raises(ModelNotFoundError):
         await use(setup, "absent")
     assert (await use(setup)).name == "m"
     assert "absent" not in {status.name for status in await setup.manager.statuses()}, (
@@ -219,7 +219,7 @@ async def test_who_waits_for_a_download_is_told_how_far_it_is(compute: ComputePo
     setup = make(compute)
     setup.store.gate, setup.store.loop = asyncio.Event(), asyncio.get_running_loop()
     context.deadline.set(time.monotonic() + 0.5)
-    with pytest.raises(Unavailable, match="43%"):
+    with pytest.raises(UnavailableError, match="43%"):
         await use(setup)
     assert await state_of(setup, "m", "visual") is State.DOWNLOADING
     context.deadline.set(None)
@@ -270,7 +270,7 @@ async def test_a_reported_failure_keeps_no_request_alive(compute: ComputePool) -
     async def ask() -> None:
         photo = Photo()
         photos.add(photo)
-        with pytest.raises(Unavailable, match="disk trouble"):
+        with pytest.raises(UnavailableError, match="disk trouble"):
             await use(setup)
 
     for _ in range(5):
@@ -282,7 +282,7 @@ async def test_a_reported_failure_keeps_no_request_alive(compute: ComputePool) -
 
 async def test_a_cache_that_cannot_be_read_is_told(compute: ComputePool) -> None:
     setup = make(compute)
-    with pytest.raises(Unavailable, match=r"Permission denied.*process is user \d+"):
+    with pytest.raises(UnavailableError, match=r"Permission denied.*process is user \d+"):
         await use(setup, "forbidden")
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesh.serving.server import Foundation, Service, run
+from mesh.serving.server import Service, ServiceContext, run
 from ocr_service.config import OcrSettings
 
 pytestmark = pytest.mark.usefixtures("restored_logs")
@@ -53,6 +53,6 @@ def test_a_gpu_that_is_not_there_is_a_refusal_that_says_how_to_get_it(
 
 
 def test_foundations_are_built_for_devices_that_are_there() -> None:
-    foundation = Foundation.of(OcrSettings(offline=True))
+    foundation = ServiceContext.of(OcrSettings(offline=True))
     foundation.compute.close()
     assert foundation.store.offline

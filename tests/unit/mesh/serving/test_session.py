@@ -6,7 +6,7 @@ from typing import Any
 import onnxruntime
 import pytest
 
-from mesh.core.errors import Unavailable
+from mesh.core.errors import UnavailableError
 from mesh.core.settings import Device, ServiceSettings
 from mesh.serving.runtimes.session import OnnxSession, RuntimeSettings, provider_options
 from tests.unit.mesh.serving.test_engine import doubling_graph
@@ -56,7 +56,9 @@ class FallenBack:
 
 def test_a_card_that_is_not_active_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "InferenceSession", FallenBack)
-    with pytest.raises(Unavailable, match=r"cuda was asked for, but onnxruntime runs m\.onnx on CPUExecutionProvider"):
+    with pytest.raises(
+        UnavailableError, match=r"cuda was asked for, but onnxruntime runs m\.onnx on CPUExecutionProvider"
+    ):
         OnnxSession(tmp_path / "m.onnx", RuntimeSettings(device=Device.CUDA))
 
 

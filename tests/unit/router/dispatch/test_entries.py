@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from router.dispatch.entries import parse_entries, write_entries
 from router.dispatch.multipart import parse_form
 from router.domain.tasks import ClipTextual, ClipVisual, FaceRecognition, ForeignTask, OcrDialect, Task, TextRecognition
-from router.errors import InvalidEntries
+from router.errors import InvalidEntriesError
 from tests.contract.recorded import recorded
 
 
@@ -95,18 +95,18 @@ def face(**options: Any) -> Any:
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(value: Any, message: str) -> None:
-    with pytest.raises(InvalidEntries, match=message):
+    with pytest.raises(InvalidEntriesError, match=message):
         entries(value)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b'{"clip":' + b"[" * 5000 + b"]" * 5000 + b"}"])
 def test_what_is_not_json_is_refused(data: bytes) -> None:
-    with pytest.raises(InvalidEntries):
+    with pytest.raises(InvalidEntriesError):
         parse_entries(data)
 
 
 def test_megabytes_of_entries_are_refused_unread() -> None:
-    with pytest.raises(InvalidEntries, match="longer than"):
+    with pytest.raises(InvalidEntriesError, match="longer than"):
         parse_entries(b" " * 70_000)
 
 
@@ -124,7 +124,7 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_any_json_is_understood_or_refused(value: Any) -> None:
-    with suppress(InvalidEntries):
+    with suppress(InvalidEntriesError):
         assert entries(value)
 
 

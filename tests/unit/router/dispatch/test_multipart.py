@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mesh.core.errors import InvalidInput
+from mesh.core.errors import InvalidInputError
 from router.dispatch.multipart import MAX_PARTS, Part, join_parts, parse_form, split_parts
 from tests.contract.recorded import PREDICTIONS, recorded
 
@@ -156,18 +156,18 @@ PART = [b"--xyz", b'Content-Disposition: form-data; name="a"', b"", b"1"]
     ],
 )
 def test_what_is_wrong_is_said(content_type: str, lines: list[bytes], message: str) -> None:
-    with pytest.raises(InvalidInput, match=message):
+    with pytest.raises(InvalidInputError, match=message):
         form(content_type, *lines)
 
 
 def test_the_number_of_parts_is_bounded() -> None:
     parts = {f"part{number}": Part(b"") for number in range(MAX_PARTS + 1)}
-    with pytest.raises(InvalidInput, match="more than 32 parts"):
+    with pytest.raises(InvalidInputError, match="more than 32 parts"):
         split_parts(join_parts(parts, b"xyz"), b"xyz")
 
 
 def test_text_that_is_not_utf_8_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="not UTF-8"):
+    with pytest.raises(InvalidInputError, match="not UTF-8"):
         Part(b"\xff").text("text")
 
 
@@ -200,7 +200,7 @@ def test_what_is_joined_is_split_again(case: tuple[bytes, dict[str, Part]]) -> N
 def test_any_bytes_give_parts_or_a_refusal(data: bytes, boundary: bytes) -> None:
     try:
         parts = split_parts(data, boundary)
-    except InvalidInput:
+    except InvalidInputError:
         return
     assert all(b"\r\n--" + boundary + b"\r\n" not in part.data for part in parts.values())
 
@@ -212,5 +212,5 @@ def test_a_body_cut_anywhere_is_refused_or_only_lost_its_end(
     boundary, parts = case
     whole = join_parts(parts, boundary)
     cut = whole[: data.draw(st.integers(0, len(whole) - 1))]
-    with contextlib.suppress(InvalidInput):
+    with contextlib.suppress(InvalidInputError):
         assert split_parts(cut, boundary) == parts

@@ -5,12 +5,12 @@ from collections import Counter
 
 import pytest
 
-from mesh.core.errors import DimensionMismatch
+from mesh.core.errors import DimensionMismatchError
 from mesh.hub.catalogue import clip_names
 from router.config import ClusterSettings, Protocol, RouterSettings, RouteSettings, WeightedCluster
 from router.dispatch.routes import RouteTable
 from router.domain.tasks import ClipTextual, ClipVisual, FaceRecognition, ForeignTask, TextRecognition
-from router.errors import InvalidEntries
+from router.errors import InvalidEntriesError
 
 POSE = ForeignTask("pose", "whole", "p", b"{}")
 EXTRA = ClusterSettings(endpoints=("x:1",))
@@ -30,14 +30,14 @@ def test_by_default_every_clip_name_of_the_dimension_is_served_by_the_configured
 
 
 def test_a_name_of_another_dimension_is_refused_with_those_that_would_do() -> None:
-    with pytest.raises(DimensionMismatch) as refusal:
+    with pytest.raises(DimensionMismatchError) as refusal:
         table().find(ClipVisual("ViT-L-14__openai"))
     assert "768" in refusal.value.message
     assert all(name in refusal.value.message for name in clip_names(512))
 
 
 def test_a_name_that_nobody_knows_is_refused() -> None:
-    with pytest.raises(DimensionMismatch, match="not known here"):
+    with pytest.raises(DimensionMismatchError, match="not known here"):
         table().find(ClipVisual("ViT-Z-99__future"))
 
 
@@ -74,13 +74,13 @@ def test_weights_split_the_requests() -> None:
 
 
 def test_unknown_tasks_go_to_a_native_server_or_nowhere() -> None:
-    with pytest.raises(InvalidEntries, match=r"entries\.pose\.whole: nobody serves this task.*ROUTER_IMMICH_API"):
+    with pytest.raises(InvalidEntriesError, match=r"entries\.pose\.whole: nobody serves this task.*ROUTER_IMMICH_API"):
         table().find(POSE)
     assert table(immich_api="http://immich:3003").find(POSE).cluster == "immich"
 
 
 def test_what_the_mesh_does_not_serve_is_refused_at_once_or_goes_to_a_native_server() -> None:
-    with pytest.raises(InvalidEntries, match=r"nobody serves this task; the mesh answers clip \S+ \S+, facial"):
+    with pytest.raises(InvalidEntriesError, match=r"nobody serves this task; the mesh answers clip \S+ \S+, facial"):
         table(ocr_endpoints=()).find(TextRecognition("x"))
     assert table(ocr_endpoints=(), immich_api="http://immich:3003").find(TextRecognition("x")).cluster == "immich"
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.gateway.search.filter_values import Untranslatable
+from router.gateway.search.filter_values import UntranslatableError
 from router.gateway.search.filters import translate
 from router.gateway.search.wanted import PAGING, prefixed_text, wanted
 from sql.search.filters import AssetFilters, Condition, Field, Op, Visibility
@@ -150,7 +150,7 @@ def test_what_is_searched_at_all(body: dict[str, Any], visibilities: set[str], w
     ],
 )
 def test_what_only_immich_can_apply(body: dict[str, Any]) -> None:
-    with pytest.raises(Untranslatable):
+    with pytest.raises(UntranslatableError):
         translate(body, PAGING)
 
 
@@ -164,7 +164,7 @@ NAMES = st.sampled_from([*[field.value for field in Field], "filter", "or", "tak
 
 @given(st.dictionaries(NAMES, JSON | st.dictionaries(NAMES, JSON | st.dictionaries(st.sampled_from(list(Op)), JSON))))
 def test_any_body_is_translated_or_left_to_immich(body: dict[str, Any]) -> None:
-    with contextlib.suppress(Untranslatable):
+    with contextlib.suppress(UntranslatableError):
         translate(body, PAGING)
 
 
@@ -178,7 +178,7 @@ def test_the_prefix_never_eats_the_text(text: str) -> None:
     "body", [{"page": 0}, {"page": "1"}, {"size": 1001}, {"size": 0}, {"size": True}, {"withExif": 1}]
 )
 def test_pages_out_of_range_are_immichs_to_refuse(body: dict[str, Any]) -> None:
-    with pytest.raises(Untranslatable):
+    with pytest.raises(UntranslatableError):
         wanted("x", body)
 
 

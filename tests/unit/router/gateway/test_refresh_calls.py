@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from mesh.core.errors import InvalidInput, Overloaded, Unavailable
+from mesh.core.errors import InvalidInputError, OverloadedError, UnavailableError
 from router.gateway.refresh.recognition import ImmichModels, OcrModel
 from tests.doubles.front_door import OpenDoor, open_door
 from tests.doubles.immich import DoubleUser, ImmichDouble
@@ -52,7 +52,11 @@ async def test_a_client_that_leaves_does_not_stop_its_job(
 
 @pytest.mark.parametrize(
     ("error", "status", "retry_after"),
-    [(Overloaded("full", 3), 503, "3"), (Unavailable("starting"), 503, "5"), (InvalidInput("no image"), 400, None)],
+    [
+        (OverloadedError("full", 3), 503, "3"),
+        (UnavailableError("starting"), 503, "5"),
+        (InvalidInputError("no image"), 400, None),
+    ],
 )
 async def test_a_failure_in_time_is_told(
     door: OpenDoor, alice: DoubleUser, http: aiohttp.ClientSession, error: Any, status: int, retry_after: str | None

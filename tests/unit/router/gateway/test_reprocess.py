@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from mesh.cli.app import app, run
-from mesh.cli.clients.front_door_client import FrontDoorClient, RefreshFailed
+from mesh.cli.clients.front_door_client import FrontDoorClient, RefreshFailedError
 from mesh.cli.commands.reprocess_run import CLIP, OCR, Journal, Outcome, Report, Selection, reprocess, select
 from mesh.cli.output.outcome import CommandError
-from mesh.core.errors import InvalidInput
+from mesh.core.errors import InvalidInputError
 from sql.refresh import OcrLine
 from tests.doubles.front_door import OpenDoor, open_door
 from tests.doubles.immich import DoubleUser, ImmichDouble
@@ -145,12 +145,12 @@ async def test_patience_ends_and_refusals_are_final() -> None:
 
     transport, seen = _answers(*[httpx.Response(503, json={"message": "still busy"})] * 3)
     async with FrontDoorClient("http://door", "key", transport=transport, sleep=sleep) as client:
-        with pytest.raises(RefreshFailed, match="still busy"):
+        with pytest.raises(RefreshFailedError, match="still busy"):
             await client.refresh("a", BOTH, attempts=3)
     assert len(seen) == 3
     transport, seen = _answers(httpx.Response(400, json={"message": "no preview"}), httpx.Response(401, text="who?"))
     async with FrontDoorClient("http://door", "key", transport=transport, sleep=sleep) as client:
-        with pytest.raises(RefreshFailed, match="no preview"):
+        with pytest.raises(RefreshFailedError, match="no preview"):
             await client.refresh("a", BOTH)
         with pytest.raises(CommandError, match="who"):
             await client.refresh("a", BOTH)
@@ -165,7 +165,7 @@ async def test_immichs_own_address_is_told_from_a_missing_model() -> None:
     async with FrontDoorClient("http://door", "key", transport=transport) as client:
         with pytest.raises(CommandError, match="no photo front door"):
             await client.refresh("a", BOTH)
-        with pytest.raises(RefreshFailed, match="no model x"):
+        with pytest.raises(RefreshFailedError, match="no model x"):
             await client.refresh("a", BOTH)
         with pytest.raises(CommandError, match="no photo front door"):
             await client.missing(ocr=True, clip=True)
@@ -211,7 +211,7 @@ async def test_the_commands(door: OpenDoor, alice: DoubleUser, tmp_path: Path, m
     code, out, _ = await cli("reprocess", "--all", "--dry-run")
     assert out == "1 photo would be reprocessed (clip, ocr)\n"
     assert door.mesh is not None
-    door.mesh.error = InvalidInput("not an image")
+    door.mesh.error = InvalidInputError("not an image")
     code, out, _ = await cli("reprocess", "--query", "ocr:发票")
     assert code == 1
     assert "not an image" in out

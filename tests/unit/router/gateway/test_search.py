@@ -9,8 +9,8 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from mesh.core.errors import DimensionMismatch, Unavailable
-from sql.search.filters import Condition, Field, Op, UnsupportedFilter, Visibility
+from mesh.core.errors import DimensionMismatchError, UnavailableError
+from sql.search.filters import Condition, Field, Op, UnsupportedFilterError, Visibility
 from tests.doubles.front_door import OpenDoor, open_door
 from tests.doubles.immich import DoubleKey, DoubleUser, ImmichDouble, recorded
 
@@ -200,8 +200,8 @@ async def test_one_call_fetches_a_page_of_immich_3_2(http: aiohttp.ClientSession
 
 
 FALLBACKS = [
-    (Unavailable("down"), "database-unavailable"),
-    (UnsupportedFilter("no such table"), "filter-not-translatable"),
+    (UnavailableError("down"), "database-unavailable"),
+    (UnsupportedFilterError("no such table"), "filter-not-translatable"),
 ]
 
 
@@ -285,12 +285,12 @@ async def test_hybrid_when_asked_or_set(client: Client, alice: DoubleUser, http:
 async def test_hybrid_without_its_parts_is_immichs_smart_search(client: Client, alice: DoubleUser) -> None:
     assert client.door.mesh is not None
     assert client.door.search is not None
-    client.door.mesh.error = Unavailable("loading")
+    client.door.mesh.error = UnavailableError("loading")
     _, _, served = await client.call("/api/search/smart", {"query": "a dog", "fuse": True, "language": "en"})
     assert served == "native; reason=embedding-unavailable"
     assert client.door.immich.calls[-1].path == "/api/search/smart"
     client.door.mesh.error = None
-    client.door.search.error = DimensionMismatch("512 is not 768")
+    client.door.search.error = DimensionMismatchError("512 is not 768")
     _, _, served = await client.call("/api/search/smart", {"query": "a dog", "fuse": True, "language": "en"})
     assert served == "native; reason=embedding-dimension-mismatch"
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from router.config import ImmichMlListener
-from router.errors import Forbidden
+from router.errors import ForbiddenError
 from router.listeners.guard import Guard
 
 
@@ -33,14 +33,14 @@ def test_private_networks_may_call_by_default(remote: str | None, allowed: bool)
     if allowed:
         guard.check(remote, "any")
     else:
-        with pytest.raises(Forbidden, match="may not call"):
+        with pytest.raises(ForbiddenError, match="may not call"):
             guard.check(remote, "any")
 
 
 def test_the_list_can_be_narrowed() -> None:
     guard = Guard([ip_network("192.168.7.0/24")])
     guard.check("192.168.7.1", "any")
-    with pytest.raises(Forbidden):
+    with pytest.raises(ForbiddenError):
         guard.check("192.168.8.1", "any")
 
 
@@ -51,5 +51,5 @@ def test_a_secret_name_opens(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["", "localhost", "127.0.0.1:3003", "ml-7f3a.lan.evil", "[::1]:3003"])
 def test_any_other_name_does_not(host: str) -> None:
-    with pytest.raises(Forbidden, match="secret host name"):
+    with pytest.raises(ForbiddenError, match="secret host name"):
         Guard(ImmichMlListener().allow, [SecretStr("ml-7f3a.lan")]).check("127.0.0.1", host)

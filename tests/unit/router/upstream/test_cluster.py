@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from mesh.core.errors import DeadlineExceeded, MeshError, Overloaded, Unavailable
+from mesh.core.errors import DeadlineExceededError, MeshError, OverloadedError, UnavailableError
 from router.config import CircuitBreakerSettings, OutlierSettings, RetryBudgetSettings, RetrySettings
-from router.errors import PoisonousPayload
-from router.upstream.calls import Call, FailureKind, Lane, Retired, TryFailed
+from router.errors import QuarantinedPayloadError
+from router.upstream.calls import Call, ClusterRemovedError, FailureKind, Lane, TryFailedError
 from router.upstream.endpoints.endpoint import Probe
 from tests.doubles.upstream import Behaviour, Blocked, Stand, failing, failing_first, settle
 
@@ -91,7 +91,7 @@ async def test_a_held_request_ends_at_its_deadline_and_says_why() -> None:
         await stand.timing.advance(239)
         assert not task.done()
         await stand.timing.advance(2)
-        with pytest.raises(Unavailable, match="a:1 cannot be connected to"):
+        with pytest.raises(UnavailableError, match="a:1 cannot be connected to"):
             await task
         assert stand.cluster.held(Lane.IMAGE) == 0
 
@@ -130,11 +130,11 @@ async def test_the_hold_queue_is_bounded_in_number_and_bytes() -> None:
         await stand.timing.advance(3)
         waiting = [stand.send(b"12345"), stand.send(b"1234")]
         await settle()
-        with pytest.raises(Overloaded, match="2 requests wait"):
+        with pytest.raises(OverloadedError, match="2 requests wait"):
             await stand.send(b"x")
         waiting.pop().cancel()
         await settle()
-        with pytest.raises(Overloaded, match="memory limit"):
+        with pytest.raises(OverloadedError, match="memory limit"):
             await stand.send(b"123456")
         assert stand.count("upstream_rejected_total", cluster="test", lane="image") == 2
         waiting[0].cancel()
@@ -192,7 +192,7 @@ async def test_overload_lasting_until_the_deadline_is_told_as_overload() -> None
         stand.endpoints["a:1"].behave = failing(FailureKind.OVERLOADED, retry_after=0.7)
         task = stand.send(seconds=10)
         await stand.timing.advance(11)
-        with pytest.raises(Overloaded, match="busy"):
+        with pytest.raises(OverloadedError, match="busy"):
             await task
 
 
@@ -259,14 +259,14 @@ class Fragile:
                 self.deaths.append(address)
                 died = asyncio.Event()
                 life.set()
-                raise TryFailed(FailureKind.DIED, MeshError("died"))
+                raise TryFailedError(FailureKind.DIED, MeshError("died"))
             work = asyncio.create_task(self._stand.timing.sleep(self._work_seconds))
             death = asyncio.create_task(life.wait())
             await asyncio.wait([work, death], return_when=asyncio.FIRST_COMPLETED)
             for task in (work, death):
                 task.cancel()
             if life.is_set():
-                raise TryFailed(FailureKind.DIED, MeshError("died"))
+                raise TryFailedError(FailureKind.DIED, MeshError("died"))
             return "ok"
 
         return behave
@@ -277,10 +277,10 @@ async def test_a_payload_during_whose_calls_endpoints_die_twice_is_refused_and_r
         fragile = Fragile(stand, b"killer")
         task = stand.send(b"killer")
         await stand.timing.advance(3)
-        with pytest.raises(PoisonousPayload, match="2 services died"):
+        with pytest.raises(QuarantinedPayloadError, match="2 services died"):
             await task
         assert len(set(fragile.deaths)) == 2
-        with pytest.raises(PoisonousPayload):
+        with pytest.raises(QuarantinedPayloadError):
             await stand.send(b"killer")
         assert len(fragile.deaths) == 2
         assert stand.count("upstream_poisoned_total", cluster="test") == 2
@@ -296,7 +296,7 @@ async def test_the_killers_company_is_not_convicted_with_it(replicas: int) -> No
         innocent = [stand.send(b"photo %d" % number) for number in range(12)]
         killer = stand.send(b"killer")
         await stand.timing.advance(30)
-        with pytest.raises(PoisonousPayload):
+        with pytest.raises(QuarantinedPayloadError):
             await killer
         assert await asyncio.gather(*innocent) == ["ok"] * 12
         assert len(fragile.deaths) == 2
@@ -378,7 +378,7 @@ async def test_a_reload_sends_those_who_wait_to_be_routed_anew_and_lets_calls_fi
         await settle()
         retiring = asyncio.create_task(stand.cluster.retire())
         await settle()
-        with pytest.raises(Retired):
+        with pytest.raises(ClusterRemovedError):
             await held
         assert not retiring.done()
         blocked.release()
@@ -398,7 +398,7 @@ async def test_the_time_for_one_try_is_bounded_when_the_route_says_so() -> None:
 
 async def test_a_passed_deadline_is_no_try() -> None:
     async with Stand() as stand:
-        with pytest.raises(DeadlineExceeded):
+        with pytest.raises(DeadlineExceededError):
             await stand.send(seconds=0)
         assert not stand.endpoints["a:1"].calls
 
@@ -407,7 +407,7 @@ async def test_a_call_that_does_not_hold_fails_at_once() -> None:
     async with Stand() as stand:
         stand.endpoints["a:1"].health = Probe.NOT_SERVING
         await stand.timing.advance(3)
-        with pytest.raises(Unavailable, match="not serving"):
+        with pytest.raises(UnavailableError, match="not serving"):
             await stand.send(hold=False)
 
 
@@ -418,7 +418,7 @@ async def test_who_waits_for_a_model_on_its_way_is_told_how_far_it_is() -> None:
         await stand.timing.advance(3)
         task = stand.send(seconds=60)
         await stand.timing.advance(61)
-        with pytest.raises(Unavailable, match=r"a:1 is downloading ViT-B-16__cn-clip \(43%\)"):
+        with pytest.raises(UnavailableError, match=r"a:1 is downloading ViT-B-16__cn-clip \(43%\)"):
             await task
 
 
@@ -428,7 +428,7 @@ async def test_waiting_for_a_cluster_that_stays_down_ends_early_for_the_last_res
         await stand.timing.advance(3)
         task = stand.send(hold_until=stand.timing.now() + 60)
         await stand.timing.advance(61)
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await task
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from mesh.core.errors import DeadlineExceeded, MeshError, Unavailable
+from mesh.core.errors import DeadlineExceededError, MeshError, UnavailableError
 from router.config import (
     Balancer,
     CircuitBreakerSettings,
@@ -14,11 +14,11 @@ from router.config import (
     RetryBudgetSettings,
     RetrySettings,
 )
-from router.errors import PoisonousPayload
+from router.errors import QuarantinedPayloadError
 from router.upstream.admission.breaker import CircuitBreaker
 from router.upstream.admission.poison import MAX_REMEMBERED, PoisonMemory
 from router.upstream.admission.retry import RetryPlan
-from router.upstream.calls import Content, FailureKind, TryFailed, Turn
+from router.upstream.calls import Content, FailureKind, TryFailedError, Turn
 from router.upstream.endpoints.balancer import make_balancer, pick_available
 from router.upstream.endpoints.endpoint import Endpoint, HealthState
 from router.upstream.endpoints.outlier import OutlierDetector
@@ -133,8 +133,8 @@ class TestPoison:
         timing = FakeTiming()
         memory = self.memory(timing)
         memory.accuse(Content(b"x"), "a")
-        assert isinstance(memory.convict(Content(b"x")), PoisonousPayload)
-        with pytest.raises(PoisonousPayload):
+        assert isinstance(memory.convict(Content(b"x")), QuarantinedPayloadError)
+        with pytest.raises(QuarantinedPayloadError):
             memory.check(Content(b"x"))
         memory.check(Content(b"y"))
         timing._now += 61
@@ -177,7 +177,7 @@ class TestRetryPlan:
 
     def test_pauses_grow_with_full_jitter_up_to_the_limit(self) -> None:
         plan = self.plan(backoff_base_ms=100, backoff_max_ms=800)
-        failed = TryFailed(FailureKind.UNAVAILABLE, Unavailable("loading"))
+        failed = TryFailedError(FailureKind.UNAVAILABLE, UnavailableError("loading"))
         pauses = [plan.after(failed, "a", 100) for _ in range(200)]
         assert all(pause <= 0.1 * 2**number for number, pause in enumerate(pauses[:4]))
         assert max(pauses) <= 0.8
@@ -188,23 +188,23 @@ class TestRetryPlan:
         plan = self.plan(max_retries=0)
         for kind in (FailureKind.OVERLOADED, FailureKind.UNREACHABLE, FailureKind.DIED, FailureKind.HUNG):
             for _ in range(50):
-                plan.after(TryFailed(kind, Unavailable("x")), "a", 100)
+                plan.after(TryFailedError(kind, UnavailableError("x")), "a", 100)
 
     def test_what_no_endpoint_worked_on_is_no_retry(self) -> None:
         plan = self.plan()
         counted = []
         for kind in (FailureKind.UNREACHABLE, FailureKind.HUNG, FailureKind.DIED):
-            plan.after(TryFailed(kind, Unavailable("x")), "a", 100)
+            plan.after(TryFailedError(kind, UnavailableError("x")), "a", 100)
             counted.append(plan.turn)
         assert counted == [Turn.FIRST, Turn.RETRY, Turn.TRIAL]
         assert plan.avoid == {"a"}
 
     def test_a_deadline_that_passed_is_told_with_what_stood_in_the_way(self) -> None:
-        with pytest.raises(DeadlineExceeded):
+        with pytest.raises(DeadlineExceededError):
             raise self.plan().too_late()
         plan = self.plan()
-        with pytest.raises(Unavailable, match="loading"):
-            plan.after(TryFailed(FailureKind.UNAVAILABLE, Unavailable("loading")), "a", 0)
+        with pytest.raises(UnavailableError, match="loading"):
+            plan.after(TryFailedError(FailureKind.UNAVAILABLE, UnavailableError("loading")), "a", 0)
         plan = self.plan(max_retries=5)
-        with pytest.raises(DeadlineExceeded, match="broken"):
-            plan.after(TryFailed(FailureKind.BROKEN, MeshError("broken")), "a", 0)
+        with pytest.raises(DeadlineExceededError, match="broken"):
+            plan.after(TryFailedError(FailureKind.BROKEN, MeshError("broken")), "a", 0)

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from mesh.core.errors import DeadlineExceeded, MeshError
+from mesh.core.errors import DeadlineExceededError, MeshError
 from router.config import MirrorSettings
 from router.dispatch.hedge import hedged
 from router.dispatch.mirror import Mirror, agree
 from router.dispatch.single_flight import SingleFlight
 from router.domain.results import ClipTextResult, Face, FaceResult, OcrResult, Result, TextLine
 from router.metrics import RouterMetrics
-from router.upstream.calls import Content, Trail
+from router.upstream.calls import CallStats, Content
 from tests.doubles.upstream import FakeTiming, settle
 
 
@@ -45,15 +45,17 @@ class Flights:
         self.flights = SingleFlight(self.timing)
         self.work = Work()
 
-    def go(self, data: bytes = b"photo", asked: str = "ocr", seconds: float = 10, trail: Trail | None = None) -> Any:
+    def go(
+        self, data: bytes = b"photo", asked: str = "ocr", seconds: float = 10, trail: CallStats | None = None
+    ) -> Any:
         deadline = self.timing.now() + seconds
-        return asyncio.create_task(self.flights.run(asked, Content(data), deadline, trail or Trail(), self.work))
+        return asyncio.create_task(self.flights.run(asked, Content(data), deadline, trail or CallStats(), self.work))
 
 
 class TestSingleFlight:
     async def test_identical_requests_share_one_call(self) -> None:
         stand = Flights()
-        trails = [Trail(), Trail(), Trail()]
+        trails = [CallStats(), CallStats(), CallStats()]
         tasks = [stand.go(trail=trail) for trail in trails]
         await settle()
         assert stand.work.started == 1
@@ -105,14 +107,14 @@ class TestSingleFlight:
 
     async def test_a_caller_with_more_time_goes_on_alone(self) -> None:
         stand = Flights()
-        stand.work.error = DeadlineExceeded("too late")
+        stand.work.error = DeadlineExceededError("too late")
         first, second = stand.go(seconds=1), stand.go(seconds=100)
         await settle()
         stand.timing._now += 2
         stand.work.gate.set()
-        with pytest.raises(DeadlineExceeded):
+        with pytest.raises(DeadlineExceededError):
             await first
-        with pytest.raises(DeadlineExceeded):
+        with pytest.raises(DeadlineExceededError):
             await second
         assert stand.work.started == 2
 
