@@ -36,6 +36,7 @@ types:
 check-generated:
 	$(PY) protos/generate.py --check
 	$(PY) docs/settings_table.py --check
+	$(PY) docs/version.py --check
 	$(PY) -m helm.generate.schema --check
 	$(PY) -m helm.generate.readme --check
 	$(PY) -m helm.generate.dashboard --check
@@ -87,9 +88,10 @@ format: ## Format the code and mend what ruff can mend
 	$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 
 .PHONY: generate
-generate: ## Generate what comes from the code: protos/, settings table, the chart's schema and README
+generate: ## Generate what comes from the code: protos/, settings table, versions, the chart's schema and README
 	$(PY) protos/generate.py
 	$(PY) docs/settings_table.py
+	$(PY) docs/version.py
 	$(PY) -m helm.generate.schema
 	$(PY) -m helm.generate.readme
 	$(PY) -m helm.generate.dashboard
