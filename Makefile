@@ -2,20 +2,43 @@
 .DEFAULT_GOAL := help
 VENV := .venv
 PY := $(VENV)/bin/python
-EXTRAS := --extra all --extra cpu --extra otel
+DEVELOPMENT := --extra otel --group dev --group bench
+
+# uv: the one on PATH, else one that pip puts into .tools, of the version in the lock file. It brings a Python that fits
+# where this machine's does not.
+UV := $(or $(shell command -v uv),.tools/uv/bin/uv)
+UV_VERSION := $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.lock)
+unexport VIRTUAL_ENV
+
+# From PyPI as locked. `uv sync` takes a mirror for a change of the lock; an export of the lock keeps its versions and
+# hashes, whatever index the files come from.
+INDEX = $(filter-out https://pypi.org/simple https://pypi.org/simple/,$(firstword $(UV_DEFAULT_INDEX) $(UV_INDEX_URL) \
+  $(PIP_INDEX_URL) $(shell python3 -m pip config get global.index-url 2>/dev/null)))
+install = @$(if $(INDEX),$(call from-mirror,$(1)),$(call from-pypi,$(1)))
+from-pypi = UV_PROJECT_ENVIRONMENT=$(VENV) $(UV) sync --locked --no-default-groups $(1)
+from-mirror = $(UV) export -q --frozen --no-emit-project --no-default-groups $(1) -o $(VENV).txt \
+  && { cmp -s $(VENV).txt $(VENV)/locked.txt || { { test -x $(PY) || $(UV) venv -q $(VENV); } \
+  && $(UV) pip sync -p $(PY) --default-index $(INDEX) --require-hashes $(VENV).txt \
+  && $(UV) pip install -q -p $(PY) --default-index $(INDEX) --no-deps -e . && mv $(VENV).txt $(VENV)/locked.txt; }; }
 
 .PHONY: help
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 .PHONY: run
-run: ## Install what is needed into .venv and start router and services on this machine
-	@python3 scripts/bootstrap.py --extra all --extra $(if $(filter cuda tensorrt,$(DEVICE)),cuda,cpu)
+run: $(UV) ## Install what is needed into .venv and start router and services on this machine
+	$(call install,--extra all --extra $(if $(filter cuda tensorrt,$(DEVICE)),cuda,cpu) \
+	  $(if $(wildcard $(VENV)/bin/pytest),$(DEVELOPMENT)))
 	@exec $(VENV)/bin/immich-mesh up
 
 .PHONY: setup
-setup: ## Install the development environment into .venv
-	@python3 scripts/bootstrap.py $(EXTRAS) --group dev --group bench
+setup: $(UV) ## Install the development environment into .venv
+	$(call install,--extra all --extra cpu $(DEVELOPMENT))
+
+.tools/uv/bin/uv:
+	@python3 -m pip install -q --disable-pip-version-check --target .tools/uv uv==$(UV_VERSION) || { \
+	  echo "Install uv (https://docs.astral.sh/uv/), or pip for this python3 (Debian: apt install python3-pip)." >&2; \
+	  exit 1; }
 
 .PHONY: test
 test: setup check-format lint types check-generated pytest ## The whole check, as .ci/run runs it
@@ -49,16 +72,15 @@ pytest:
 # The first that runs: a version manager's shim may stand in for an interpreter that is switched off.
 PYTHON_312 = $(firstword $(foreach python,$(shell which -a python3.12) $(wildcard $(HOME)/.pyenv/versions/3.12.*/bin/python3.12),\
   $(shell $(python) -c 'import sys; print(sys.executable)' 2>/dev/null)))
-UV := $(firstword $(shell command -v uv) .tools/uv/bin/uv)
 
 .PHONY: test-python312
 test-python312: setup ## The unit and contract tests, and the services by a client, under Python 3.12
-	$(PYTHON_312) scripts/bootstrap.py --venv .venv-3.12 $(EXTRAS) --group dev --group bench
+	UV_PYTHON=$(or $(PYTHON_312),3.12) $(MAKE) setup VENV=.venv-3.12
 	.venv-3.12/bin/pytest tests/unit tests/contract tests/integration/serving tests/integration/clip tests/integration/face
 
 .PHONY: test-helm
 test-helm: setup ## The chart in the Helm engine and as processes (Python 3.12)
-	$(UV) venv -q --allow-existing -p $(PYTHON_312) .venv-helm
+	$(UV) venv -q --allow-existing -p $(or $(PYTHON_312),3.12) .venv-helm
 	$(UV) pip install -q -p .venv-helm -r tests/helm/requirements.txt
 	HELM_DRIVER=memory .venv-helm/bin/pytest tests/helm
 

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+from uv import find_uv_bin
 
 from tests.containers.dockerfile import ROOT, SERVICES, TARGETS, Dockerfile
 
@@ -57,7 +58,7 @@ def dependencies(target: str, variant: str) -> dict[str, str]:
     extras = [word for extra in DOCKERFILE.extras(target, variant) for word in ("--extra", extra)]
     listed = subprocess.run(
         [
-            "uv",
+            find_uv_bin(),
             "export",
             "--quiet",
             "--locked",

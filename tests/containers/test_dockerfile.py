@@ -2,10 +2,10 @@
 
 import re
 import tomllib
+from importlib.metadata import version
 
 import pytest
 
-from scripts.bootstrap import UV_VERSION
 from tests.containers.dockerfile import ROOT, SERVICES, TARGETS, Dockerfile
 
 
@@ -71,7 +71,7 @@ def test_only_the_exporter_has_torch(dockerfile: Dockerfile) -> None:
 
 
 def test_uv_is_the_one_that_the_project_uses(dockerfile: Dockerfile) -> None:
-    assert dockerfile.arguments["UV_IMAGE"] == f"ghcr.io/astral-sh/uv:{UV_VERSION}"
+    assert dockerfile.arguments["UV_IMAGE"] == f"ghcr.io/astral-sh/uv:{version('uv')}"
 
 
 def test_python_is_one_that_the_project_supports(dockerfile: Dockerfile) -> None:

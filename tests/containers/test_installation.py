@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from uv import find_uv_bin
 
 from tests.containers.dockerfile import ROOT, SERVICES, Dockerfile
 
@@ -59,7 +60,7 @@ def installation(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp(request.param)
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     subprocess.run(
-        ["uv", "sync", "--quiet", "--python", sys.executable, *DOCKERFILE.sync_arguments(request.param)],
+        [find_uv_bin(), "sync", "--quiet", "--python", sys.executable, *DOCKERFILE.sync_arguments(request.param)],
         cwd=ROOT,
         check=True,
         env=environment | {"UV_PROJECT_ENVIRONMENT": str(folder)},
