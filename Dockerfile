@@ -78,12 +78,16 @@ RUN apt-get update \
     && python -m pip uninstall --yes --quiet --root-user-action=ignore pip \
     && mkdir --mode=0775 /models \
     && chown 65532:65532 /models
+# The last three: no library reports to its maker (mesh/core/privacy.py).
 ENV HOME=/tmp \
     MESH_CACHE_FOLDER=/models \
     MESH_LOG_FORMAT=json \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     PATH=/opt/immich-mesh/bin:$PATH \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    DO_NOT_TRACK=1 \
+    HF_HUB_DISABLE_TELEMETRY=1 \
+    ORT_DISABLE_TELEMETRY=1
 WORKDIR /tmp
 USER 65532:65532
 ENTRYPOINT ["tini", "--"]

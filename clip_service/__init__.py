@@ -1,1 +1,3 @@
 """CLIP service: image or text ▸ embedding."""
+
+import mesh  # noqa: F401 - before any library that would report to its maker, see mesh.core.privacy

@@ -1,1 +1,3 @@
 """Text recognition service: detect ▸ crop ▸ recognise."""
+
+import mesh  # noqa: F401 - before any library that would report to its maker, see mesh.core.privacy

@@ -6,6 +6,8 @@ from importlib.util import find_spec
 
 import pytest
 
+import mesh  # noqa: F401 - before any library that would report to its maker, see mesh.core.privacy
+
 if find_spec("hypothesis"):  # the chart's environment is without
     from hypothesis import HealthCheck, settings
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mesh.core.privacy import NO_REPORTS
 from tests.containers.dockerfile import ROOT, SERVICES, Dockerfile
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -49,6 +50,11 @@ def test_a_container_is_built_from_its_target_and_locked_down(name: str) -> None
         assert Dockerfile().environment(target)["MESH_CACHE_FOLDER"] == "/models"
 
 
+@pytest.mark.parametrize("name", OURS)
+def test_no_library_in_a_container_reports_to_its_maker(name: str) -> None:
+    assert OURS[name]["environment"].items() >= NO_REPORTS.items()
+
+
 def test_the_router_reaches_every_service_by_name_and_port() -> None:
     given = OURS["router"]["environment"]
     for name, port in (("ocr", 50051), ("clip", 50052), ("face", 50053)):
@@ -90,7 +96,7 @@ def test_every_setting_is_read_by_somebody() -> None:
     from ocr_service.config import OcrSettings
     from router.config import RouterSettings
 
-    known: set[str] = {"DB_URL"}
+    known: set[str] = {"DB_URL", *NO_REPORTS}
     for settings in (ClipSettings, FaceSettings, OcrSettings, RouterSettings):
         prefix = str(settings.model_config.get("env_prefix"))
         known |= {f"{prefix}{field}".upper() for field in settings.model_fields}

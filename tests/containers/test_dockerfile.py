@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 import pytest
 
+from mesh.core.privacy import NO_REPORTS
 from tests.containers.dockerfile import ROOT, SERVICES, TARGETS, Dockerfile
 
 
@@ -30,6 +31,11 @@ def test_an_image_has_only_the_installed_environment_on_a_slim_base(target: str,
     commands = " ".join(argument for stage in lineage for argument in stage.all("RUN"))
     installed = re.findall(r"apt-get install ([^&]*)", commands)
     assert [words.split() for words in installed] == [["--yes", "--no-install-recommends", "tini"]]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_library_in_an_image_reports_to_its_maker(target: str, dockerfile: Dockerfile) -> None:
+    assert dockerfile.environment(target).items() >= NO_REPORTS.items()
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -42,9 +42,16 @@
 {{- include "immich-mesh.flatten" (dict "prefix" (printf "%s_" .one.prefix) "config" (mergeOverwrite $settings .one.config)) -}}
 {{- end -}}
 
+{{/* No library reports to its maker: see mesh/core/privacy.py. */}}
+{{- define "immich-mesh.noReports" -}}
+DO_NOT_TRACK: "1"
+HF_HUB_DISABLE_TELEMETRY: "1"
+ORT_DISABLE_TELEMETRY: "1"
+{{- end -}}
+
 {{/* The variables of a component as a list for a container. */}}
 {{- define "immich-mesh.env" -}}
-{{- $plain := dict "HOME" "/tmp" -}}
+{{- $plain := mergeOverwrite (dict "HOME" "/tmp") (include "immich-mesh.noReports" . | fromYaml) -}}
 {{- if .one.grpc -}}
 {{- $plain = mergeOverwrite $plain (include "immich-mesh.serviceEnvironment" . | fromYaml) -}}
 {{- else -}}

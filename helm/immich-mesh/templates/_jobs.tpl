@@ -30,6 +30,10 @@ items: [PP-OCRv6_small, PP-OCRv4_mobile, PP-OCRv4]
 env:
   - name: HOME
     value: /tmp
+  {{- range $name, $value := include "immich-mesh.noReports" . | fromYaml }}
+  - name: {{ $name }}
+    value: {{ $value | quote }}
+  {{- end }}
   - name: HF_ENDPOINT
     value: {{ .Values.models.hubEndpoint | quote }}
   - name: MESH_CACHE_FOLDER
@@ -52,6 +56,10 @@ imagePullPolicy: {{ include "immich-mesh.pullPolicy" (dict "root" $ "image" .Val
 env:
   - name: HOME
     value: /tmp
+  {{- range $name, $value := include "immich-mesh.noReports" . | fromYaml }}
+  - name: {{ $name }}
+    value: {{ $value | quote }}
+  {{- end }}
   - name: MESH_DATABASE_URL
     valueFrom:
       secretKeyRef:

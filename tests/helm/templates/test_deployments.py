@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from mesh.core.privacy import NO_REPORTS
 from tests.helm.cluster.engine import Release
 from tests.helm.cluster.store import Object
 from tests.helm.conftest import Render
@@ -47,6 +48,11 @@ def test_a_component_runs_its_module_as_the_image_does(component: str, render: R
     found = container(release, component)
     assert "command" not in found
     assert found["args"] == ["python", "-m", MODULES[component], "--more"]
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_no_library_in_a_component_reports_to_its_maker(component: str, render: Render) -> None:
+    assert environment(render(DOOR), component).items() >= NO_REPORTS.items()
 
 
 @pytest.mark.parametrize("component", COMPONENTS)

@@ -4,6 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from mesh.core.privacy import NO_REPORTS
 from tests.helm.conftest import Render
 
 CATALOGUE = Path(__file__).resolve().parents[3] / "mesh" / "hub" / "catalogue.toml"
@@ -47,6 +48,11 @@ def test_models_inside_an_image_are_not_pulled(render: Render) -> None:
 def test_every_model_that_the_defaults_name_is_in_the_catalogue(render: Render) -> None:
     names = {one["name"] for one in tomllib.loads(CATALOGUE.read_text())["model"]}
     assert set(pulled(render())) <= names
+
+
+def test_no_library_that_converts_reports_to_its_maker(render: Render) -> None:
+    for container in job_pod(render())["containers"]:
+        assert {one["name"]: one["value"] for one in container["env"]}.items() >= NO_REPORTS.items()
 
 
 def test_it_writes_to_the_volume_that_the_services_read(render: Render) -> None:
