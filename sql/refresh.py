@@ -70,6 +70,7 @@ class Shape:
     has_ocr_info: bool
     has_system_metadata: bool
     has_ocr_at: bool
+    has_emptied: bool
     embedding_type: str | None
     embedding_dimension: int | None
 
@@ -164,12 +165,13 @@ class RefreshRepository:
         await self._write(work)
 
     async def missing_text(self, owner_id: UUID) -> list[UUID]:
-        """This user's photos whose text Immich never wrote or lost in a forced run."""
+        """This user's photos whose text Immich never wrote, or lost in a forced run (also one that was lost whole)."""
 
         async def work(connection: Any) -> list[UUID]:
             shape = await _shape(connection)
             if shape.has_asset_ocr and shape.has_ocr_at:
-                return await _ids(connection, "missing_ocr", owner_id)
+                emptied = await connection.fetchval(_sql("emptied")) if shape.has_emptied else None
+                return await _ids(connection, "missing_ocr", owner_id, emptied)
             return await _ids(connection, "missing_ocr_info", owner_id) if shape.has_ocr_info else []
 
         return await self._database.read(work)
@@ -206,8 +208,8 @@ async def _demand_photo(connection: Any, asset_id: UUID) -> None:
         raise PhotoGoneError("the photo was deleted meanwhile")
 
 
-async def _ids(connection: Any, query: str, owner_id: UUID) -> list[UUID]:
-    return [row["id"] for row in await connection.fetch(_sql(query), owner_id)]
+async def _ids(connection: Any, query: str, *arguments: Any) -> list[UUID]:
+    return [row["id"] for row in await connection.fetch(_sql(query), *arguments)]
 
 
 async def _replace_asset_ocr(

@@ -7,6 +7,9 @@
 CREATE TABLE mesh.stale (asset_id uuid, noticed_at timestamptz NOT NULL DEFAULT now(), reason text NOT NULL);
 COMMENT ON TABLE mesh.stale IS 'Photos whose document a trigger could not renew (null: unknown which); backfill empties it.';
 
+CREATE TABLE mesh.emptied (source text PRIMARY KEY, at timestamptz NOT NULL);
+COMMENT ON TABLE mesh.emptied IS 'When Immich last emptied a table of OCR text for a forced run: a photo without text whose "ocrAt" is older was lost.';
+
 -- The side of the smaller pair of edges: the height of the letters, also of turned and of vertical lines.
 CREATE FUNCTION mesh.letter_size(x1 real, y1 real, x2 real, y2 real, x4 real, y4 real) RETURNS real
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
@@ -124,6 +127,7 @@ CREATE FUNCTION mesh.on_change() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
+    INSERT INTO mesh.emptied (source, at) VALUES (TG_TABLE_NAME, now()) ON CONFLICT (source) DO UPDATE SET at = excluded.at;
     PERFORM mesh.follow(ARRAY(SELECT asset_id FROM mesh.ocr_document ORDER BY 1));
   ELSIF TG_OP = 'UPDATE' THEN
     PERFORM mesh.follow(ARRAY(SELECT "assetId" FROM changed UNION SELECT "assetId" FROM changed_to ORDER BY 1));

@@ -1,8 +1,9 @@
 -- Photos of one owner whose text Immich lost. Either no OCR run ever ended (`ocrAt` is empty), or one did, but before
--- Immich last emptied the table for a forced run: every row there was written after that moment, so a photo without
--- rows whose `ocrAt` is older than all photos with rows was dropped on the way.
+-- Immich last emptied the table for a forced run: a photo without rows whose `ocrAt` is older than that moment was
+-- dropped on the way. The moment is $2, where our trigger saw it; it also shows a run that was lost whole. Without it
+-- the oldest `ocrAt` of a photo with rows stands in: every row was written after the table was emptied.
 WITH since AS (
-    SELECT min(status."ocrAt") AS at
+    SELECT coalesce($2::timestamptz, min(status."ocrAt")) AS at
     FROM public.asset_job_status AS status
     WHERE EXISTS (SELECT FROM public.asset_ocr AS line WHERE line."assetId" = status."assetId")
 )

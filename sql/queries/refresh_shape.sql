@@ -4,6 +4,7 @@ SELECT
     to_regclass('public.ocr_search') IS NOT NULL AS has_ocr_search,
     to_regclass('public.ocr_info') IS NOT NULL AS has_ocr_info,
     to_regclass('public.system_metadata') IS NOT NULL AS has_system_metadata,
+    to_regclass('mesh.emptied') IS NOT NULL AS has_emptied,
     EXISTS (
         SELECT FROM pg_attribute
         WHERE attrelid = to_regclass('public.asset_job_status') AND attname = 'ocrAt' AND NOT attisdropped

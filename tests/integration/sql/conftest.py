@@ -145,7 +145,8 @@ class ImmichDatabase:
         """A photo with lines of text, as Immich's OCR job writes them; the first is a large one unless sizes are
         given."""
         asset_id: UUID = await self.connection.fetchval('INSERT INTO asset ("ownerId") VALUES ($1) RETURNING id', owner)
-        await self.lines(asset_id, *lines, sizes=sizes, score=score)
+        if lines:
+            await self.lines(asset_id, *lines, sizes=sizes, score=score)
         return asset_id
 
     async def lines(self, asset_id: UUID, *lines: str, sizes: Sequence[float] = (), score: float = 0.97) -> None:
