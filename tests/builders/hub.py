@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
+from tests.waiting import PATIENCE_SECONDS
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -154,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.hub.sent_bytes += len(piece)
             self.hub.reached.set()
             if behaviour.gate is not None and piece is not body[half:]:
-                behaviour.gate.wait(10)
+                behaviour.gate.wait(PATIENCE_SECONDS)
 
     def _head(self, status: int, length: int, content_range: str | None = None) -> None:
         self.send_response(status)

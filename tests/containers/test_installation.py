@@ -18,6 +18,7 @@ import pytest
 from uv import find_uv_bin
 
 from tests.containers.dockerfile import ROOT, SERVICES, Dockerfile
+from tests.waiting import PATIENCE_SECONDS
 
 DOCKERFILE = Dockerfile()
 RUNNING = ("router", *SERVICES)
@@ -139,14 +140,14 @@ def test_the_images_command_becomes_healthy_and_ends_on_sigterm(installation: In
         check[3] = str(ports["main"])
     process = subprocess.Popen(DOCKERFILE.command(target, "CMD"), env=image, cwd=tmp_path)
     try:
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE_SECONDS
         while subprocess.run(check, env=image, cwd=tmp_path, check=False).returncode != 0:
             assert process.poll() is None, "it ended; see its output"
             assert time.monotonic() < end, "not healthy in time"
         # As process 1 of a container a signal without a handler is ignored: SIGTERM must have one.
         assert signal.SIGTERM in caught_signals(process.pid)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(45) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
         assert subprocess.run(check, env=image, cwd=tmp_path, check=False).returncode == 1
     finally:
         if process.poll() is None:

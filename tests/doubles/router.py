@@ -1,6 +1,5 @@
 """A router in this process, in front of in-process services."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ import aiohttp
 from router.app import Router
 from router.config import RouterSettings
 from tests.doubles.services import Services
+from tests.waiting import until
 
 ALL = ("ocr_endpoints", "clip_endpoints", "face_endpoints")
 
@@ -34,13 +34,6 @@ async def running_router(settings: RouterSettings, config_file: Path | None = No
         yield router
     finally:
         await router.stop()
-
-
-async def until(condition: Any, seconds: float = 10) -> None:
-    """Waits for something that happens outside of this task."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - polled from outside
-            await asyncio.sleep(0.005)
 
 
 class Front:

@@ -19,6 +19,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tests.waiting import PATIENCE_SECONDS
+
 pytestmark = pytest.mark.node
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,7 +56,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"localhost:{port}"
     finally:
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
 
 
 def wait_until_serving(channel: grpc.Channel) -> None:

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from router.app import Router
 from router.config import AdminListener, ImmichMlListener, ListenersSettings, MtPhotosListener, RouterSettings
 from tests.doubles.mesh_service import MeshService, serving
+from tests.waiting import until
 
 
 @dataclass
@@ -25,11 +26,7 @@ class Stage:
 
 async def until_ready(router: Router) -> None:
     """Waits for the first health check of every endpoint."""
-    import asyncio
-
-    async with asyncio.timeout(10):
-        while not all(cluster.can_serve for cluster in router.mesh.clusters.values()):  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+    await until(lambda: all(cluster.can_serve for cluster in router.mesh.clusters.values()))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import FormData
 
 from tests.integration.admin.conftest import Stage
+from tests.waiting import PATIENCE_SECONDS
 
 
 async def get(stage: Stage, path: str) -> Any:
@@ -127,7 +128,7 @@ async def test_models_are_loaded_and_unloaded(stage: Stage) -> None:
 
 async def test_an_order_need_not_be_waited_for(stage: Stage) -> None:
     assert await post(stage, "/models/unload", 202, json={"cluster": "ocr", "wait": False}) == {"begun": True}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not stage.service.orders:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
     assert stage.service.orders == [("unload", "")]

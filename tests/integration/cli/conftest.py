@@ -6,7 +6,6 @@ import re
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,8 +17,8 @@ from PIL import Image
 
 from tests.builders.clip import write_clip
 from tests.builders.faces import marker_photo, write_faces
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
-START_SECONDS = 60.0
 ONLY_FACES = ("--without", "ocr", "--without", "clip")
 T = TypeVar("T")
 
@@ -85,19 +84,18 @@ class Up:
 
     def wait_until(self, condition: Callable[[], T | None], what: str) -> T:
         """What the condition gives once it gives something. Fails when the process ends or time is up before."""
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if found := condition():
-                return found
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.05)
-        raise AssertionError(f"{what} did not come; exit code {self.process.poll()}; output:\n{self.output}")
+        try:
+            found = wait_until(condition, alive=lambda: self.process.poll() is None)
+        except TimeoutError:
+            code = self.process.poll()
+            raise AssertionError(f"{what} did not come; exit code {code}; output:\n{self.output}") from None
+        assert found is not None
+        return found
 
     def admin(self, path: str) -> Any:
         """What the router's admin API answers."""
         url = f"http://127.0.0.1:{self.ports['ROUTER_LISTENERS__ADMIN__PORT']}{path}"
-        with urllib.request.urlopen(url, timeout=10) as reply:
+        with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as reply:
             return json.load(reply)
 
     def order(self, path: str, **arguments: str) -> Any:
@@ -105,13 +103,13 @@ class Up:
         url = f"http://127.0.0.1:{self.ports['ROUTER_LISTENERS__ADMIN__PORT']}{path}"
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(url, json.dumps(arguments).encode(), headers)
-        with urllib.request.urlopen(request, timeout=30) as reply:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as reply:
             return json.load(reply)
 
     def metrics(self, service: str) -> str:
         """What a service tells Prometheus."""
         url = f"http://127.0.0.1:{self.ports[f'{service.upper()}_METRICS_PORT']}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as reply:
+        with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as reply:
             return str(reply.read().decode())
 
     def children(self) -> dict[str, int]:

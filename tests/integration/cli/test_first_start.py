@@ -12,6 +12,7 @@ from mesh.cli.clients.router_client import RouterClient
 from tests.builders.faces import write_faces
 from tests.builders.hub import fake_hub
 from tests.integration.cli.conftest import call, running
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -32,7 +33,7 @@ def test_models_come_by_themselves_and_nobody_who_asks_meanwhile_is_sent_away(tm
         connected = {"MESH_OFFLINE": "false", "HF_ENDPOINT": hub.endpoint}
         with running(tmp_path, "--without", "ocr", clip=False, settings=connected) as up, ThreadPoolExecutor() as pool:
             up.wait_for(r"mesh   \| face: downloading buffalo_l \(\d+%\)")
-            client = RouterClient(up.url, timeout_seconds=60.0)
+            client = RouterClient(up.url, timeout_seconds=PATIENCE_SECONDS)
             asked = pool.submit(client.detect, photo.read_bytes(), None, None)
             up.wait_until(lambda: held(up.admin("/clusters")), "the request in the router's hands")
             assert not asked.done()

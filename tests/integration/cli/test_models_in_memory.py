@@ -13,6 +13,7 @@ from onnx import helper, numpy_helper
 from mesh.cli.clients.router_client import RouterClient
 from tests.builders.faces import recogniser, write_faces
 from tests.integration.cli.conftest import ONLY_FACES, Up, running
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -60,7 +61,10 @@ def test_a_budget_puts_the_least_recently_used_pack_out(tmp_path: Path, photo: P
     for name in ("buffalo_l", "buffalo_m", "buffalo_s"):
         write_heavy_faces(tmp_path / "cache", name)
     settings = {"FACE_MEMORY_BUDGET_BYTES": str(BUDGET_BYTES), "FACE_LONE_REQUEST_SESSIONS": "false"}
-    with running(tmp_path, *ONLY_FACES, settings=settings) as up, RouterClient(up.url, timeout_seconds=30.0) as client:
+    with (
+        running(tmp_path, *ONLY_FACES, settings=settings) as up,
+        RouterClient(up.url, timeout_seconds=PATIENCE_SECONDS) as client,
+    ):
         up.wait_for(r"face +127\.0\.0\.1:\d+ +ready +buffalo_l")
         service = up.children()["face_service"]
 
@@ -95,7 +99,7 @@ def test_a_failed_load_is_retried_then_told_and_nothing_cached_is_lost(tmp_path:
     graphs = {name: folder / "recognition/model.onnx" for name, folder in folders.items()}
     whole = {name: damage(graph) for name, graph in graphs.items()}
     before = {path: path.read_bytes() for path in (tmp_path / "cache").rglob("*.onnx")}
-    with running(tmp_path, *ONLY_FACES) as up, RouterClient(up.url, timeout_seconds=60.0) as client:
+    with running(tmp_path, *ONLY_FACES) as up, RouterClient(up.url, timeout_seconds=PATIENCE_SECONDS) as client:
         # The default model: tried three times at start, then told where a person looks.
         up.wait_for(r"face +127\.0\.0\.1:\d+ +not ready +buffalo_l: cannot read the model ")
         attempts = re.findall(

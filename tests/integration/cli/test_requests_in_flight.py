@@ -20,6 +20,7 @@ from mesh.cli.clients.answers import FaceAnswer
 from mesh.cli.clients.router_client import RouterClient
 from tests.builders.faces import marker_photo
 from tests.integration.cli.conftest import ONLY_FACES, Up, running
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -49,7 +50,7 @@ def in_flight(up: Up, pool: ThreadPoolExecutor) -> list[Future[FaceAnswer]]:
     """One request per photo, each at the face service, which is stopped."""
 
     def ask(photo: bytes) -> FaceAnswer:
-        with RouterClient(up.url, timeout_seconds=60.0) as client:
+        with RouterClient(up.url, timeout_seconds=PATIENCE_SECONDS) as client:
             return client.detect(photo, None, None)
 
     os.kill(up.children()["face_service"], signal.SIGSTOP)
@@ -88,5 +89,5 @@ def test_the_end_waits_for_requests_in_flight(faces: Up) -> None:
         assert not any(one.done() for one in asked)
         os.kill(faces.children()["face_service"], signal.SIGCONT)
         check(asked)
-    assert faces.process.wait(60) == 0
+    assert faces.process.wait(PATIENCE_SECONDS) == 0
     assert re.findall(r"method=POST path=/predict code=(\d+)", faces.output) == ["200"] * REQUESTS

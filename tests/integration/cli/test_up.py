@@ -15,6 +15,7 @@ import pytest
 
 from mesh.cli.clients.router_client import RouterClient
 from tests.integration.cli.conftest import Up, call
+from tests.waiting import PATIENCE_SECONDS
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -31,7 +32,7 @@ def test_one_machine_from_start_to_end(up: Up, photo: Path) -> None:
     # A service that is killed is started again; a request in between is held, not lost.
     before = up.children()["face_service"]
     os.kill(before, signal.SIGKILL)
-    with RouterClient(up.url, timeout_seconds=60.0) as client:
+    with RouterClient(up.url, timeout_seconds=PATIENCE_SECONDS) as client:
         assert len(client.detect(photo.read_bytes(), None, None).faces) == 2
     assert up.children()["face_service"] != before
     up.wait_for(r"mesh   \| face: not ready: ended \(SIGKILL\), is started again")
@@ -47,7 +48,7 @@ def test_one_machine_from_start_to_end(up: Up, photo: Path) -> None:
 
     children = up.children().values()
     up.process.send_signal(signal.SIGINT)
-    assert up.process.wait(60) == 0
+    assert up.process.wait(PATIENCE_SECONDS) == 0
     assert "mesh   | everything has ended" in up.output
     drained = list(re.findall(r"(?m)^(router|ocr|clip|face) .*(?:stopping|draining)", up.output))
     assert drained[0] == "router"
@@ -82,7 +83,7 @@ def test_a_terminal_that_closes_ends_the_mesh_in_order(tmp_path: Path) -> None:
             shown += os.read(terminal, 4096)
         children = up.children().values()
         os.close(terminal)
-        assert up.process.wait(60) == 0
+        assert up.process.wait(PATIENCE_SECONDS) == 0
         assert not any(Path(f"/proc/{child}").exists() for child in children)
     finally:
         up.end()

@@ -14,6 +14,7 @@ from clip_service.__main__ import build
 from clip_service.config import ClipSettings
 from mesh.serving.inference.compute import ComputePool
 from tests.doubles.served import served
+from tests.waiting import PATIENCE_SECONDS
 
 
 @dataclass
@@ -25,11 +26,13 @@ class ClipClient:
     compute: ComputePool
 
     async def image(self, data: bytes, model: str = "") -> clip_pb2.EncodeImageResponse:
-        return await self.stub.EncodeImage(clip_pb2.EncodeImageRequest(image=data, model_name=model), timeout=30)
+        return await self.stub.EncodeImage(
+            clip_pb2.EncodeImageRequest(image=data, model_name=model), timeout=PATIENCE_SECONDS
+        )
 
     async def text(self, text: str, language: str = "", model: str = "") -> clip_pb2.EncodeTextResponse:
         request = clip_pb2.EncodeTextRequest(text=text, language=language, model_name=model)
-        return await self.stub.EncodeText(request, timeout=30)
+        return await self.stub.EncodeText(request, timeout=PATIENCE_SECONDS)
 
 
 Serve = Callable[..., AbstractAsyncContextManager[ClipClient]]

@@ -15,6 +15,7 @@ from mesh.serving.inference.compute import Lane
 from tests.builders.clip import CLIP_DIMENSION, CONTEXT_LENGTH, clip_image_vector, clip_text_vector, write_clip
 from tests.builders.graph import FLOAT, INT32, INT64, Dimension, Graph
 from tests.integration.clip.conftest import Serve
+from tests.waiting import PATIENCE_SECONDS
 
 RED, GREEN, BLUE = (230, 20, 20), (20, 230, 20), (20, 20, 230)
 
@@ -188,7 +189,7 @@ async def test_a_query_never_waits_behind_photos(serve: Serve, tmp_path: Path) -
         taken = [asyncio.create_task(clip.compute.run(go_on.wait, Lane.BULK)) for _ in range(2)]
         photos = [asyncio.create_task(clip.image(photo(RED))) for _ in range(20)]
         try:
-            reply = await asyncio.wait_for(clip.text("红"), 10)
+            reply = await asyncio.wait_for(clip.text("红"), PATIENCE_SECONDS)
             assert not any(task.done() for task in photos)
         finally:
             go_on.set()
@@ -203,7 +204,7 @@ async def test_a_full_queue_refuses_at_once(serve: Serve, tmp_path: Path) -> Non
         taken = asyncio.create_task(clip.compute.run(go_on.wait, Lane.BULK))
         calls = [asyncio.create_task(clip.image(photo(RED))) for _ in range(12)]
         try:
-            done, _ = await asyncio.wait(calls, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(calls, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         finally:
             go_on.set()
         error = done.pop().exception()

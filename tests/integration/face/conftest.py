@@ -14,6 +14,7 @@ from face_service.__main__ import build
 from face_service.config import FaceSettings
 from mesh.serving.inference.compute import ComputePool
 from tests.doubles.served import served
+from tests.waiting import PATIENCE_SECONDS
 
 
 @dataclass
@@ -28,7 +29,7 @@ class FaceClient:
         request = face_pb2.DetectRequest(image=data, model_name=model)
         if min_score is not None:
             request.min_score = min_score
-        return await self.stub.Detect(request, timeout=30)
+        return await self.stub.Detect(request, timeout=PATIENCE_SECONDS)
 
 
 Serve = Callable[..., AbstractAsyncContextManager[FaceClient]]

@@ -15,6 +15,7 @@ from immich_mesh.face.v1 import face_pb2
 from mesh.serving.inference.compute import Lane
 from tests.builders.faces import MARKERS, TEMPLATE, Box, face_vector, marker_photo, write_faces, write_insightface
 from tests.integration.face.conftest import Serve
+from tests.waiting import PATIENCE_SECONDS
 
 THREE: Mapping[str, Box] = {
     "yellow": (40, 60, 240, 260),
@@ -187,7 +188,7 @@ async def test_only_so_many_photos_are_decoded_at_once(serve: Serve, tmp_path: P
         taken = asyncio.create_task(faces.compute.run(go_on.wait, Lane.BULK))
         calls = [asyncio.create_task(faces.detect(photo())) for _ in range(12)]
         try:
-            done, _ = await asyncio.wait(calls, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(calls, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         finally:
             go_on.set()
         error = done.pop().exception()

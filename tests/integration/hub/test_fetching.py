@@ -18,6 +18,7 @@ from mesh.hub.progress import DownloadProgress, Stage
 from mesh.hub.store import ModelStore
 from tests.builders import write_faces
 from tests.builders.hub import FakeHub, fake_hub
+from tests.waiting import PATIENCE_SECONDS
 
 QUICK = Patience(connect_seconds=2, read_seconds=2, attempts=3, pause_seconds=0.001)
 GRAPH = "recognition/model.onnx"
@@ -274,10 +275,10 @@ def test_two_processes_download_once(hub: FakeHub, tmp_path: Path) -> None:
 
     other = spawn.Process(target=_fetch, args=(hub.endpoint, tmp_path / "cache", answers))
     other.start()
-    assert hub.reached.wait(30)
+    assert hub.reached.wait(PATIENCE_SECONDS)
     folder = store(hub, tmp_path).fetch(Family.FACE, "buffalo_l", note)
-    assert answers.get(timeout=30) == str(folder)
-    other.join(30)
+    assert answers.get(timeout=PATIENCE_SECONDS) == str(folder)
+    other.join(PATIENCE_SECONDS)
     assert Stage.WAITING in seen
     assert hub.downloads(GRAPH) == [None]
 

@@ -25,6 +25,7 @@ from ocr_service.__main__ import build
 from ocr_service.config import OcrSettings
 from ocr_service.detection.detector import TextDetector
 from ocr_service.recognition.recogniser import TextRecogniser
+from tests.waiting import PATIENCE_SECONDS
 
 PHOTOS = Path(__file__).parent / "photos"
 DEFAULT_MODEL = "PP-OCRv6_small"
@@ -38,7 +39,7 @@ class OcrClient:
     channel: grpc.aio.Channel
 
     async def read(self, image: bytes, **fields: Any) -> ocr_pb2.RecognizeResponse:
-        return await self.stub.Recognize(ocr_pb2.RecognizeRequest(image=image, **fields), timeout=60)
+        return await self.stub.Recognize(ocr_pb2.RecognizeRequest(image=image, **fields), timeout=PATIENCE_SECONDS)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

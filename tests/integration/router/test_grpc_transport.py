@@ -19,6 +19,7 @@ from router.upstream.clients import CLIP_SERVICE
 from router.upstream.endpoints.discovery import Address
 from router.upstream.endpoints.endpoint import Probe
 from router.upstream.grpc_transport import GrpcTransport
+from tests.waiting import PATIENCE_SECONDS
 
 RETRY = RetrySettings()
 
@@ -52,7 +53,7 @@ async def failure(work: Any) -> TryFailedError:
 
 
 async def probed(transport: GrpcTransport, wanted: Probe) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await transport.probe(5) is not wanted:  # noqa: ASYNC110 - another process decides when
             await asyncio.sleep(0.05)
 

@@ -9,8 +9,9 @@ import pytest
 from aiohttp import web
 
 from tests.contract.recorded import recorded
-from tests.doubles.router import Front, front, until
+from tests.doubles.router import Front, front
 from tests.doubles.services import Services
+from tests.waiting import until
 
 POSE = '{"pose":{"whole":{"modelName":"p","options":{"x":1}}}}'
 CLIP = '"clip":{"visual":{"modelName":"ViT-B-32__openai"}}'

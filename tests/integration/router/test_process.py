@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.chaos.fleet import free_ports
+from tests.waiting import PATIENCE_SECONDS
 
 Process = asyncio.subprocess.Process
 
@@ -25,7 +26,7 @@ async def start(environment: Mapping[str, str], *arguments: str) -> Process:
 
 async def line_with(process: Process, words: str) -> str:
     assert process.stderr is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while line := (await process.stderr.readline()).decode():
             if words in line:
                 return line
@@ -57,14 +58,14 @@ async def test_it_starts_reloads_and_stops_cleanly(tmp_path: Path) -> None:
     file.write_text("drain_seconds: soon\n", "utf-8")
     assert "router.yaml:1:1: drain_seconds" in await line_with(process, "the old one stays")
     process.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(process.wait(), 10) == 0
+    assert await asyncio.wait_for(process.wait(), PATIENCE_SECONDS) == 0
 
 
 async def test_a_wrong_file_ends_it_with_status_2_and_the_position(tmp_path: Path) -> None:
     file = tmp_path / "router.yaml"
     file.write_text("listeners:\n  immich_ml:\n    port: many\n", "utf-8")
     process = await start({}, "--config", str(file))
-    _, errors = await asyncio.wait_for(process.communicate(), 30)
+    _, errors = await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
     assert process.returncode == 2
     assert errors.decode().startswith(f"{file}:3:5: listeners.immich_ml.port:")
     assert errors.count(b"\n") == 1
@@ -74,7 +75,7 @@ async def test_a_port_that_is_taken_ends_it_with_status_1(tmp_path: Path) -> Non
     environment, port = loopback()
     blocker = await asyncio.start_server(lambda *_: None, "127.0.0.1", port)
     process = await start(environment)
-    _, errors = await asyncio.wait_for(process.communicate(), 30)
+    _, errors = await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
     assert process.returncode == 1
     assert b"cannot start" in errors
     assert str(port).encode() in errors

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from router.app import _watch
-from tests.doubles.router import ALL, Front, front, quiet_listeners, until
+from tests.doubles.router import ALL, Front, front, quiet_listeners
 from tests.doubles.services import Services, running_services
+from tests.waiting import PATIENCE_SECONDS, until
 
 OCR = '{"ocr":{"detection":{"modelName":"x"},"recognition":{"modelName":"x"}}}'
 
@@ -109,5 +110,5 @@ async def test_a_change_of_the_file_is_noticed(stage: Front, services: Services)
     await asyncio.sleep(0.05)
     assert not changed.is_set()
     write(file_of(stage), services, drain_seconds=3)
-    await asyncio.wait_for(changed.wait(), 5)
+    await asyncio.wait_for(changed.wait(), PATIENCE_SECONDS)
     watching.cancel()

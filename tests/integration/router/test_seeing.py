@@ -11,8 +11,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import mesh.core.tracing
-from tests.doubles.router import Front, front, until
+from tests.doubles.router import Front, front
 from tests.doubles.services import Services
+from tests.waiting import until
 
 CLIP = '{"clip":{"visual":{"modelName":"ViT-B-32__openai"}}}'
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

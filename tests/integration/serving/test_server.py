@@ -40,6 +40,7 @@ from mesh.serving.server import RunningServer, Service, running
 from router.upstream.endpoints.discovery import Address
 from router.upstream.endpoints.endpoint import Probe
 from router.upstream.grpc_transport import GrpcTransport
+from tests.waiting import PATIENCE_SECONDS
 
 ServerReflectionStub: Any = reflection_pb2_grpc.ServerReflectionStub
 NAME = "immich_mesh.ocr.v1.OcrService"
@@ -106,7 +107,7 @@ class Harness:
     @asynccontextmanager
     async def serve(self, **changes: Any) -> AsyncIterator[RunningServer]:
         async with running(self.service, self.settings.model_copy(update=changes)) as server:
-            await asyncio.wait_for(server.ready.wait(), 10)
+            await asyncio.wait_for(server.ready.wait(), PATIENCE_SECONDS)
             yield server
 
 
@@ -118,7 +119,7 @@ def harness(compute: ComputePool, tmp_path: Path) -> Harness:
 async def recognize(channel: grpc.aio.Channel, **fields: Any) -> ocr_pb2.RecognizeResponse:
     stub: ocr_pb2_grpc.OcrServiceAsyncStub = ocr_pb2_grpc.OcrServiceStub(channel)
     metadata = (("x-request-id", "abc"),)
-    return await stub.Recognize(ocr_pb2.RecognizeRequest(**fields), metadata=metadata, timeout=20)
+    return await stub.Recognize(ocr_pb2.RecognizeRequest(**fields), metadata=metadata, timeout=PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -199,19 +200,19 @@ async def test_a_router_hears_which_model_is_on_its_way(harness: Harness) -> Non
     gate = threading.Event()
 
     def load() -> Model:
-        gate.wait(30)
+        gate.wait(PATIENCE_SECONDS)
         return Model()
 
     harness.load = load
     async with running(harness.service, harness.settings) as server:
         transport = GrpcTransport(Address(server.address), NAME, None, None)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not (progress := await transport.progress(5)):  # noqa: ASYNC110 - the load is on a thread
                 await asyncio.sleep(0.01)
         assert await transport.probe(5) is Probe.NOT_SERVING
         assert progress == "is loading PP-OCRv4_mobile"
         gate.set()
-        await asyncio.wait_for(server.ready.wait(), 10)
+        await asyncio.wait_for(server.ready.wait(), PATIENCE_SECONDS)
         assert await transport.progress(5) == ""
         await transport.close()
 
@@ -224,7 +225,7 @@ async def test_a_chore_that_dies_turns_health_and_liveness(harness: Harness, mon
     async with running(harness.service, harness.settings) as server, open_channel(server.address) as channel:
         health: Any = health_pb2_grpc.HealthStub(channel)
         watched = health.Watch(health_pb2.HealthCheckRequest(service="immich_mesh.model.v1.ModelService"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while (await watched.read()).status != NOT_SERVING:
                 pass
         assert (await health.Check(health_pb2.HealthCheckRequest(service=NAME))).status == NOT_SERVING
@@ -323,7 +324,7 @@ async def test_a_caller_who_leaves_cancels_the_work(harness: Harness) -> None:
         call = asyncio.create_task(recognize(channel, language="wait"))
         await harness.echo.entered.wait()
         call.cancel()
-        await asyncio.wait_for(harness.echo.cancelled.wait(), 10)
+        await asyncio.wait_for(harness.echo.cancelled.wait(), PATIENCE_SECONDS)
 
 
 async def test_a_busy_port_is_a_clear_error(harness: Harness) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from bench import processes
 from bench.processes import Quiet, free_port
+from tests.waiting import PATIENCE_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -43,4 +44,4 @@ def test_children_do_not_outlive_a_killed_benchmark(tmp_path: Path) -> None:
         grandchild = psutil.Process(int(benchmark.stdout.readline()))
         benchmark.kill()
     with contextlib.suppress(psutil.NoSuchProcess):  # gone already; TimeoutExpired when it stays
-        grandchild.wait(20)
+        grandchild.wait(PATIENCE_SECONDS)

@@ -5,12 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mesh.cli.supervisor.process import BackoffPolicy, ManagedProcess, ProcessState
+from tests.waiting import PATIENCE_SECONDS, until
 
 ROOT = Path(__file__).parents[4]
 IMPATIENT = BackoffPolicy(first=0.01, longest=0.04, healthy=30.0)
@@ -28,7 +28,7 @@ class Output:
         self._changed.set()
 
     async def wait_for(self, count: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while len(self.lines) < count:
                 self._changed.clear()
                 await self._changed.wait()
@@ -105,7 +105,7 @@ async def test_a_stop_during_the_pause_ends_at_once() -> None:
     keeper = asyncio.create_task(process.run())
     await output.wait_for(1)
     await until(lambda: process.state is ProcessState.WAITING)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert await process.stop(1.0)
         await keeper
 
@@ -114,7 +114,7 @@ async def test_output_without_line_ends_is_not_collected_without_limit() -> None
     output = Output()
     process = shell("head -c 300000 /dev/zero | tr '\\0' x; echo; echo end; sleep 600", output)
     keeper = asyncio.create_task(process.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while "end" not in output.lines:
             await output.wait_for(len(output.lines) + 1)
     assert max(len(line) for line in output.lines) <= 2 * 64 * 1024
@@ -140,7 +140,7 @@ async def test_children_die_with_a_supervisor_that_is_killed(tmp_path: Path) -> 
         sys.executable, str(supervisor), env=environment, stdout=subprocess.PIPE
     )
     assert parent.stdout is not None
-    child = int(await asyncio.wait_for(parent.stdout.readline(), 20))
+    child = int(await asyncio.wait_for(parent.stdout.readline(), PATIENCE_SECONDS))
     parent.kill()
     await parent.wait()
     await gone(child)
@@ -156,10 +156,3 @@ async def gone(pid: int) -> None:
             return True
 
     await until(has_ended)
-
-
-async def until(true: Callable[[], bool]) -> None:
-    """Waits for what no event tells."""
-    async with asyncio.timeout(10):
-        while not true():  # noqa: ASYNC110
-            await asyncio.sleep(0.002)

@@ -10,6 +10,7 @@ from mesh.cli.supervisor.probes import Condition, Level
 from mesh.cli.supervisor.process import LineListener, ManagedProcess, ProcessState
 from mesh.cli.supervisor.supervisor import Supervisor
 from router.config import RouterSettings
+from tests.waiting import PATIENCE_SECONDS
 
 READY = Condition(Level.READY, "model")
 
@@ -80,7 +81,7 @@ class Stage:
         self.changed.set()
 
     async def until_settled(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not self.supervisor.settled:
                 self.changed.clear()
                 await self.changed.wait()
@@ -107,7 +108,7 @@ async def test_hurry_kills_what_still_drains() -> None:
     await stage.until_settled()
     stage.stop.set()
     stage.hurry.set()
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, PATIENCE_SECONDS)
     assert {"router killed", "ocr killed", "clip killed"} <= set(stage.journal)
 
 
@@ -122,7 +123,7 @@ async def test_hurry_kills_what_still_drains() -> None:
 async def test_a_download_or_a_failure_does_not_keep_the_summary_back(condition: Condition, settled: bool) -> None:
     stage = Stage({"clip": condition})
     running = asyncio.create_task(stage.supervisor.run(stage.stop, stage.hurry))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(stage.told) < 3:
             stage.changed.clear()
             await stage.changed.wait()

@@ -12,6 +12,7 @@ from yarl import URL
 
 from tests.doubles.front_door import OpenDoor, open_door
 from tests.doubles.immich import RECORDED, DoubleUser, ImmichDouble
+from tests.waiting import PATIENCE_SECONDS
 
 KEY = {"x-api-key": "alice-key"}
 
@@ -165,23 +166,23 @@ async def test_immich_decides_on_expect_continue(door: OpenDoor, alice: DoubleUs
 async def test_a_client_that_leaves_takes_its_request_along(door: OpenDoor, http: aiohttp.ClientSession) -> None:
     with pytest.raises(asyncio.TimeoutError):
         await http.get(f"{door.url}/api/hang", timeout=aiohttp.ClientTimeout(total=0.2))
-    await asyncio.wait_for(door.immich.aborted.wait(), 5)
+    await asyncio.wait_for(door.immich.aborted.wait(), PATIENCE_SECONDS)
 
 
 async def test_a_client_that_leaves_a_download(door: OpenDoor, http: aiohttp.ClientSession) -> None:
     reply = await http.get(f"{door.url}/api/endless")
     await reply.content.readexactly(1 << 20)
     reply.close()
-    await asyncio.wait_for(door.immich.aborted.wait(), 5)
+    await asyncio.wait_for(door.immich.aborted.wait(), PATIENCE_SECONDS)
 
 
 async def test_a_client_that_leaves_an_upload(door: OpenDoor, alice: DoubleUser) -> None:
     host, port = door.url.removeprefix("http://").split(":")
     _, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"POST /api/assets HTTP/1.1\r\nHost: h\r\nContent-Length: 500\r\nx-api-key: alice-key\r\n\r\nabc")
-    await asyncio.wait_for(door.immich.upload_started.wait(), 5)
+    await asyncio.wait_for(door.immich.upload_started.wait(), PATIENCE_SECONDS)
     writer.transport.abort()
-    await asyncio.wait_for(door.immich.aborted.wait(), 5)
+    await asyncio.wait_for(door.immich.aborted.wait(), PATIENCE_SECONDS)
 
 
 async def test_immich_away_is_502_and_comes_back(immich: ImmichDouble, http: aiohttp.ClientSession) -> None:
@@ -221,7 +222,7 @@ async def test_websocket_messages_protocol_and_close_code(door: OpenDoor, http: 
 async def test_websocket_closed_by_the_client(door: OpenDoor, http: aiohttp.ClientSession) -> None:
     async with http.ws_connect(f"{door.url}/api/socket.io/") as socket:
         await socket.close(code=1001)
-    await asyncio.wait_for(door.immich.aborted.wait(), 5)
+    await asyncio.wait_for(door.immich.aborted.wait(), PATIENCE_SECONDS)
 
 
 async def test_websockets_do_not_keep_a_stopping_door(immich: ImmichDouble, http: aiohttp.ClientSession) -> None:
@@ -230,7 +231,7 @@ async def test_websockets_do_not_keep_a_stopping_door(immich: ImmichDouble, http
         await socket.send_str("hi")
         await socket.receive_str()
         closing = asyncio.create_task(socket.receive())
-    message = await asyncio.wait_for(closing, 5)
+    message = await asyncio.wait_for(closing, PATIENCE_SECONDS)
     assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1001)
 
 

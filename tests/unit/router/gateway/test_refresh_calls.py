@@ -10,6 +10,7 @@ from mesh.core.errors import InvalidInputError, OverloadedError, UnavailableErro
 from router.gateway.refresh.recognition import ImmichModels, OcrModel
 from tests.doubles.front_door import OpenDoor, open_door
 from tests.doubles.immich import DoubleUser, ImmichDouble
+from tests.waiting import PATIENCE_SECONDS
 
 KEY = {"x-api-key": "alice-key"}
 
@@ -46,7 +47,7 @@ async def test_a_client_that_leaves_does_not_stop_its_job(
     with pytest.raises(asyncio.TimeoutError):
         await call(http, door, photo.id, timeout=aiohttp.ClientTimeout(total=0.2))
     door.mesh.wait_for.set()
-    await asyncio.wait_for(door.refresh.written.wait(), 5)
+    await asyncio.wait_for(door.refresh.written.wait(), PATIENCE_SECONDS)
     assert door.refresh.texts.keys() == {photo.id}
 
 

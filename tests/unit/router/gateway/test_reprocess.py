@@ -17,6 +17,7 @@ from mesh.core.errors import InvalidInputError
 from sql.refresh import OcrLine
 from tests.doubles.front_door import OpenDoor, open_door
 from tests.doubles.immich import DoubleUser, ImmichDouble
+from tests.waiting import PATIENCE_SECONDS
 
 BOTH = frozenset({OCR, CLIP})
 BOX = (0.1, 0.1, 0.6, 0.1, 0.6, 0.2, 0.1, 0.2)
@@ -82,7 +83,7 @@ async def test_an_interrupted_run_goes_on_where_it_stopped(
             done_two.set()
 
     running = asyncio.create_task(reprocess(client, work, journal, concurrency=1, advance=advance))
-    await asyncio.wait_for(done_two.wait(), 10)
+    await asyncio.wait_for(done_two.wait(), PATIENCE_SECONDS)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
