@@ -1,8 +1,10 @@
 """The router's process: `python -m router [--config FILE]`."""
 
 import argparse
+import asyncio
 import os
 import resource
+import signal
 import sys
 from pathlib import Path
 
@@ -15,9 +17,9 @@ import uvloop
 
 from mesh.core.logs import configure_logs
 from mesh.core.tracing import configure_tracing
-from router.app import Router, serve
 from router.config import config_path
 from router.config.file import ConfigError, json_schema, load
+from router.runtime import Router
 
 log = structlog.get_logger()
 
@@ -46,6 +48,26 @@ def main() -> int:
         log.error("cannot start", error=str(error))
         return EXIT_START
     return 0
+
+
+async def serve(router: Router) -> None:
+    """Runs until SIGTERM or SIGINT; reloads on SIGHUP or when the file changes. Raises OSError when it cannot start."""
+    loop = asyncio.get_running_loop()
+    stop, reload = asyncio.Event(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
+    await router.start()
+    reloader = router.reloader
+    tasks = [asyncio.create_task(reloader.reload_when(reload)), asyncio.create_task(reloader.watch(reload.set))]
+    try:
+        await stop.wait()
+        log.info("stopping: requests in flight may finish", seconds=router.status.settings.drain_seconds)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await router.stop()
 
 
 def _arguments() -> argparse.Namespace:

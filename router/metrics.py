@@ -13,8 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from router.domain.tasks import CLIP, FACE, OCR
-from router.upstream.calls import Lane
+from router.domain.tasks import CLIP, FACE, OCR, Lane
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 240.0)
 BYTES = (1_000, 10_000, 50_000, 100_000, 200_000, 400_000, 1_000_000, 4_000_000, 16_000_000, 67_108_864)

@@ -3,16 +3,17 @@
 import asyncio
 import math
 import random
-from collections.abc import Callable, Coroutine
-from typing import Any
+from dataclasses import replace
 
 import structlog
 
 from mesh.core.errors import MeshError
 from router.config import MirrorSettings
+from router.dispatch.sending import Send, TaskCall
 from router.domain.results import ClipImageResult, ClipTextResult, FaceResult, OcrResult, Result
 from router.metrics import RouterMetrics
 from router.upstream.calls import ClusterRemovedError
+from router.upstream.clients import CallContext
 
 log = structlog.get_logger()
 
@@ -21,23 +22,23 @@ SAME_COSINE = 0.99
 
 
 class Mirror:
-    """The copies under way."""
+    """The copies under way, of all routes."""
 
     def __init__(self, metrics: RouterMetrics, rng: random.Random) -> None:
         self._metrics = metrics
         self._rng = rng
         self._copies: set[asyncio.Task[None]] = set()
 
-    def copy(self, settings: MirrorSettings, result: Result, send: Callable[[], Coroutine[Any, Any, Result]]) -> None:
-        """Sends a copy in the background, if it is drawn and there is room, and compares its answer with `result`."""
-        if self._rng.uniform(0, 100) >= settings.percent:
-            return
-        if len(self._copies) >= settings.max_concurrent:
-            self._metrics.mirrored.labels(settings.cluster, "left_out").inc()
-            return
-        task = asyncio.create_task(self._compare(settings.cluster, result, send))
-        self._copies.add(task)
-        task.add_done_callback(self._copies.discard)
+    def around(self, send: Send, settings: MirrorSettings, copy: Send) -> Send:
+        """`send`, and after it, by `copy`, the same to the shadow cluster."""
+
+        async def mirrored(call: TaskCall) -> Result:
+            result = await send(call)
+            context = CallContext(call.context.deadline, call.context.headers, call.context.retry, hold=False)
+            self._copy(settings, result, copy, replace(call.at(settings.cluster), context=context))
+            return result
+
+        return mirrored
 
     async def close(self) -> None:
         """Drops the copies under way."""
@@ -45,9 +46,20 @@ class Mirror:
             task.cancel()
         await asyncio.gather(*self._copies, return_exceptions=True)
 
-    async def _compare(self, cluster: str, result: Result, send: Callable[[], Coroutine[Any, Any, Result]]) -> None:
+    def _copy(self, settings: MirrorSettings, result: Result, send: Send, call: TaskCall) -> None:
+        """Sends a copy in the background, if it is drawn and there is room, and compares its answer with `result`."""
+        if self._rng.uniform(0, 100) >= settings.percent:
+            return
+        if len(self._copies) >= settings.max_concurrent:
+            self._metrics.mirrored.labels(settings.cluster, "left_out").inc()
+            return
+        task = asyncio.create_task(self._compare(settings.cluster, result, send, call))
+        self._copies.add(task)
+        task.add_done_callback(self._copies.discard)
+
+    async def _compare(self, cluster: str, result: Result, send: Send, call: TaskCall) -> None:
         try:
-            outcome = "same" if agree(result, await send()) else "different"
+            outcome = "same" if agree(result, await send(call)) else "different"
         except (MeshError, ClusterRemovedError) as error:
             outcome = "failed"
             log.debug("mirrored request failed", cluster=cluster, error=str(error))

@@ -1,13 +1,53 @@
 """One request as the listeners hand it on: tasks, payload, and what is noted about it on its way."""
 
+import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from mesh.core.errors import InvalidInputError
+from router.domain.results import Result
 from router.domain.tasks import Task, needs_text
-from router.upstream.calls import CallStats, Content
-from router.upstream.http_cluster import HttpMessage
+
+HOP_HEADER = "x-immich-mesh"
+"""Marks requests that a router has passed on: one that comes back would go round for ever."""
+
+
+class Content:
+    """The photo or text that a request carries, and its hash once somebody asks for it."""
+
+    __slots__ = ("_digest", "data")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._digest: bytes | None = None
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256; computed on first use, because most requests never need it."""
+        if self._digest is None:
+            self._digest = hashlib.sha256(self.data).digest()
+        return self._digest
+
+
+@dataclass(frozen=True, slots=True)
+class HttpMessage:
+    """A body and what it is."""
+
+    body: bytes
+    content_type: str
+
+
+@dataclass(slots=True)
+class CallStats:
+    """What happened to a call on its way; for the access line, metrics and tests. Times in seconds."""
+
+    cluster: str = ""
+    endpoint: str = ""
+    tries: int = 0
+    held_seconds: float = 0.0
+    upstream_seconds: float = 0.0
+    shared: bool = False
 
 
 @dataclass(slots=True)
@@ -21,7 +61,7 @@ class PredictRequest:
         original: the request as it came, for passing it on unchanged; None when it came in another dialect.
         started: when it came, on `time.monotonic()`'s clock.
         passed_on: whether another router has passed it on already.
-        trails: what happened, one for each task, in their order.
+        stats: what happened, one for each task, in their order.
     """
 
     tasks: Sequence[Task]
@@ -31,10 +71,10 @@ class PredictRequest:
     original: HttpMessage | None = None
     started: float = field(default_factory=time.monotonic)
     passed_on: bool = False
-    trails: list[CallStats] = field(init=False)
+    stats: list[CallStats] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.trails = [CallStats() for _ in self.tasks]
+        self.stats = [CallStats() for _ in self.tasks]
 
     @property
     def size(self) -> int:
@@ -51,3 +91,7 @@ class PredictRequest:
         if not wanted.data:
             raise InvalidInputError(f"the part {name!r} is empty")
         return wanted
+
+
+Predict = Callable[[PredictRequest], Awaitable[list[Result]]]
+"""What listeners are given: the answers to a request's tasks, in their order. Raises MeshError."""

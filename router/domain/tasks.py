@@ -9,6 +9,13 @@ FACE = "facial-recognition"
 OCR = "ocr"
 
 
+class Lane(StrEnum):
+    """Text queries have a lane of their own: a person who searches never waits behind the photos being indexed."""
+
+    TEXT = "text"
+    IMAGE = "image"
+
+
 class OcrDialect(StrEnum):
     """How an OCR answer is worded: Immich's (detection and recognition asked for) or the seed's (recognition alone)."""
 

@@ -6,31 +6,29 @@ program (see `same_site`).
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict
-from datetime import datetime
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
 
 import orjson
 import structlog
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mesh.core import logs
 from mesh.core.errors import InvalidInputError, MeshError, ModelNotFoundError
 from mesh.core.version import mesh_version
-from router.config import AdminListener, RouterSettings
-from router.dispatch.mesh import Mesh
-from router.domain.requests import PredictRequest
-from router.domain.results import Result
+from router.config import AdminListener
+from router.config.file import config_dump
+from router.dispatch.cluster_manager import ClusterManager
+from router.domain.requests import Predict
 from router.listeners.admin_views import cluster_view, listener_view, stats
 from router.listeners.http import HttpListener, json_response, read_body
 from router.listeners.immich_ml import ImmichMl
 from router.listeners.pages import add_page
 from router.listeners.recent import RecentRequests
 from router.listeners.same_site import SameSite
-from router.metrics import RouterMetrics
+from router.listeners.status import ReloadReport, RouterStatus
 from router.upstream.models import ModelClient, ModelStatus
 
 log = structlog.get_logger()
@@ -42,57 +40,25 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Asked = TypeVar("Asked", bound=BaseModel)
 
 
-class Reload(Protocol):
-    """What came of a reload."""
+@dataclass(frozen=True, slots=True)
+class AdminContext:
+    """What the admin API shows, and what it can set going.
 
-    @property
-    def at(self) -> datetime:
-        """When."""
+    Attributes:
+        status, clusters, listeners, recent, registry: read, never changed.
+        predict: answers the page's own test photo.
+        drain: sends new requests elsewhere.
+        reload: reads the configuration file again.
+    """
 
-    @property
-    def problems(self) -> Sequence[str]:
-        """What was wrong; empty when it succeeded."""
-
-    @property
-    def restart_needed(self) -> Sequence[str]:
-        """Settings that changed in the file and wait for a restart."""
-
-
-class AdminRouter(Protocol):
-    """What this listener needs of the router."""
-
-    settings: RouterSettings
-    config_file: Path | None
-    metrics: RouterMetrics
-    mesh: Mesh
+    status: RouterStatus
+    clusters: ClusterManager
+    listeners: Sequence[HttpListener]
     recent: RecentRequests
-    listeners: list[HttpListener]
-    draining: bool
-    started_at: datetime
-
-    @property
-    def can_serve(self) -> bool:
-        """Whether any cluster could answer anything."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether this router should be sent requests."""
-
-    @property
-    def last_reload(self) -> Reload | None:
-        """The last reload, if there was one."""
-
-    def config_dump(self) -> dict[str, Any]:
-        """The configuration in use, secrets masked."""
-
-    def drain(self) -> None:
-        """Sends new requests elsewhere."""
-
-    async def reload(self) -> Reload:
-        """Reads the configuration file again."""
-
-    async def predict(self, request: PredictRequest) -> list[Result]:
-        """The answers to the request's tasks. Raises MeshError."""
+    registry: CollectorRegistry
+    predict: Predict
+    drain: Callable[[], None]
+    reload: Callable[[], Awaitable[ReloadReport]]
 
 
 class ModelOrder(BaseModel):
@@ -114,11 +80,12 @@ class LevelOrder(BaseModel):
 class Admin:
     """The handlers."""
 
-    def __init__(self, router: AdminRouter, settings: AdminListener) -> None:
-        self._router = router
+    def __init__(self, context: AdminContext, settings: AdminListener) -> None:
+        self._context = context
+        self._status = context.status
         self._settings = settings
         self._same_site = SameSite(settings.names)
-        self._level = router.settings.log_level
+        self._level = context.status.settings.log_level
         self._orders: set[asyncio.Task[None]] = set()
 
     def application(self) -> web.Application:
@@ -148,13 +115,14 @@ class Admin:
             ("/models", self.models),
         ):
             app.router.add_get(path, get)
+        photos = ImmichMl(self._context.predict, self._status, self._status.settings.listeners.immich_ml)
         for path, post in (
             ("/logging", self.set_logging),
             ("/drain", self.drain),
             ("/reload", self.reload),
             ("/models/load", self.load_model),
             ("/models/unload", self.unload_model),
-            ("/predict", ImmichMl(self._router, self._router.settings.listeners.immich_ml).predict),
+            ("/predict", photos.predict),
         ):
             app.router.add_post(path, post)
         return app
@@ -163,20 +131,20 @@ class Admin:
 
     async def ready(self, _: web.Request) -> web.Response:
         """200 `LIVE` when this router should be sent requests, else 503 and why."""
-        if self._router.ready:
+        if self._status.ready:
             return web.Response(text="LIVE\n")
-        return web.Response(text="DRAINING\n" if self._router.draining else "NO_SERVICE_READY\n", status=503)
+        return web.Response(text="DRAINING\n" if self._status.draining else "NO_SERVICE_READY\n", status=503)
 
     async def info(self, _: web.Request) -> web.Response:
         """Version, state, and the last reload."""
-        router, reload = self._router, self._router.last_reload
+        status, reload = self._status, self._status.last_reload
         return _json(
             {
                 "version": mesh_version(),
-                "started_at": router.started_at,
-                "ready": router.ready,
-                "draining": router.draining,
-                "config_file": str(router.config_file) if router.config_file else None,
+                "started_at": status.started_at,
+                "ready": status.ready,
+                "draining": status.draining,
+                "config_file": str(status.config_file) if status.config_file else None,
                 "last_reload": _reload_view(reload) if reload else None,
                 "immich_ml": self._address_of("immich_ml"),
             }
@@ -184,34 +152,34 @@ class Admin:
 
     async def clusters(self, _: web.Request) -> web.Response:
         """Clusters and endpoints: state, what is under way, what is held."""
-        return _json({"clusters": [cluster_view(cluster) for cluster in self._router.mesh.clusters.values()]})
+        return _json({"clusters": [cluster_view(cluster) for cluster in self._context.clusters.clusters.values()]})
 
     async def listeners(self, _: web.Request) -> web.Response:
         """Listeners and their connections."""
-        return _json({"listeners": [listener_view(listener) for listener in self._router.listeners]})
+        return _json({"listeners": [listener_view(listener) for listener in self._context.listeners]})
 
     async def routes(self, _: web.Request) -> web.Response:
         """Routes in the order in which they are tried."""
-        return _json({"routes": self._router.config_dump()["routes"]})
+        return _json({"routes": config_dump(self._status.settings)["routes"]})
 
     async def config_dump(self, _: web.Request) -> web.Response:
         """The configuration in use, secrets masked."""
-        return _json(self._router.config_dump())
+        return _json(config_dump(self._status.settings))
 
     async def stats(self, request: web.Request) -> web.Response:
         """Every metric's value by name; `?filter=text` leaves those whose name contains it."""
         wanted = request.query.get("filter", "")
-        found = stats(self._router.metrics.registry)
+        found = stats(self._context.registry)
         return _json({name: value for name, value in found.items() if wanted in name})
 
     async def prometheus(self, _: web.Request) -> web.Response:
         """The metrics for Prometheus."""
-        body = generate_latest(self._router.metrics.registry)
+        body = generate_latest(self._context.registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def requests(self, _: web.Request) -> web.Response:
         """The last requests answered, the newest first."""
-        return _json({"requests": [asdict(request) for request in self._router.recent.newest_first()]})
+        return _json({"requests": [asdict(request) for request in self._context.recent.newest_first()]})
 
     async def logging(self, _: web.Request) -> web.Response:
         """The lowest level that is logged."""
@@ -219,7 +187,7 @@ class Admin:
 
     async def models(self, _: web.Request) -> web.Response:
         """The models at every endpoint of every gRPC cluster; a cluster that does not answer says why."""
-        clients = self._router.mesh.models()
+        clients = self._context.clusters.models()
         lists = await asyncio.gather(*(_listed(client) for client in clients.values()))
         return _json({"clusters": dict(zip(clients, lists, strict=True))})
 
@@ -238,13 +206,13 @@ class Admin:
 
     async def drain(self, _: web.Request) -> web.Response:
         """Makes `/ping` say 503 until a restart, so that Immich uses another router; what comes is still answered."""
-        self._router.drain()
+        self._context.drain()
         log.info("draining: asked for by the admin API")
         return _json({"draining": True})
 
     async def reload(self, _: web.Request) -> web.Response:
         """Reads the configuration file again. 422 with the problems when it is wrong; the old one then stays."""
-        report = await self._router.reload()
+        report = await self._context.reload()
         return _json(_reload_view(report), 422 if report.problems else 200)
 
     async def load_model(self, request: web.Request) -> web.Response:
@@ -275,7 +243,7 @@ class Admin:
 
     def _client(self, order: ModelOrder) -> ModelClient:
         """Raises ModelNotFoundError."""
-        clients = self._router.mesh.models()
+        clients = self._context.clusters.models()
         if order.cluster not in clients:
             raise ModelNotFoundError(f"no cluster {order.cluster!r} has models; there are {', '.join(clients)}")
         return clients[order.cluster]
@@ -290,7 +258,7 @@ class Admin:
             raise InvalidInputError(f"send {', '.join(kind.model_fields)} as JSON or query: {places}") from None
 
     def _address_of(self, name: str) -> str | None:
-        return next((listener.address for listener in self._router.listeners if listener.name == name), None)
+        return next((listener.address for listener in self._context.listeners if listener.name == name), None)
 
 
 async def _listed(client: ModelClient) -> dict[str, Any]:
@@ -300,7 +268,7 @@ async def _listed(client: ModelClient) -> dict[str, Any]:
         return {"models": [], "error": error.message}
 
 
-def _reload_view(report: Reload) -> dict[str, Any]:
+def _reload_view(report: ReloadReport) -> dict[str, Any]:
     return {"at": report.at, "problems": list(report.problems), "restart_needed": list(report.restart_needed)}
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from router.domain.tasks import Lane
 from router.listeners.http import HttpListener
-from router.upstream.calls import Lane
 from router.upstream.cluster import Cluster
 from router.upstream.endpoints.endpoint import Endpoint
 

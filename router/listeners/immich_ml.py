@@ -1,7 +1,5 @@
 """Immich's machine-learning API: `GET /`, `GET /ping` and `POST /predict`, as recorded from Immich 2.7.5."""
 
-from typing import Protocol
-
 from aiohttp import web
 
 from mesh.core.context import request_id
@@ -11,32 +9,18 @@ from router.config import ImmichMlListener
 from router.dispatch.assemble import assemble
 from router.dispatch.entries import parse_entries
 from router.dispatch.multipart import Part, parse_form
-from router.domain.requests import PredictRequest
-from router.domain.results import Result
+from router.domain.requests import HOP_HEADER, Content, HttpMessage, Predict, PredictRequest
 from router.errors import InvalidEntriesError
 from router.listeners.http import PREDICT, json_response, read_body
-from router.upstream.calls import Content
-from router.upstream.http_cluster import HOP_HEADER, HttpMessage
-
-
-class Predictor(Protocol):
-    """What this listener needs of the router."""
-
-    draining: bool
-
-    @property
-    def can_serve(self) -> bool:
-        """Whether any cluster could answer anything."""
-
-    async def predict(self, request: PredictRequest) -> list[Result]:
-        """The answers to the request's tasks, in their order. Raises MeshError."""
+from router.listeners.status import RouterStatus
 
 
 class ImmichMl:
     """The handlers."""
 
-    def __init__(self, router: Predictor, settings: ImmichMlListener) -> None:
-        self._router = router
+    def __init__(self, predict: Predict, status: RouterStatus, settings: ImmichMlListener) -> None:
+        self._predict = predict
+        self._status = status
         self._settings = settings
 
     def application(self) -> web.Application:
@@ -53,9 +37,9 @@ class ImmichMl:
 
     async def ping(self, _: web.Request) -> web.Response:
         """`pong`, or 503 when Immich had better use another URL. Raises UnavailableError."""
-        if self._router.draining:
+        if self._status.draining:
             raise UnavailableError("this router is draining: use another one")
-        if not self._router.can_serve:
+        if not self._status.can_serve:
             raise UnavailableError("no service is ready yet")
         return web.Response(text="pong")
 
@@ -67,7 +51,7 @@ class ImmichMl:
             request = parse_predict(body, content_type)
         request.passed_on = HOP_HEADER in http.headers
         http[PREDICT] = request
-        results = await self._router.predict(request)
+        results = await self._predict(request)
         return json_response(assemble(request.tasks, results))
 
 

@@ -15,16 +15,16 @@ from pydantic import BaseModel, Field, ValidationError
 
 from mesh.core.context import request_id
 from mesh.core.errors import InvalidInputError, MeshError, UnauthenticatedError, UnavailableError
-from router.config import MtPhotosListener, RouterSettings
+from router.config import MtPhotosListener
 from router.dispatch.multipart import parse_form
-from router.domain.requests import PredictRequest
+from router.domain.requests import Content, Predict, PredictRequest
 from router.domain.results import ClipImageResult, ClipTextResult, FaceResult, OcrResult, Result
 from router.domain.tasks import ClipTextual, ClipVisual, FaceRecognition, Task, TextRecognition
 from router.errors import InvalidEntriesError, MissingKeyError
 from router.listeners.http import PREDICT, json_response, read_body
 from router.listeners.mt_photos_openapi import document
 from router.listeners.pages import add_page
-from router.upstream.calls import Content
+from router.listeners.status import RouterStatus
 from router.upstream.models import ModelStatus
 
 log = structlog.get_logger()
@@ -45,27 +45,6 @@ class Models(Protocol):
         """Unloads a model, or all with an empty name. Raises MeshError."""
 
 
-class Mesh(Protocol):
-    """What this listener needs of the mesh."""
-
-    def models(self) -> Mapping[str, Models]:
-        """The models of every cluster, by its name."""
-
-
-class MtPhotosRouter(Protocol):
-    """What this listener needs of the router."""
-
-    settings: RouterSettings
-    draining: bool
-
-    @property
-    def mesh(self) -> Mesh:
-        """The clusters."""
-
-    async def predict(self, request: PredictRequest) -> list[Result]:
-        """The answers to the request's tasks, in their order. Raises MeshError."""
-
-
 class TextQuery(BaseModel):
     """The body of `POST /clip/txt`."""
 
@@ -76,12 +55,22 @@ class MtPhotos:
     """The handlers.
 
     Args:
-        router: answers the tasks.
+        predict: answers the tasks.
+        models: gives the models of every cluster, by its name.
+        status: the router's state.
         settings: key, and what is asked of the face service. Without a key nothing is answered.
     """
 
-    def __init__(self, router: MtPhotosRouter, settings: MtPhotosListener) -> None:
-        self._router = router
+    def __init__(
+        self,
+        predict: Predict,
+        models: Callable[[], Mapping[str, Models]],
+        status: RouterStatus,
+        settings: MtPhotosListener,
+    ) -> None:
+        self._predict = predict
+        self._models = models
+        self._status = status
         self._settings = settings
         self._key = settings.api_key.get_secret_value().encode() if settings.api_key else b""
 
@@ -130,7 +119,7 @@ class MtPhotos:
 
     async def ping(self, _: web.Request) -> web.Response:
         """`pong`, or 503 while draining."""
-        if self._router.draining:
+        if self._status.draining:
             raise UnavailableError("this router is draining: use another one")
         return web.Response(text="pong")
 
@@ -167,7 +156,7 @@ class MtPhotos:
 
     async def clip_image(self, http: web.Request) -> web.Response:
         """The vector of a photo."""
-        task = ClipVisual(self._router.settings.clip_model)
+        task = ClipVisual(self._status.settings.clip_model)
         result = await self._answer(http, task, await self._file(http), ClipImageResult)
         return json_response(orjson.dumps({"result": _numbers(result.embedding)}))
 
@@ -178,7 +167,7 @@ class MtPhotos:
             query = TextQuery.model_validate_json(body)
         except ValidationError as error:
             raise InvalidEntriesError(f'send JSON such as {{"text": "一只狗"}}: {error.errors()[0]["msg"]}') from None
-        task = ClipTextual(self._router.settings.clip_model)
+        task = ClipTextual(self._status.settings.clip_model)
         result = await self._answer(http, task, Content(query.text.encode()), ClipTextResult)
         return json_response(orjson.dumps({"result": _numbers(result.embedding)}))
 
@@ -205,7 +194,7 @@ class MtPhotos:
         """Unloads all models; the next request loads what it needs. Raises MeshError when no service could be told."""
         failures: list[MeshError] = []
         unloaded = 0
-        for cluster, models in self._router.mesh.models().items():
+        for cluster, models in self._models().items():
             try:
                 unloaded += len(await models.unload(""))
             except MeshError as error:
@@ -230,7 +219,7 @@ class MtPhotos:
         text, image = (content, None) if isinstance(task, ClipTextual) else (None, content)
         request = PredictRequest([task], image, text, request_id.get())
         http[PREDICT] = request
-        (result,) = await self._router.predict(request)
+        (result,) = await self._predict(request)
         if not isinstance(result, kind):
             raise InvalidInputError(f"the route of {task.task} leads to a server that cannot answer MT Photos")
         return result

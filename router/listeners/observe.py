@@ -124,7 +124,7 @@ def _error_response(error: Exception, identity: str) -> web.Response:
 def _answered_request(
     name: str, request: web.Request, predict: PredictRequest, status: int, took: float
 ) -> AnsweredRequest:
-    trails = predict.trails
+    calls = predict.stats
     return AnsweredRequest(
         at=datetime.now(UTC),
         request_id=request_id.get(),
@@ -133,14 +133,14 @@ def _answered_request(
         path=request.path,
         task=",".join(task.task if task.task != "clip" else f"clip {task.type}" for task in predict.tasks),
         model=",".join(task.model_name for task in predict.tasks),
-        endpoint=",".join(trail.endpoint for trail in trails),
+        endpoint=",".join(call.endpoint for call in calls),
         code=status,
-        tries=sum(trail.tries for trail in trails),
+        tries=sum(call.tries for call in calls),
         ms=round(1000 * took, 1),
-        held_ms=round(1000 * max(trail.held_seconds for trail in trails), 1),
-        service_ms=round(1000 * max(trail.upstream_seconds for trail in trails), 1),
+        held_ms=round(1000 * max(call.held_seconds for call in calls), 1),
+        service_ms=round(1000 * max(call.upstream_seconds for call in calls), 1),
         bytes=predict.size,
-        shared=any(trail.shared for trail in trails),
+        shared=any(call.shared for call in calls),
     )
 
 

@@ -1,20 +1,14 @@
 """One call to a cluster: what is sent, until when, and how a single try of it can fail."""
 
 import copy
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from mesh.core.errors import MeshError
-
-
-class Lane(StrEnum):
-    """Text queries have a lane of their own: a person who searches never waits behind the photos being indexed."""
-
-    TEXT = "text"
-    IMAGE = "image"
+from router.domain.requests import CallStats, Content
+from router.domain.tasks import Lane
 
 
 class Turn(StrEnum):
@@ -25,35 +19,6 @@ class Turn(StrEnum):
     RETRY = "retry"
     """A further try, within the retry budget."""
     FIRST = "first"
-
-
-class Content:
-    """The photo or text that a request carries, and its hash once somebody asks for it."""
-
-    __slots__ = ("_digest", "data")
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self._digest: bytes | None = None
-
-    @property
-    def digest(self) -> bytes:
-        """SHA-256; computed on first use, because most requests never need it."""
-        if self._digest is None:
-            self._digest = hashlib.sha256(self.data).digest()
-        return self._digest
-
-
-@dataclass(slots=True)
-class CallStats:
-    """What happened to a call on its way; for the access line, metrics and tests. Times in seconds."""
-
-    cluster: str = ""
-    endpoint: str = ""
-    tries: int = 0
-    held_seconds: float = 0.0
-    upstream_seconds: float = 0.0
-    shared: bool = False
 
 
 @dataclass(slots=True)
@@ -79,7 +44,7 @@ class Call:
     headers: Sequence[tuple[str, str]] = ()
     hold: bool = True
     avoid: frozenset[str] = frozenset()
-    trail: CallStats = field(default_factory=CallStats)
+    stats: CallStats = field(default_factory=CallStats)
 
 
 class FailureKind(StrEnum):

@@ -5,7 +5,7 @@ beyond 1 means a broken endpoint, and the call goes on elsewhere instead of pois
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +15,10 @@ from immich_mesh.face.v1 import face_pb2
 from immich_mesh.ocr.v1 import ocr_pb2
 
 from router.config import RetrySettings
+from router.domain.requests import CallStats, Content
 from router.domain.results import ClipImageResult, ClipTextResult, Face, FaceResult, OcrResult, TextLine
-from router.domain.tasks import FaceRecognition, TextRecognition
-from router.upstream.calls import BrokenReplyError, Call, CallStats, Content, Lane
+from router.domain.tasks import FaceRecognition, Lane, TextRecognition
+from router.upstream.calls import BrokenReplyError, Call
 from router.upstream.cluster import Cluster
 
 OCR_SERVICE = "immich_mesh.ocr.v1.OcrService"
@@ -38,7 +39,7 @@ class CallContext:
         hold_until: when to give up while no endpoint is healthy; None for the deadline.
         hold: False to fail rather than wait.
         avoid: addresses that the first try should rather not go to.
-        trail: filled in as the call goes.
+        stats: filled in as the call goes.
     """
 
     deadline: float
@@ -47,14 +48,14 @@ class CallContext:
     hold_until: float | None = None
     hold: bool = True
     avoid: frozenset[str] = frozenset()
-    trail: CallStats = field(default_factory=CallStats)
+    stats: CallStats = field(default_factory=CallStats)
 
 
 class _Client:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
 
-    async def _call(
+    def _call(
         self,
         method: str,
         message: bytes,
@@ -62,7 +63,7 @@ class _Client:
         content: Content,
         lane: Lane,
         context: CallContext,
-    ) -> Any:
+    ) -> Coroutine[Any, Any, Any]:
         call = Call(
             method=method,
             message=message,
@@ -73,17 +74,17 @@ class _Client:
             headers=context.headers,
             hold=context.hold,
             avoid=context.avoid,
-            trail=context.trail,
+            stats=context.stats,
         )
-        return await self.cluster.call(call, context.retry, context.hold_until)
+        return self.cluster.call(call, context.retry, context.hold_until)
 
 
 class ClipClient(_Client):
     """A cluster of CLIP services."""
 
-    async def encode_image(
+    def encode_image(
         self, image: Content, model_name: str, dimension: int | None, context: CallContext
-    ) -> ClipImageResult:
+    ) -> Coroutine[Any, Any, ClipImageResult]:
         """The vector of a photo. `dimension` is the length it must have, None when any will do. Raises MeshError."""
         message = clip_pb2.EncodeImageRequest(image=image.data, model_name=model_name).SerializeToString()
 
@@ -93,11 +94,11 @@ class ClipClient(_Client):
             width, height = _size(reply)
             return ClipImageResult(vector, width, height, reply.model_name)
 
-        return await self._call(f"/{CLIP_SERVICE}/EncodeImage", message, read, image, Lane.IMAGE, context)  # type: ignore[no-any-return]
+        return self._call(f"/{CLIP_SERVICE}/EncodeImage", message, read, image, Lane.IMAGE, context)
 
-    async def encode_text(
+    def encode_text(
         self, text: Content, model_name: str, language: str, dimension: int | None, context: CallContext
-    ) -> ClipTextResult:
+    ) -> Coroutine[Any, Any, ClipTextResult]:
         """The vector of a text (UTF-8). Raises MeshError."""
         request = clip_pb2.EncodeTextRequest(text=text.data.decode(), model_name=model_name, language=language)
 
@@ -106,15 +107,15 @@ class ClipClient(_Client):
             return ClipTextResult(_unit_vector(reply.embedding, dimension), reply.model_name)
 
         message = request.SerializeToString()
-        return await self._call(f"/{CLIP_SERVICE}/EncodeText", message, read, text, Lane.TEXT, context)  # type: ignore[no-any-return]
+        return self._call(f"/{CLIP_SERVICE}/EncodeText", message, read, text, Lane.TEXT, context)
 
 
 class FaceClient(_Client):
     """A cluster of face services."""
 
-    async def detect(
+    def detect(
         self, image: Content, task: FaceRecognition, model_name: str, dimension: int | None, context: CallContext
-    ) -> FaceResult:
+    ) -> Coroutine[Any, Any, FaceResult]:
         """The faces of a photo. `dimension` is the length of their vectors, None when any will do. Raises MeshError."""
         request = face_pb2.DetectRequest(image=image.data, model_name=model_name, min_score=task.min_score)
 
@@ -125,15 +126,15 @@ class FaceClient(_Client):
             return FaceResult(faces, width, height, reply.model_name)
 
         message = request.SerializeToString()
-        return await self._call(f"/{FACE_SERVICE}/Detect", message, read, image, Lane.IMAGE, context)  # type: ignore[no-any-return]
+        return self._call(f"/{FACE_SERVICE}/Detect", message, read, image, Lane.IMAGE, context)
 
 
 class OcrClient(_Client):
     """A cluster of OCR services."""
 
-    async def recognize(
+    def recognize(
         self, image: Content, task: TextRecognition, model_name: str, context: CallContext
-    ) -> OcrResult:
+    ) -> Coroutine[Any, Any, OcrResult]:
         """The text of a photo. Raises MeshError."""
         request = ocr_pb2.RecognizeRequest(
             image=image.data,
@@ -150,7 +151,7 @@ class OcrClient(_Client):
             return OcrResult([_line(line, width, height) for line in reply.lines], width, height, reply.model_name)
 
         message = request.SerializeToString()
-        return await self._call(f"/{OCR_SERVICE}/Recognize", message, read, image, Lane.IMAGE, context)  # type: ignore[no-any-return]
+        return self._call(f"/{OCR_SERVICE}/Recognize", message, read, image, Lane.IMAGE, context)
 
 
 def _decoded(kind: Any, data: bytes) -> Any:

@@ -14,12 +14,13 @@ import structlog
 
 from mesh.core.tracing import span
 from router.config import ClusterSettings, RetrySettings
+from router.domain.tasks import Lane
 from router.errors import QuarantinedPayloadError
 from router.metrics import RouterMetrics
 from router.upstream.admission.admission import Admission
 from router.upstream.admission.poison import PoisonMemory
 from router.upstream.admission.retry import ENDPOINTS_FAULT, RetryPlan
-from router.upstream.calls import Call, FailureKind, Lane, TryFailedError
+from router.upstream.calls import Call, FailureKind, TryFailedError
 from router.upstream.endpoints.endpoint import Endpoint, Probe
 from router.upstream.endpoints.membership import Membership, OpenTransport
 from router.upstream.timing import LoopTiming, Timing
@@ -122,7 +123,7 @@ class Cluster:
             ClusterRemovedError: the configuration changed meanwhile; route it anew.
         """
         self._check_poison(call)
-        call.trail.cluster = self.name
+        call.stats.cluster = self.name
         plan = RetryPlan(policy, self._rng, call.avoid, suspect=bool(self.poison.victims(call.content)))
         while True:
             endpoint = await self._admission.enter(call, plan, hold_until)
@@ -155,11 +156,11 @@ class Cluster:
         if remaining <= 0:
             raise plan.too_late()
         limit = plan.policy.per_try_timeout_seconds
-        call.trail.endpoint = endpoint.address
-        call.trail.tries += 1
+        call.stats.endpoint = endpoint.address
+        call.stats.tries += 1
         outcome = "cancelled"
         try:
-            with span("try", cluster=self.name, endpoint=endpoint.address, number=call.trail.tries):
+            with span("try", cluster=self.name, endpoint=endpoint.address, number=call.stats.tries):
                 result = await endpoint.attempt(call, min(remaining, limit) if limit else remaining)
             outcome = "ok"
         except TryFailedError as failed:
@@ -167,7 +168,7 @@ class Cluster:
             raise
         finally:
             took = self._timing.now() - started
-            call.trail.upstream_seconds += took
+            call.stats.upstream_seconds += took
             self._metrics.try_done(self.name, outcome, took)
         endpoint.succeeded()
         self.poison.absolve(call.content)

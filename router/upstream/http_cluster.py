@@ -1,32 +1,22 @@
 """A native Immich ML server as a cluster: requests that are passed on unchanged, or in part."""
 
-import secrets
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 import orjson
 
-from mesh.core.errors import DeadlineExceededError, InvalidInputError, MeshError, OverloadedError, UnavailableError
+from mesh.core.errors import DeadlineExceededError, MeshError, OverloadedError, UnavailableError
 from mesh.core.settings import MAX_MESSAGE_BYTES
-from router.dispatch.multipart import Part, join_parts
+from router.domain.requests import HOP_HEADER, Content, HttpMessage
 from router.domain.results import NativeResult
+from router.domain.tasks import Lane
 from router.errors import UpstreamRefusedError
-from router.upstream.calls import BrokenReplyError, Call, Content, FailureKind, Lane, TryFailedError
+from router.upstream.calls import BrokenReplyError, Call, FailureKind, TryFailedError
 from router.upstream.clients import CallContext
 from router.upstream.cluster import Cluster
 from router.upstream.endpoints.endpoint import Probe
-
-HOP_HEADER = "x-immich-mesh"
-"""Marks requests that a router has passed on: one that comes back would go round for ever."""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpMessage:
-    """A body and what it is."""
-
-    body: bytes
-    content_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +97,9 @@ class NativeClient:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
 
-    async def predict(self, message: HttpMessage, content: Content, lane: Lane, context: CallContext) -> NativeResult:
+    def predict(
+        self, message: HttpMessage, content: Content, lane: Lane, context: CallContext
+    ) -> Coroutine[Any, Any, NativeResult]:
         """The server's answer to a prediction request. Raises MeshError."""
         call = Call(
             method="/predict",
@@ -119,24 +111,9 @@ class NativeClient:
             headers=context.headers,
             hold=context.hold,
             avoid=context.avoid,
-            trail=context.trail,
+            stats=context.stats,
         )
-        result: NativeResult = await self.cluster.call(call, context.retry, context.hold_until)
-        return result
-
-
-def predict_message(entries: bytes, image: Content | None, text: Content | None) -> HttpMessage:
-    """A prediction request as Immich writes it."""
-    parts = {"entries": Part(entries)}
-    if image is not None:
-        parts["image"] = Part(image.data, "blob", "application/octet-stream")
-    if text is not None:
-        parts["text"] = Part(text.data)
-    if image is None and text is None:
-        raise InvalidInputError("send the part 'image' or 'text' beside 'entries'")
-    # 128 random bits: no photo holds them by chance.
-    boundary = f"----immich-mesh-{secrets.token_hex(16)}"
-    return HttpMessage(join_parts(parts, boundary.encode()), f"multipart/form-data; boundary={boundary}")
+        return self.cluster.call(call, context.retry, context.hold_until)
 
 
 def _read(reply: HttpReply) -> NativeResult:

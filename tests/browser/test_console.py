@@ -140,7 +140,7 @@ async def test_draining_is_ordered_and_seen(browser: Browser, stage: Stage) -> N
     await browser.do(run("window.confirm = () => true"))
     await browser.do(click("id", "drain"))
     await browser.until(lambda driver: text("#state")(driver) == "draining")
-    assert stage.router.draining
+    assert stage.router.status.draining
 
 
 @pytest.mark.parametrize(("width", "theme"), [(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark")])

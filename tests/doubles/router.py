@@ -7,8 +7,8 @@ from typing import Any
 
 import aiohttp
 
-from router.app import Router
 from router.config import RouterSettings
+from router.runtime import Router
 from tests.doubles.services import Services
 from tests.waiting import until
 
@@ -72,7 +72,7 @@ async def front(services: Services, config_file: Path | None = None, **settings:
         **dict.fromkeys(ALL, services.address),
     }
     async with running_router(RouterSettings(**{**shared, **settings}), config_file) as router:
-        await until(lambda: all(cluster.can_serve for cluster in router.mesh.clusters.values()))
+        await until(lambda: all(cluster.can_serve for cluster in router.clusters.clusters.values()))
         url = f"http://127.0.0.1:{router.listener('immich_ml').port}"
         async with aiohttp.ClientSession(url) as client:
             yield Front(router, services, client)

@@ -9,8 +9,10 @@ from typing import Any
 
 from mesh.core.errors import MeshError
 from router.config import ClusterSettings, RetrySettings
+from router.domain.requests import Content
+from router.domain.tasks import Lane
 from router.metrics import RouterMetrics
-from router.upstream.calls import Call, Content, FailureKind, Lane, TryFailedError
+from router.upstream.calls import Call, FailureKind, TryFailedError
 from router.upstream.cluster import Cluster
 from router.upstream.endpoints.discovery import Address
 from router.upstream.endpoints.endpoint import Endpoint, Probe, Transport

@@ -8,11 +8,10 @@ import orjson
 
 from mesh.core.context import request_id
 from mesh.core.errors import MeshError
-from router.domain.requests import PredictRequest
+from router.domain.requests import Content, PredictRequest
 from router.domain.results import ClipImageResult, ClipTextResult, NativeResult, OcrResult, Result, TextLine
 from router.domain.tasks import CLIP, OCR, ClipTextual, ClipVisual, TextRecognition
 from router.gateway.refresh.recognition import OcrModel, ReadText
-from router.upstream.calls import Content
 from sql.refresh import OcrLine
 
 Predict = Callable[[PredictRequest], Awaitable[list[Result]]]

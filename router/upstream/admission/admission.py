@@ -12,11 +12,12 @@ from contextlib import AbstractContextManager
 from mesh.core.errors import MeshError, OverloadedError, UnavailableError
 from mesh.core.tracing import span
 from router.config import ClusterSettings
+from router.domain.tasks import Lane
 from router.metrics import RouterMetrics
 from router.upstream.admission.breaker import CircuitBreaker
 from router.upstream.admission.hold import QUEUE_ORDER, HoldQueue, QueueFullError, Ticket
 from router.upstream.admission.retry import RetryPlan
-from router.upstream.calls import Call, ClusterRemovedError, Lane, Turn
+from router.upstream.calls import Call, ClusterRemovedError, Turn
 from router.upstream.endpoints.balancer import make_balancer, pick_available
 from router.upstream.endpoints.endpoint import Endpoint, HealthState
 from router.upstream.timing import Timing
@@ -121,7 +122,7 @@ class Admission:
             for timer in timers:
                 timer.cancel()
             held = self._timing.now() - since
-            call.trail.held_seconds += held
+            call.stats.held_seconds += held
             self._metrics.held_seconds.labels(self._cluster, lane).observe(held)
         return endpoint
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from mesh.core.errors import OverloadedError
 from router.config import CircuitBreakerSettings
-from router.upstream.calls import Call, Lane, Turn
+from router.domain.tasks import Lane
+from router.upstream.calls import Call, Turn
 from router.upstream.endpoints.endpoint import Endpoint
 
 # Text first. Within a lane those first that have waited longer.

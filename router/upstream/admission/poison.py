@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from router.config import PoisonSettings
+from router.domain.requests import Content
 from router.errors import QuarantinedPayloadError
-from router.upstream.calls import Content
 
 MAX_REMEMBERED = 4096
 

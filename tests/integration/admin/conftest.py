@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
-from router.app import Router
 from router.config import AdminListener, ImmichMlListener, ListenersSettings, MtPhotosListener, RouterSettings
+from router.runtime import Router
 from tests.doubles.mesh_service import MeshService, serving
 from tests.waiting import until
 
@@ -26,7 +26,7 @@ class Stage:
 
 async def until_ready(router: Router) -> None:
     """Waits for the first health check of every endpoint."""
-    await until(lambda: all(cluster.can_serve for cluster in router.mesh.clusters.values()))
+    await until(lambda: all(cluster.can_serve for cluster in router.clusters.clusters.values()))
 
 
 @pytest.fixture

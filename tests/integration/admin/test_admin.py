@@ -196,7 +196,7 @@ async def test_other_sites_cannot_change_anything(stage: Stage, path: str, heade
     answered = await post(stage, path, 403, headers=headers)
     assert answered["error"]["code"] == "forbidden"
     assert stage.service.orders == []
-    assert not stage.router.draining
+    assert not stage.router.status.draining
 
 
 async def test_a_rebound_name_may_not_read_but_known_names_and_probes_may(stage: Stage) -> None:

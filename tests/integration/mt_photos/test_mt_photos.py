@@ -28,7 +28,9 @@ from router.listeners.access import AccessLog
 from router.listeners.http import HttpListener, ListenerContext
 from router.listeners.mt_photos import MtPhotos
 from router.listeners.recent import RecentRequests
+from router.listeners.status import RouterStatus
 from router.metrics import RouterMetrics
+from router.runtime import Router
 from router.upstream.models import ModelStatus
 
 KEY = {"api-key": "secret"}
@@ -49,30 +51,17 @@ class FakeModels:
         return [ModelStatus("ocr", "e", "m", "p", "cached", 0, 0, 0, "", None, 0, False, 0.0, "")]
 
 
-class FakeMesh:
-    """Two clusters with models."""
-
-    def __init__(self) -> None:
-        self.ocr, self.clip = FakeModels(), FakeModels()
-
-    def models(self) -> Mapping[str, FakeModels]:
-        return {"ocr": self.ocr, "clip": self.clip}
-
-
 class FakeRouter:
     """Answers each kind of task with one fixed result, or raises `error`."""
 
-    def __init__(self, settings: RouterSettings) -> None:
-        self.settings = settings
-        self.draining = False
+    def __init__(self) -> None:
+        self.ocr, self.clip = FakeModels(), FakeModels()
         self.error: Exception | None = None
         self.native = False
         self.requests: list[PredictRequest] = []
-        self._mesh = FakeMesh()
 
-    @property
-    def mesh(self) -> FakeMesh:
-        return self._mesh
+    def models(self) -> Mapping[str, FakeModels]:
+        return {"ocr": self.ocr, "clip": self.clip}
 
     async def predict(self, request: PredictRequest) -> list[Result]:
         self.requests.append(request)
@@ -98,8 +87,10 @@ def answer(request: PredictRequest) -> Result:
 class Stage:
     """The listener on a free port, its router, and a client."""
 
-    def __init__(self, router: FakeRouter, listener: HttpListener, client: aiohttp.ClientSession) -> None:
-        self.router, self.listener, self.client = router, listener, client
+    def __init__(
+        self, router: FakeRouter, status: RouterStatus, listener: HttpListener, client: aiohttp.ClientSession
+    ) -> None:
+        self.router, self.status, self.listener, self.client = router, status, listener, client
         self.recent = listener.context.recent
 
     async def post(self, path: str, status: int = 200, **arguments: object) -> dict[str, object]:
@@ -112,7 +103,9 @@ class Stage:
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
     settings = MtPhotosListener(host="127.0.0.1", port=0, api_key=SecretStr("secret"), max_body_bytes=100_000)
-    router = FakeRouter(RouterSettings(listeners=ListenersSettings(mt_photos=settings)))
+    router = FakeRouter()
+    whole = RouterSettings(listeners=ListenersSettings(mt_photos=settings))
+    status = RouterStatus(whole, None, can_serve=lambda: True)
     context = ListenerContext(
         name="mt_photos",
         settings=settings,
@@ -122,10 +115,10 @@ async def stage() -> AsyncIterator[Stage]:
         access_log=AccessLog(LogFormat.JSON),
         recent=RecentRequests(),
     )
-    listener = HttpListener(context, MtPhotos(router, settings).application())
+    listener = HttpListener(context, MtPhotos(router.predict, router.models, status, settings).application())
     await listener.start()
     async with aiohttp.ClientSession(f"http://127.0.0.1:{listener.port}") as client:
-        yield Stage(router, listener, client)
+        yield Stage(router, status, listener, client)
     await listener.stop()
 
 
@@ -155,7 +148,7 @@ async def test_without_the_key_nothing_is_done(stage: Stage, method: str, path: 
             assert response.status == status
             assert (await response.json())["error"]["code"] == code
     assert stage.router.requests == []
-    assert stage.router.mesh.ocr.unloaded == []
+    assert stage.router.ocr.unloaded == []
 
 
 async def test_the_key_is_compared_in_constant_time(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,16 +213,16 @@ async def test_faces_have_area_and_embedding(stage: Stage) -> None:
 
 async def test_restart_does_nothing_and_restart_v2_unloads_all_models(stage: Stage) -> None:
     assert await stage.post("/restart", headers=KEY) == {"result": "unsupported"}
-    assert stage.router.mesh.ocr.unloaded == []
+    assert stage.router.ocr.unloaded == []
     assert await stage.post("/restart_v2", headers=KEY) == {"result": "pass"}
-    assert stage.router.mesh.ocr.unloaded == [""]
-    assert stage.router.mesh.clip.unloaded == [""]
+    assert stage.router.ocr.unloaded == [""]
+    assert stage.router.clip.unloaded == [""]
 
 
 async def test_restart_v2_unloads_what_it_can_and_fails_when_it_can_nothing(stage: Stage) -> None:
-    stage.router.mesh.clip.error = UnavailableError("clip is away")
+    stage.router.clip.error = UnavailableError("clip is away")
     assert await stage.post("/restart_v2", headers=KEY) == {"result": "pass"}
-    stage.router.mesh.ocr.error = UnavailableError("ocr is away")
+    stage.router.ocr.error = UnavailableError("ocr is away")
     assert "ocr is away" in json.dumps(await stage.post("/restart_v2", 503, headers=KEY))
 
 
@@ -277,7 +270,7 @@ async def test_ping_and_root_need_no_key(stage: Stage) -> None:
         assert await response.text() == "pong"
     async with stage.client.get("/") as response:
         assert (await response.json())["docs"] == "/docs"
-    stage.router.draining = True
+    stage.status.draining = True
     async with stage.client.get("/ping") as response:
         assert response.status == 503
 
@@ -310,13 +303,11 @@ async def test_requests_are_remembered_without_their_payload(stage: Stage) -> No
 
 
 def test_without_a_key_the_listener_stays_closed() -> None:
-    from router.app import Router
-
     listeners = ListenersSettings(mt_photos=MtPhotosListener(port=0))
-    names = [name for name, _, _ in Router(RouterSettings(listeners=listeners))._applications()]
+    names = [name for name, _, _ in Router(RouterSettings(listeners=listeners)).applications()]
     assert "mt_photos" not in names
     listeners = ListenersSettings(mt_photos=MtPhotosListener(port=0, api_key=SecretStr("key")))
-    names = [name for name, _, _ in Router(RouterSettings(listeners=listeners))._applications()]
+    names = [name for name, _, _ in Router(RouterSettings(listeners=listeners)).applications()]
     assert "mt_photos" in names
 
 

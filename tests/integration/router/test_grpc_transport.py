@@ -14,7 +14,9 @@ from immich_mesh.clip.v1 import clip_pb2
 from bench.chaos.fleet import Process, free_ports, replica_process
 from mesh.core.errors import OverloadedError, UnavailableError
 from router.config import RetrySettings
-from router.upstream.calls import Call, Content, FailureKind, Lane, TryFailedError
+from router.domain.requests import Content
+from router.domain.tasks import Lane
+from router.upstream.calls import Call, FailureKind, TryFailedError
 from router.upstream.clients import CLIP_SERVICE
 from router.upstream.endpoints.discovery import Address
 from router.upstream.endpoints.endpoint import Probe

@@ -85,7 +85,7 @@ async def test_a_client_that_leaves_cancels_the_work_and_frees_its_place(stage: 
     await until(lambda: stage.services.active == 1)
     writer.close()
     await until(lambda: stage.services.cancelled == 1)
-    cluster = stage.router.mesh.clusters["clip"]
+    cluster = stage.router.clusters.clusters["clip"]
     await until(lambda: sum(endpoint.active for endpoint in cluster.endpoints) == 0)
     assert stage.count("upstream_tries_total", cluster="clip", outcome="cancelled") == 1
 
@@ -170,11 +170,11 @@ async def test_the_secret_host_name(services: Services) -> None:
 async def test_ping_says_no_while_draining_or_when_nothing_can_be_served(services: Services) -> None:
     async with front(services) as stage:
         await services.set_serving(False)
-        await until(lambda: not stage.router.can_serve)
+        await until(lambda: not stage.router.status.can_serve)
         async with stage.client.get("/ping") as reply:
             assert reply.status == 503
         await services.set_serving(True)
-        await until(lambda: stage.router.can_serve)
+        await until(lambda: stage.router.status.can_serve)
         stage.router.drain()
         async with stage.client.get("/ping") as reply:
             assert (reply.status, reply.headers["connection"]) == (503, "close")
@@ -189,7 +189,7 @@ async def test_ping_says_yes_while_one_cluster_serves(services: Services) -> Non
         face_endpoints="127.0.0.1:1",
     )
     async with running_router(settings) as router, aiohttp.ClientSession() as client:
-        await until(lambda: router.can_serve)
+        await until(lambda: router.status.can_serve)
         async with client.get(f"http://127.0.0.1:{router.listener('immich_ml').port}/ping") as reply:
             assert reply.status == 200
 

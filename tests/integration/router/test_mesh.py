@@ -92,7 +92,7 @@ async def test_a_slow_query_is_hedged_at_another_replica(services: Services, oth
     routes = [{"task": "clip", "type": "textual", "cluster": "pair", "hedge_ms": 20}]
     pair = {"pair": {"endpoints": [services.address, other.address], "balancer": "round_robin"}}
     async with front(services, routes=routes, clusters=pair) as stage:
-        await until(lambda: list(stage.router.mesh.clusters["pair"].endpoint_states()) == ["healthy"] * 2)
+        await until(lambda: list(stage.router.clusters.clusters["pair"].endpoint_states()) == ["healthy"] * 2)
         replies = [await stage.predict(TEXT, None, f"dog {number}") for number in range(4)]
         assert {status for status, _ in replies} == {200}
         assert len(services.calls) == stage.count("upstream_hedges_total", cluster="pair") > 0

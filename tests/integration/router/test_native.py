@@ -117,11 +117,11 @@ async def test_the_last_resort_answers_while_a_cluster_stays_down(services: Serv
     route = {"task": "ocr", "cluster": "ocr", "served_model": "", "fallback": "immich", "fallback_after_seconds": 0.2}
     async with behind(services, native, routes=[route]) as stage:
         await services.set_serving(False)
-        await until(lambda: not stage.router.mesh.clusters["ocr"].can_serve)
+        await until(lambda: not stage.router.clusters.clusters["ocr"].can_serve)
         assert await stage.predict(OCR) == (200, native.reply)
         assert stage.count("upstream_fallbacks_total", cluster="immich") == 1
         await services.set_serving(True)
-        await until(lambda: stage.router.mesh.clusters["ocr"].can_serve)
+        await until(lambda: stage.router.clusters.clusters["ocr"].can_serve)
         await stage.predict(OCR)
         assert services.calls == ["Recognize"]
 
@@ -132,9 +132,9 @@ async def test_a_router_that_is_its_own_native_server_says_so(services: Services
         async with front(services, immich_api=url) as middle:
             found, reply = await middle.predict(POSE)
             assert found == 422  # the inner router knows nobody either
-        own = inner.router.settings.model_copy(update={"immich_api": url})
-        await inner.router.mesh.apply(own)
-        await until(lambda: inner.router.mesh.clusters["immich"].can_serve)
+        own = inner.router.status.settings.model_copy(update={"immich_api": url})
+        await inner.router.clusters.apply(own)
+        await until(lambda: inner.router.clusters.clusters["immich"].can_serve)
         found, reply = await inner.predict(POSE)
         assert (found, reply["error"]["code"]) == (400, "upstream_refused")
         assert "leads back to this router" in reply["error"]["message"]

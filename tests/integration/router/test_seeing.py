@@ -59,9 +59,9 @@ async def test_spans_of_a_request_belong_together_and_go_on_in_the_service(
 
 async def test_waiting_is_a_span_of_its_own(stage: Front, spans: InMemorySpanExporter) -> None:
     await stage.services.set_serving(False)
-    await until(lambda: not stage.router.can_serve)
+    await until(lambda: not stage.router.status.can_serve)
     waiting = asyncio.create_task(stage.predict(CLIP))
-    await until(lambda: stage.router.mesh.clusters["clip"].held_bytes() > 0)
+    await until(lambda: stage.router.clusters.clusters["clip"].held_bytes() > 0)
     await stage.services.set_serving(True)
     assert (await waiting)[0] == 200
     assert "queue" in {span.name for span in spans.get_finished_spans()}

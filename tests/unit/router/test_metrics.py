@@ -6,8 +6,8 @@ from pathlib import Path
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
 import mesh.serving.metrics
+from router.domain.tasks import Lane
 from router.metrics import RouterMetrics
-from router.upstream.calls import Lane
 
 DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
 

@@ -10,9 +10,10 @@ from immich_mesh.face.v1 import face_pb2
 from immich_mesh.ocr.v1 import ocr_pb2
 
 from mesh.core.errors import MeshError
+from router.domain.requests import Content
 from router.domain.results import ClipImageResult, FaceResult, OcrResult
-from router.domain.tasks import FaceRecognition, TextRecognition
-from router.upstream.calls import Call, Content, Lane
+from router.domain.tasks import FaceRecognition, Lane, TextRecognition
+from router.upstream.calls import Call
 from router.upstream.clients import CallContext, ClipClient, FaceClient, OcrClient
 from tests.doubles.upstream import Stand
 

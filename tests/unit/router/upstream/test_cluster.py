@@ -7,8 +7,9 @@ import pytest
 
 from mesh.core.errors import DeadlineExceededError, MeshError, OverloadedError, UnavailableError
 from router.config import CircuitBreakerSettings, OutlierSettings, RetryBudgetSettings, RetrySettings
+from router.domain.tasks import Lane
 from router.errors import QuarantinedPayloadError
-from router.upstream.calls import Call, ClusterRemovedError, FailureKind, Lane, TryFailedError
+from router.upstream.calls import Call, ClusterRemovedError, FailureKind, TryFailedError
 from router.upstream.endpoints.endpoint import Probe
 from tests.doubles.upstream import Behaviour, Blocked, Stand, failing, failing_first, settle
 
@@ -17,7 +18,7 @@ async def test_a_call_is_answered_and_its_trail_says_how() -> None:
     async with Stand() as stand:
         call = stand.call()
         assert await stand.cluster.call(call, stand.policy) == "ok"
-        assert (call.trail.cluster, call.trail.endpoint, call.trail.tries) == ("test", "a:1", 1)
+        assert (call.stats.cluster, call.stats.endpoint, call.stats.tries) == ("test", "a:1", 1)
         assert stand.count("upstream_tries_total", cluster="test", outcome="ok") == 1
 
 
@@ -79,7 +80,7 @@ async def test_without_a_healthy_endpoint_requests_wait_in_their_order() -> None
         await stand.timing.advance(1)
         assert await asyncio.gather(*tasks) == ["ok"] * 5
         assert [call.content.data for call in stand.endpoints["a:1"].calls] == [b"0", b"1", b"2", b"3", b"4"]
-        assert stand.endpoints["a:1"].calls[0].trail.held_seconds > 99
+        assert stand.endpoints["a:1"].calls[0].stats.held_seconds > 99
         assert stand.cluster.held(Lane.IMAGE) == 0
 
 
@@ -337,7 +338,7 @@ async def test_the_retry_budget_bounds_retries_while_first_tries_go_on() -> None
         stand.endpoints["b:1"].behave = blocked
         tasks = [stand.send(b"%d" % number) for number in range(8)]
         await settle()
-        retries = sum(call.trail.tries == 2 for call in stand.endpoints["b:1"].calls)
+        retries = sum(call.stats.tries == 2 for call in stand.endpoints["b:1"].calls)
         assert retries <= 1
         blocked.release()
         await stand.timing.advance(5)

@@ -14,11 +14,12 @@ from router.config import (
     RetryBudgetSettings,
     RetrySettings,
 )
+from router.domain.requests import Content
 from router.errors import QuarantinedPayloadError
 from router.upstream.admission.breaker import CircuitBreaker
 from router.upstream.admission.poison import MAX_REMEMBERED, PoisonMemory
 from router.upstream.admission.retry import RetryPlan
-from router.upstream.calls import Content, FailureKind, TryFailedError, Turn
+from router.upstream.calls import FailureKind, TryFailedError, Turn
 from router.upstream.endpoints.balancer import make_balancer, pick_available
 from router.upstream.endpoints.endpoint import Endpoint, HealthState
 from router.upstream.endpoints.outlier import OutlierDetector
