@@ -1,12 +1,15 @@
 """Which way up lines of text are, found by reading them: no classifier model.
 
-A crop is upright or upside down. A few crops vote, one after the other until one is certain: each is read as it is and,
-when that reads badly, turned by 180 degrees. The others are then read the way that won, and turned only when they read
-badly that way.
+The way is a decision for all lines of one direction, across the photo or down it. A few lines vote, one after the other
+until one is certain: each is read as it is, and turned by 180 degrees where that is not certain. Only letters and
+ideographs that look otherwise upside down have a vote: 86 is as good a number as 98, and three stars or yen signs make
+three ideographs when they are turned. Where nobody has a vote, text is upright, and a line is turned only when it is
+certain upside down and says nothing upright.
 """
 
 import asyncio
 import math
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,19 +17,22 @@ from ocr_service.recognition.crops import Crop
 from ocr_service.recognition.recogniser import LONG, SQUEEZE, Reading, TextRecogniser
 
 DOUBTFUL = 0.85
-"""A reading less certain than this may be upside down."""
-
-SPARSE = 2.5
-"""So is one whose characters would each be this many times as wide as high."""
+"""A long line read with less certainty than this is read again at its full width."""
 
 VOTERS = 3
-"""Crops that may vote, per direction of the text."""
+"""Lines of one direction that may vote before the others are read."""
 
-CERTAIN, ENOUGH_CHARACTERS = 0.95, 3
-"""A vote of this score and of this many characters needs no other: nothing is read so upside down."""
+CERTAIN = 0.95
+"""A reading of less certainty has no vote: scripts that the model does not know are read with up to 0.93."""
+
+SETTLED = 3
+"""So many different characters with a vote in one certain reading settle the matter."""
 
 VOTER_ASPECT = 6.0
 """Width over height that a voter should have: enough characters to be sure, no more to read than needed."""
+
+_SAME_UPSIDE_DOWN = frozenset("oOxXsSzZHINlunUdpbqmMwWaehy一二三十口日目田中工王回米申由甲士土干丰非井")
+"""Letters and ideographs that are themselves, or another one, upside down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +73,36 @@ async def _read_group(
 ) -> dict[int, Oriented]:
     """Reads the crops of one direction: the voters, then the others as they say."""
     ranked = sorted(group, key=lambda index: abs(math.log(crops[index].aspect / VOTER_ASPECT)))
-    results: dict[int, Oriented] = {}
-    votes = 0.0
+    upright: dict[int, Oriented] = {}
+    turned: dict[int, Oriented] = {}
     for voter in ranked[:VOTERS]:
-        results.update(await _read_either_way(recogniser, crops, [voter], upside_down=votes < 0, language=language))
-        reading = results[voter].reading
-        votes += _evidence(reading) * (1 if results[voter].turns < 2 else -1)
-        if reading.score >= CERTAIN and len(reading.text) >= ENOUGH_CHARACTERS:
+        upright |= await _read_one_way(recogniser, crops, [voter], upside_down=False, language=language)
+        if _is_settled(upright[voter].reading):
             break
-    others = [index for index in group if index not in results]
-    results.update(await _read_either_way(recogniser, crops, others, upside_down=votes < 0, language=language))
-    return results
+        turned |= await _read_one_way(recogniser, crops, [voter], upside_down=True, language=language)
+        if _is_settled(turned[voter].reading):
+            break
+    upside_down = _votes(turned) > _votes(upright)
+    chosen = turned if upside_down else upright
+    others = [index for index in group if index not in chosen]
+    chosen |= await _read_one_way(recogniser, crops, others, upside_down=upside_down, language=language)
+    if _votes(chosen) > 0:
+        return chosen
+    return await _one_by_one(recogniser, crops, chosen, turned, language)
 
 
-async def _read_either_way(
-    recogniser: TextRecogniser, crops: Sequence[Crop], indices: Sequence[int], *, upside_down: bool, language: str
+async def _one_by_one(
+    recogniser: TextRecogniser,
+    crops: Sequence[Crop],
+    upright: dict[int, Oriented],
+    turned: dict[int, Oriented],
+    language: str,
 ) -> dict[int, Oriented]:
-    """Reads crops one way up, and those that read badly the other way up too; the better reading of each counts."""
-    results = await _read_one_way(recogniser, crops, indices, upside_down=upside_down, language=language)
-    doubtful = [index for index in indices if _is_doubtful(results[index].reading, crops[index])]
-    again = await _read_one_way(recogniser, crops, doubtful, upside_down=not upside_down, language=language)
-    return results | _better(results, again)
+    """Where no line says which way is up: each line for itself, upright unless it is certain the other way up."""
+    doubtful = [index for index, found in upright.items() if found.reading.score < CERTAIN and index not in turned]
+    turned = turned | await _read_one_way(recogniser, crops, doubtful, upside_down=True, language=language)
+    certain = {index: found for index, found in turned.items() if _vote(found.reading) > 0}
+    return upright | certain
 
 
 def _better(results: dict[int, Oriented], again: dict[int, Oriented]) -> dict[int, Oriented]:
@@ -99,13 +114,34 @@ def _better(results: dict[int, Oriented], again: dict[int, Oriented]) -> dict[in
     }
 
 
-def _is_doubtful(reading: Reading, crop: Crop) -> bool:
-    return reading.score < DOUBTFUL or crop.aspect > SPARSE * len(reading.text)
-
-
 def _evidence(reading: Reading) -> float:
     """How much a reading tells: certainty counts, and so does making sense of more than one stray character."""
     return reading.score * math.log1p(len(reading.text))
+
+
+def _votes(readings: dict[int, Oriented]) -> float:
+    return sum(_vote(oriented.reading) for oriented in readings.values())
+
+
+def _vote(reading: Reading) -> float:
+    """How much a reading says for the way it was read; 0 for one that would look as good upside down."""
+    if reading.score < CERTAIN:
+        return 0.0
+    telling = _telling(reading.text)
+    return reading.score * len(telling) if len(telling) >= 2 else 0.0
+
+
+def _is_settled(reading: Reading) -> bool:
+    return reading.score >= CERTAIN and len(_telling(reading.text)) >= SETTLED
+
+
+def _telling(text: str) -> set[str]:
+    """The different letters and ideographs of a text that are none, or others, upside down."""
+    return {
+        character
+        for character in text
+        if unicodedata.category(character) in ("Lu", "Ll", "Lo") and character not in _SAME_UPSIDE_DOWN
+    }
 
 
 async def _read_one_way(

@@ -17,7 +17,7 @@ from ocr_service.layout.reading_order import reading_order
 from ocr_service.options import Options
 from ocr_service.recognition.crops import Crop, cut_all
 from ocr_service.recognition.orientation import Oriented, read_upright
-from ocr_service.recognition.plausible import cleaned, is_plausible
+from ocr_service.recognition.plausible import cleaned, is_plausible, least_score
 from ocr_service.recognition.recogniser import TextRecogniser
 
 
@@ -63,7 +63,7 @@ async def read_photo(
     columns = await are_columns(recogniser, crops, readings, options.language)
 
     def lines() -> list[Line]:
-        kept = _kept(boxes, readings, pixels, options)
+        kept = _kept(boxes, crops, readings, pixels, options)
         frames = [turned(boxes.quads[index], readings[index].turns) for index in kept]
         order = reading_order(np.stack(frames)) if frames else []
         return [_line(boxes, readings, kept[place], columns=columns) for place in order]
@@ -82,13 +82,16 @@ async def find_boxes(pixels: Pixels, detector: TextDetector, options: Options) -
     return merged(boxes, await detector.detect(region, ratio=look.ratio, min_score=options.min_detection_score), look)
 
 
-def _kept(boxes: Boxes, readings: list[Oriented], pixels: Pixels, options: Options) -> list[int]:
+def _kept(boxes: Boxes, crops: list[Crop], readings: list[Oriented], pixels: Pixels, options: Options) -> list[int]:
     """Indices of the readings that are text and certain enough."""
+    # A reading of nothing but spaces has a score too.
+    scores = [found.reading.score if cleaned(found.reading.text) else 0.0 for found in readings]
+    least = max(options.min_recognition_score, least_score(scores, [crop.aspect for crop in crops]))
     coverages = areas(boxes.quads) / (pixels.shape[0] * pixels.shape[1])
     return [
         index
         for index, (oriented, coverage) in enumerate(zip(readings, coverages.tolist(), strict=True))
-        if oriented.reading.score >= options.min_recognition_score
+        if oriented.reading.score >= least
         and is_plausible(cleaned(oriented.reading.text), oriented.reading.score, coverage)
     ]
 

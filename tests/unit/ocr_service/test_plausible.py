@@ -2,7 +2,7 @@
 
 import pytest
 
-from ocr_service.recognition.plausible import cleaned, is_plausible
+from ocr_service.recognition.plausible import VERY_CERTAIN, cleaned, is_plausible, least_score
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,15 @@ def test_shapes_must_be_certain(text: str) -> None:
 def test_a_box_over_the_whole_photo_must_be_certain() -> None:
     assert not is_plausible("window", 0.9, 0.8)
     assert is_plausible("window", 0.97, 0.8)
+
+
+@pytest.mark.parametrize("text", ["女女女女", "★女女女", "人人人", "555", "XXX"])
+def test_a_row_of_one_character_may_be_marks_and_must_be_certain(text: str) -> None:
+    assert not is_plausible(text, 0.9, 0.1)
+    assert is_plausible(text, 0.99, 0.1)
+
+
+def test_in_a_script_that_is_not_known_only_what_is_certain_counts() -> None:
+    assert least_score([0.55, 0.6, 1.0], [4.0, 5.0, 2.0]) == VERY_CERTAIN
+    assert least_score([0.55, 0.9, 1.0], [2.0, 5.0, 4.0]) == 0
+    assert least_score([], []) == 0
