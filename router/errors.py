@@ -14,6 +14,7 @@ from mesh.core.errors import (
     InvalidInputError,
     MeshError,
     ModelNotFoundError,
+    ModelUnavailableError,
     OverloadedError,
     UnauthenticatedError,
     UnavailableError,
@@ -33,7 +34,7 @@ class BodyTooSlowError(InvalidInputError):
 
 
 class QuarantinedPayloadError(InvalidInputError):
-    """Endpoints died while they worked on this payload; it is not sent to another one."""
+    """Services crashed while they worked on this payload and nothing else; it is not sent to another one."""
 
 
 class ForbiddenError(InvalidInputError):
@@ -65,7 +66,7 @@ _TABLE: tuple[tuple[type[MeshError], int, str], ...] = (
     (InvalidEntriesError, 422, "invalid_entries"),
     (BodyTooLargeError, 413, "body_too_large"),
     (BodyTooSlowError, 408, "body_too_slow"),
-    (QuarantinedPayloadError, 422, "poisonous_payload"),
+    (QuarantinedPayloadError, 422, "quarantined_payload"),
     (ForbiddenError, 403, "forbidden"),
     (MissingKeyError, 422, "missing_key"),
     (NoSuchPathError, 404, "no_such_path"),
@@ -75,6 +76,7 @@ _TABLE: tuple[tuple[type[MeshError], int, str], ...] = (
     (ModelNotFoundError, 404, "model_not_found"),
     (DimensionMismatchError, 422, "dimension_mismatch"),
     (OverloadedError, 503, "overloaded"),
+    (ModelUnavailableError, 503, "model_unavailable"),
     (UnavailableError, 503, "unavailable"),
     (DeadlineExceededError, 504, "deadline_exceeded"),
     (UnauthenticatedError, 401, "unauthenticated"),
@@ -104,25 +106,35 @@ def error_body(error: BaseException, request_id: str) -> bytes:
 
 def retry_after(error: BaseException) -> str | None:
     """The value of `Retry-After`, in whole seconds, for errors after which trying again is worthwhile."""
-    if isinstance(error, OverloadedError):
+    if isinstance(error, OverloadedError | ModelUnavailableError):
         return str(max(1, math.ceil(error.retry_after_seconds)))
     return str(int(UNAVAILABLE_RETRY_AFTER_SECONDS)) if isinstance(error, UnavailableError) else None
 
 
-_BY_GRPC_CODE: dict[grpc.StatusCode, type[MeshError]] = {
-    error.code: error
-    for error in (
-        InvalidInputError,
-        ModelNotFoundError,
-        DimensionMismatchError,
-        OverloadedError,
-        UnavailableError,
-        DeadlineExceededError,
-        UnauthenticatedError,
-    )
-}
+_ANSWERS: tuple[type[MeshError], ...] = (
+    InvalidInputError,
+    ModelNotFoundError,
+    DimensionMismatchError,
+    OverloadedError,
+    UnavailableError,
+    ModelUnavailableError,
+    DeadlineExceededError,
+    UnauthenticatedError,
+)
+_BY_WORD = {error.word: error for error in _ANSWERS}
+_BY_GRPC_CODE = {error.code: error for error in reversed(_ANSWERS)}
 
 
-def from_grpc(code: grpc.StatusCode, message: str) -> MeshError:
-    """The domain error of a service's status; a plain `MeshError` for codes outside of the table."""
-    return _BY_GRPC_CODE.get(code, MeshError)(message)
+def from_grpc(
+    code: grpc.StatusCode, message: str, word: str = "", retry_after_seconds: float | None = None
+) -> MeshError:
+    """The domain error of a service's status; a plain `MeshError` for codes outside of the table.
+
+    Args:
+        word: of the status mark; the code decides where it is empty, or unknown because the service is a newer one.
+        retry_after_seconds: when the service asked to be tried again.
+    """
+    kind = _BY_WORD.get(word) or _BY_GRPC_CODE.get(code, MeshError)
+    if retry_after_seconds is not None and issubclass(kind, OverloadedError | ModelUnavailableError):
+        return kind(message, retry_after_seconds)
+    return kind(message)

@@ -96,7 +96,9 @@ class RouterMetrics:
         self.breaker_openings = counter(
             "upstream_breaker_openings", "Openings of the circuit breaker.", "cluster", "lane"
         )
-        self.poisoned = counter("upstream_poisoned", "Requests refused as poisonous.", "cluster")
+        self.quarantined = counter(
+            "upstream_quarantined", "Requests refused because services crashed of them.", "cluster"
+        )
         self.hedges = counter("upstream_hedges", "Second tries sent because the first was slow.", "cluster")
         self.shared = counter("upstream_shared", "Requests answered by an identical one's call.", "task")
         self.mirrored = counter("upstream_mirrored", "Copies sent to shadow clusters by outcome.", "cluster", "outcome")

@@ -27,8 +27,8 @@ from router.listeners.recent import RecentRequests
 from router.listeners.status import RouterStatus
 from router.metrics import RouterMetrics
 from router.reload import Reloader
-from router.upstream.opening import transport_opener
 from router.upstream.timing import LoopTiming
+from router.upstream.transports import transport_opener
 
 log = structlog.get_logger()
 

@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import itertools
 import math
+import os
 import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -22,9 +23,12 @@ from immich_mesh.ocr.v1 import ocr_pb2
 
 from bench.chaos import answers
 from mesh.core.channels import SERVER_OPTIONS
+from mesh.core.errors import OverloadedError
+from mesh.serving.interceptors import CallInterceptor
 
 DRAIN_SECONDS = 20.0
-PUSHBACK_MS = 200
+KILLER = b"a payload that kills whoever works on it"
+PUSHBACK_SECONDS = 0.2
 SIZE: dict[str, Any] = {"image_width": answers.WIDTH, "image_height": answers.HEIGHT, "model_name": "known"}
 
 Context = Any
@@ -104,8 +108,9 @@ class Replica:
             if self.garbage:
                 return next(nonsense)
             if self._active >= (1 if self.crowded else self._capacity):
-                context.set_trailing_metadata((("grpc-retry-pushback-ms", str(PUSHBACK_MS)),))
-                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "the queue is full")
+                raise OverloadedError("the queue is full", PUSHBACK_SECONDS)
+            if KILLER in data:
+                os.kill(os.getpid(), signal.SIGKILL)
             self._active += 1
             try:
                 await asyncio.sleep(self._work_seconds)
@@ -118,7 +123,7 @@ class Replica:
 
 async def serve(port: int, replica: Replica) -> None:
     """Runs until SIGTERM, then drains."""
-    server = grpc.aio.server(options=SERVER_OPTIONS)
+    server = grpc.aio.server(options=SERVER_OPTIONS, interceptors=[CallInterceptor()])
     checker = health.aio.HealthServicer()
     for service, methods in METHODS.items():
         handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {

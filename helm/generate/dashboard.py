@@ -101,7 +101,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "ops",
                 (
                     (rate("immich_mesh_upstream_rejected_total", "cluster"), "queue full {{cluster}}"),
-                    (rate("immich_mesh_upstream_poisoned_total", "cluster"), "poison {{cluster}}"),
+                    (rate("immich_mesh_upstream_quarantined_total", "cluster"), "quarantine {{cluster}}"),
                 ),
             ),
         ),

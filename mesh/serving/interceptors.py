@@ -1,25 +1,32 @@
 """What happens around every call of a service: its token is checked, its id, deadline and trace are taken up, it is
-timed and logged, and a domain error becomes a gRPC status. The only place that maps errors to codes."""
+timed and logged, and a domain error becomes a gRPC status. The only place that maps errors to codes.
+
+Every status carries the mark of `mesh.core.status`, and the mark that the work has begun is sent before it begins.
+"""
 
 import functools
 import hmac
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, TypeAlias, cast
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 
-from mesh.core import context
-from mesh.core.errors import MeshError, OverloadedError
+from mesh.core import context, status
+from mesh.core.errors import InvalidInputError, MeshError, UnauthenticatedError
 from mesh.core.tracing import remote_span
 from mesh.serving import metrics
+from mesh.serving.exclusivity import Exclusivity
 
 log = structlog.get_logger()
 
-RETRY_PUSHBACK = "grpc-retry-pushback-ms"
 OPEN_TO_ALL = "/grpc.health.v1.Health/"
 """Probes carry no token."""
+MODEL_SERVICE = "/immich_mesh.model.v1.ModelService/"
+"""Its calls neither wait for an exclusive one nor keep it waiting: a load may take an hour."""
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # a plain class at run time
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
@@ -47,6 +54,9 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Serves unary calls within their request's context; streams (health watch, reflection) pass as they are."""
 
+    def __init__(self) -> None:
+        self._exclusivity = Exclusivity()
+
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> "Handler | None":
@@ -55,11 +65,37 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         method = str(handler_call_details.method)
         if handler is None or handler.unary_unary is None or method.startswith(OPEN_TO_ALL):
             return handler
-        behaviour = cast("Behaviour", handler.unary_unary)
         headers = {str(key): str(value) for key, value in handler_call_details.invocation_metadata or ()}
-
+        gated = not method.startswith(MODEL_SERVICE)
+        exclusive = gated and headers.get(status.EXCLUSIVE) == "1"
+        turn = functools.partial(self._exclusivity.enter, exclusive=exclusive) if gated else nullcontext
+        behaviour = functools.partial(
+            _begin, cast("Behaviour", handler.unary_unary), handler.request_deserializer, turn, exclusive
+        )
         serve = functools.partial(_serve, method, headers, behaviour)
-        return grpc.unary_unary_rpc_method_handler(serve, handler.request_deserializer, handler.response_serializer)
+        return grpc.unary_unary_rpc_method_handler(serve, None, handler.response_serializer)
+
+
+async def _begin(
+    behaviour: Behaviour,
+    parse: Callable[[bytes], Any] | None,
+    turn: Callable[[], AbstractAsyncContextManager[None]],
+    exclusive: bool,
+    data: bytes,
+    call: grpc.aio.ServicerContext[Any, Any],
+) -> Any:
+    """Waits for the call's turn, tells the caller that the work begins, and begins it."""
+    async with turn():
+        await call.send_initial_metadata(status.started_mark(exclusive=exclusive))
+        return await behaviour(_parsed(parse, data), call)
+
+
+def _parsed(parse: Callable[[bytes], Any] | None, data: bytes) -> Any:
+    """The message. A body that is none is the caller's error; gRPC itself would call it an internal one, unmarked."""
+    try:
+        return parse(data) if parse else data
+    except DecodeError:
+        raise InvalidInputError("the request's body is not the message that this method takes") from None
 
 
 async def _serve(
@@ -70,7 +106,7 @@ async def _serve(
     context.deadline.set(None if left is None else time.monotonic() + left)
     started = time.perf_counter()
     code, reason = grpc.StatusCode.CANCELLED, ""  # what stays when the caller leaves
-    trailers: tuple[tuple[str, str], ...] = ()
+    marks = status.status_marks(None)
     metrics.IN_FLIGHT.labels(method).inc()
     try:
         with remote_span(method.lstrip("/"), headers):
@@ -78,7 +114,7 @@ async def _serve(
         code = grpc.StatusCode.OK
         return response
     except MeshError as error:
-        code, reason, trailers = error.code, error.message, _trailers(error)
+        code, reason, marks = error.code, error.message, status.status_marks(error)
     except grpc.aio.AbortError:
         code = grpc.StatusCode.UNKNOWN
         raise
@@ -89,7 +125,7 @@ async def _serve(
         _record(method, code, reason, time.perf_counter() - started)
         del request  # see below
     try:
-        return await call.abort(code, _hint() if code is grpc.StatusCode.INTERNAL else reason, trailers)
+        return await call.abort(code, _hint() if code is grpc.StatusCode.INTERNAL else reason, marks)
     finally:
         # The call keeps the exception of `abort`, whose traceback keeps this frame: with call and request in it, all of
         # them would stay until the garbage collector comes by.
@@ -110,12 +146,6 @@ def _hint() -> str:
     return f"internal error, see the service's log{f'; request id {identity}' if identity else ''}"
 
 
-def _trailers(error: MeshError) -> tuple[tuple[str, str], ...]:
-    if not isinstance(error, OverloadedError):
-        return ()
-    return ((RETRY_PUSHBACK, str(round(error.retry_after_seconds * 1000))),)
-
-
 def _header(details: grpc.HandlerCallDetails, name: str) -> str | bytes:
     return next((value for key, value in details.invocation_metadata or () if key == name), "")
 
@@ -124,7 +154,8 @@ def _refusing(handler: Handler) -> Handler:
     """A handler of the same kind that answers UNAUTHENTICATED."""
 
     async def refuse(_: Any, call: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        await call.abort(grpc.StatusCode.UNAUTHENTICATED, "the bearer token is missing or wrong")
+        error = UnauthenticatedError("the bearer token is missing or wrong")
+        await call.abort(error.code, error.message, status.status_marks(error))
 
     async def refuse_stream(request: Any, call: grpc.aio.ServicerContext[Any, Any]) -> Any:
         yield await refuse(request, call)  # never yields: a streaming handler must be an asynchronous generator

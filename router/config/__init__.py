@@ -10,8 +10,8 @@ from router.config.clusters import (
     ClusterSettings,
     HealthCheckSettings,
     OutlierSettings,
-    PoisonSettings,
     Protocol,
+    QuarantineSettings,
     RetryBudgetSettings,
 )
 from router.config.listeners import (
@@ -44,8 +44,8 @@ __all__ = [
     "Network",
     "OutlierSettings",
     "PhotosListener",
-    "PoisonSettings",
     "Protocol",
+    "QuarantineSettings",
     "RetryBudgetSettings",
     "RetrySettings",
     "RouteSettings",

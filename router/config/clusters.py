@@ -69,11 +69,16 @@ class RetryBudgetSettings(Frozen):
     min_retries: int = Field(3, ge=1, description="Retries at a time that are always allowed.")
 
 
-class PoisonSettings(Frozen):
-    """Payloads that kill the endpoints they are sent to."""
+class QuarantineSettings(Frozen):
+    """Payloads that crash the endpoints they are sent to."""
 
-    deaths: int = Field(2, ge=1, description="Endpoints that may die during a payload's calls before it is refused.")
-    remember_seconds: float = Field(3600.0, ge=0, description="How long such a payload is refused at once.")
+    crashes: int = Field(
+        2, ge=1, description="Crashes that nothing but the payload can explain, after which it is refused."
+    )
+    quiet_seconds: float = Field(
+        10.0, ge=0, description="No endpoint may have come or gone for so long before a crash that counts."
+    )
+    remember_seconds: float = Field(300.0, ge=0, description="How long such a payload is suspected or refused.")
 
 
 class ClusterSettings(Frozen):
@@ -93,7 +98,7 @@ class ClusterSettings(Frozen):
     outlier_detection: OutlierSettings = OutlierSettings()
     circuit_breakers: CircuitBreakerSettings = CircuitBreakerSettings()
     retry_budget: RetryBudgetSettings = RetryBudgetSettings()
-    poison: PoisonSettings = PoisonSettings()
+    quarantine: QuarantineSettings = QuarantineSettings()
     tls: TlsSettings | None = Field(None, description="TLS to the endpoints; empty for the router's `upstream_tls`.")
     auth_token: SecretStr | None = Field(
         None, description="Bearer token of the calls; empty for the router's `auth_token`."

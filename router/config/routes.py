@@ -14,7 +14,7 @@ class RetrySettings(Frozen):
     backoff_base_ms: float = Field(
         25.0, gt=0, description="Upper end of the first random pause; doubles with every try."
     )
-    backoff_max_ms: float = Field(1000.0, gt=0, description="Upper end of any random pause.")
+    backoff_max_ms: float = Field(5000.0, gt=0, description="Upper end of any random pause.")
     per_try_timeout_seconds: float | None = Field(
         None, gt=0, description="Time for one try; empty for the whole deadline."
     )

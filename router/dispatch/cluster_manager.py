@@ -17,8 +17,8 @@ from router.upstream.calls import ClusterRemovedError
 from router.upstream.cluster import Cluster
 from router.upstream.endpoints.membership import OpenTransport
 from router.upstream.models import ModelClient
-from router.upstream.opening import SERVICE_OF_TASK, transport_opener
 from router.upstream.timing import Timing
+from router.upstream.transports import SERVICE_OF_TASK, transport_opener
 
 Opener = Callable[[ClusterSettings, str], OpenTransport]
 

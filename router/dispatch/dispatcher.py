@@ -40,7 +40,6 @@ class Dispatcher:
     def __init__(self, clusters: ClusterManager, metrics: RouterMetrics, timing: Timing, rng: random.Random) -> None:
         self.clusters = clusters
         self._metrics = metrics
-        self._now = timing.now
         self._send = sender(clusters.cluster)
         self._mirror = Mirror(metrics, rng)
         self.flights = SingleFlight(timing.now, lambda call: metrics.shared.labels(call.task.task).inc())
@@ -57,7 +56,7 @@ class Dispatcher:
         if route.mirror is not None:
             send = self._mirror.around(send, route.mirror, self._send)
         if destination.fallback:
-            send = with_fallback(send, self._send, self.clusters.cluster, self._now, self._metrics)
+            send = with_fallback(send, self._send, self.clusters.cluster, self._metrics)
         return send
 
     async def close(self) -> None:

@@ -1,11 +1,11 @@
-"""Fallback: a call whose own cluster stays down is answered by the route's cluster of last resort."""
+"""Fallback: what its own cluster cannot answer for now goes to the route's cluster of last resort."""
 
 from collections.abc import Callable
 from typing import Protocol
 
 import structlog
 
-from mesh.core.errors import UnavailableError
+from mesh.core.errors import ModelUnavailableError, UnavailableError
 from router.dispatch.sending import Send, TaskCall
 from router.domain.results import Result
 from router.metrics import RouterMetrics
@@ -20,12 +20,14 @@ class Availability(Protocol):
     def can_serve(self) -> bool:
         """Whether any endpoint passes its health checks."""
 
+    def wait_until(self, seconds: float) -> float:
+        """When a call of now stops waiting: so long from now, or after the cluster went down."""
+
 
 def with_fallback(
     send: Send,
     last_resort: Send,
     availability: Callable[[str], Availability],
-    now: Callable[[], float],
     metrics: RouterMetrics,
 ) -> Send:
     """`send`, and the destination's fallback once its cluster has been down for `fallback_after_seconds`.
@@ -34,19 +36,21 @@ def with_fallback(
         send: the way to the own cluster.
         last_resort: the way to the fallback.
         availability: finds a cluster by name; raises ClusterRemovedError.
-        now: the clock of deadlines.
         metrics: counts the answers of the last resort.
     """
 
     async def fall_back(call: TaskCall) -> Result:
         destination = call.destination
-        hold_until = now() + destination.route.fallback_after_seconds
+        cluster = availability(destination.cluster)
+        hold_until = cluster.wait_until(destination.route.fallback_after_seconds)
         try:
             return await send(call.with_context(hold_until=hold_until))
         except UnavailableError as error:
-            if availability(destination.cluster).can_serve:
+            lacks_model = isinstance(error, ModelUnavailableError)
+            if not lacks_model and availability(destination.cluster).can_serve:
                 raise
-            log.warning("a cluster stays down: last resort", cluster=destination.cluster, error=error.message)
+            reason = "its model cannot be had" if lacks_model else "it stays down"
+            log.warning("last resort", cluster=destination.cluster, reason=reason, error=error.message)
         metrics.fallbacks.labels(destination.fallback).inc()
         return await last_resort(call.at(destination.fallback))
 

@@ -14,8 +14,8 @@ from router.domain.tasks import Lane
 class Turn(StrEnum):
     """What kind of try a call waits for; each kind has a queue of its own."""
 
-    TRIAL = "trial"
-    """A further try of a payload during whose call an endpoint died: never two of them at one endpoint."""
+    PROBATION = "probation"
+    """A try of a payload during whose call a process died: worked on alone, so that nothing else can be the cause."""
     RETRY = "retry"
     """A further try, within the retry budget."""
     FIRST = "first"
@@ -33,6 +33,7 @@ class Call:
         headers: metadata besides what the transport adds.
         hold: False for calls that would rather fail than wait (mirrors).
         avoid: addresses that the first try should rather not go to (hedging).
+        exclusive: whether the endpoint is asked to work on nothing else meanwhile; set anew for each try.
     """
 
     method: str
@@ -44,6 +45,7 @@ class Call:
     headers: Sequence[tuple[str, str]] = ()
     hold: bool = True
     avoid: frozenset[str] = frozenset()
+    exclusive: bool = False
     stats: CallStats = field(default_factory=CallStats)
 
 
@@ -55,11 +57,13 @@ class FailureKind(StrEnum):
     OVERLOADED = "overloaded"
     """The endpoint's queue is full: it gets nothing until it has had time, the request is held."""
     UNREACHABLE = "unreachable"
-    """No connection: the endpoint never saw the request, which is held."""
+    """The endpoint never began to work on the request, which is held."""
     UNAVAILABLE = "unavailable"
     """The endpoint said that it cannot answer now: the request is held."""
+    MODEL_UNAVAILABLE = "model_unavailable"
+    """The endpoint said that it cannot have the model now: told at once, unless another endpoint has it."""
     DIED = "died"
-    """The connection broke during the call."""
+    """The endpoint had begun to work on the request, and the connection broke."""
     HUNG = "hung"
     """The endpoint stopped answering health checks during the call."""
     BROKEN = "broken"
@@ -75,13 +79,22 @@ class TryFailedError(Exception):
         kind: why.
         error: what the caller is told if no other try succeeds.
         retry_after_seconds: when the endpoint asked to be tried again; None when it did not say.
+        exclusive: whether the endpoint had said that it worked on nothing else.
     """
 
-    def __init__(self, kind: FailureKind, error: MeshError, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        kind: FailureKind,
+        error: MeshError,
+        retry_after_seconds: float | None = None,
+        *,
+        exclusive: bool = False,
+    ) -> None:
         super().__init__(f"{kind}: {error}")
         self.kind = kind
         self.error = error
         self.retry_after_seconds = retry_after_seconds
+        self.exclusive = exclusive
 
     def to_tell(self) -> MeshError:
         """The error to raise for the caller: a copy. Raised while this failure is handled, the error itself would point

@@ -2,26 +2,27 @@
 
 A call is admitted (circuit breaker, balancer; else it is held), tried at an endpoint, and its failure, if it fails,
 decides whether it is held, tried again or given up. Errors are the last resort: passing trouble is waited out until the
-call's deadline.
+call's deadline. What cannot pass is told at once: a wrong request, a model that no endpoint can have, a payload that
+crashes whatever works on it.
 """
 
-import asyncio
 import random
 from collections.abc import Iterable
 from typing import Any
 
 import structlog
 
+from mesh.core.status import EXCLUSIVE_SECONDS
 from mesh.core.tracing import span
 from router.config import ClusterSettings, RetrySettings
 from router.domain.tasks import Lane
 from router.errors import QuarantinedPayloadError
 from router.metrics import RouterMetrics
 from router.upstream.admission.admission import Admission
-from router.upstream.admission.poison import PoisonMemory
+from router.upstream.admission.quarantine import Quarantine
 from router.upstream.admission.retry import ENDPOINTS_FAULT, RetryPlan
-from router.upstream.calls import Call, FailureKind, TryFailedError
-from router.upstream.endpoints.endpoint import Endpoint, Probe
+from router.upstream.calls import Call, FailureKind, TryFailedError, Turn
+from router.upstream.endpoints.endpoint import Endpoint
 from router.upstream.endpoints.membership import Membership, OpenTransport
 from router.upstream.timing import LoopTiming, Timing
 
@@ -29,6 +30,12 @@ log = structlog.get_logger()
 
 DEFAULT_PUSHBACK_SECONDS = 0.5
 """How long an endpoint that said it is overloaded is left alone when it did not say for how long."""
+LEAST_PUSHBACK_SECONDS = 0.05
+"""However short it said: not even a service that asks for it is called without a pause."""
+QUIET_PATIENCE_SECONDS = 60.0
+"""How long a suspect waits for a moment in which its crash would tell something."""
+LEAVING_SECONDS = 1.0
+"""An endpoint that was not serving for longer than that before its connection broke was leaving, and did not crash."""
 
 
 class Cluster:
@@ -53,10 +60,11 @@ class Cluster:
     ) -> None:
         self.name = name
         self.settings = settings
-        self.poison = PoisonMemory(settings.poison, (timing or LoopTiming()).now)
         self._timing = timing or LoopTiming()
+        self.quarantine = Quarantine(settings.quarantine, self._timing.now)
         self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._metrics = metrics
+        self._down_since: float | None = self._timing.now()
         self._members = Membership(name, settings, open_transport, self._timing, self._changed)
         self._admission = Admission(
             name, settings, lambda: self.endpoints, self._members.settled, metrics, self._timing, self._rng
@@ -73,6 +81,10 @@ class Cluster:
     def can_serve(self) -> bool:
         """Whether any endpoint passes its health checks."""
         return self._admission.can_serve
+
+    def wait_until(self, seconds: float) -> float:
+        """When a request of now stops waiting for this cluster: so long from now, or after the cluster went down."""
+        return seconds + (self._timing.now() if self._down_since is None else self._down_since)
 
     def active(self, lane: Lane) -> int:
         """Requests at the endpoints."""
@@ -122,17 +134,21 @@ class Cluster:
             MeshError: from the table in `mesh.core.errors`.
             ClusterRemovedError: the configuration changed meanwhile; route it anew.
         """
-        self._check_poison(call)
+        self._check_quarantine(call)
         call.stats.cluster = self.name
-        plan = RetryPlan(policy, self._rng, call.avoid, suspect=bool(self.poison.victims(call.content)))
+        plan = RetryPlan(policy, self._rng, call.avoid, suspect=self.quarantine.is_suspect(call.content))
         while True:
             endpoint = await self._admission.enter(call, plan, hold_until)
-            turn = plan.turn
+            turn, started, unchanged_since = plan.turn, self._timing.now(), self._unchanged_since()
+            call.exclusive = turn is Turn.PROBATION
             try:
                 return await self._try(endpoint, call, plan)
             except TryFailedError as failed:
-                self._blame(endpoint, call, failed)
-                pause = plan.after(failed, endpoint.address, call.deadline - self._timing.now())
+                if failed.kind is FailureKind.DIED:
+                    self._record_crash(endpoint, call, failed, started, unchanged_since)
+                self._note_failure(endpoint, failed)
+                self._check_quarantine(call)
+                pause = plan.after(failed, endpoint.address, call.deadline - self._timing.now(), self._addresses())
                 if not call.hold:
                     raise failed.to_tell() from failed
                 self._metrics.retries.labels(self.name, failed.kind).inc()
@@ -141,14 +157,31 @@ class Cluster:
             if pause:
                 with self._admission.holding(call):
                     await self._timing.sleep(pause)
-            await self._judge_payload(call)
+                    await self._quiet(call, plan)
 
-    def _check_poison(self, call: Call) -> None:
+    def _check_quarantine(self, call: Call) -> None:
         try:
-            self.poison.check(call.content)
+            self.quarantine.check(call.content)
         except QuarantinedPayloadError:
-            self._metrics.poisoned.labels(self.name).inc()
+            self._metrics.quarantined.labels(self.name).inc()
             raise
+
+    def _addresses(self) -> list[str]:
+        return [endpoint.address for endpoint in self.endpoints if endpoint.state == "healthy"]
+
+    def _unchanged_since(self, but: Endpoint | None = None) -> float:
+        """When an endpoint last came or went."""
+        changes = (endpoint.changed_at for endpoint in self.endpoints if endpoint is not but)
+        return max(changes, default=float("-inf"))
+
+    async def _quiet(self, call: Call, plan: RetryPlan) -> None:
+        """Waits, before a further probation, until no endpoint has come or gone for a while."""
+        if not plan.probations:
+            return
+        end = min(call.deadline, self._timing.now() + QUIET_PATIENCE_SECONDS)
+        seconds = self.settings.quarantine.quiet_seconds
+        while (left := min(end, self._unchanged_since() + seconds) - self._timing.now()) > 0:
+            await self._timing.sleep(left)
 
     async def _try(self, endpoint: Endpoint, call: Call, plan: RetryPlan) -> Any:
         started = self._timing.now()
@@ -171,14 +204,34 @@ class Cluster:
             call.stats.upstream_seconds += took
             self._metrics.try_done(self.name, outcome, took)
         endpoint.succeeded()
-        self.poison.absolve(call.content)
+        self.quarantine.clear(call.content, call.method)
         return result
 
-    def _blame(self, endpoint: Endpoint, call: Call, failed: TryFailedError) -> None:
-        """What a failed try says about the endpoint and the payload."""
-        if failed.kind is FailureKind.CLIENT:
+    def _record_crash(
+        self, endpoint: Endpoint, call: Call, failed: TryFailedError, started: float, unchanged_since: float
+    ) -> None:
+        """What a process that died says about the payload it worked on.
+
+        Args:
+            started: when the try began.
+            unchanged_since: when an endpoint had last come or gone at that moment.
+        """
+        now = self._timing.now()
+        leaving = endpoint.draining or started < endpoint.changed_at < now - LEAVING_SECONDS
+        since = max(unchanged_since, self._unchanged_since(but=endpoint))
+        quarantined = self.quarantine.record_crash(
+            call.content,
+            call.method,
+            exclusive=failed.exclusive and now - started < EXCLUSIVE_SECONDS,
+            quiet=not leaving and since <= started - self.settings.quarantine.quiet_seconds,
+        )
+        if quarantined:
+            log.error("payload quarantined", cluster=self.name, method=call.method, sha256=call.content.digest.hex())
+
+    def _note_failure(self, endpoint: Endpoint, failed: TryFailedError) -> None:
+        """What a failed try says about the endpoint."""
+        if failed.kind in (FailureKind.CLIENT, FailureKind.MODEL_UNAVAILABLE):
             endpoint.outlier.succeeded()
-            self.poison.absolve(call.content)
         elif failed.kind is FailureKind.OVERLOADED:
             self._back_off(endpoint, failed)
         elif failed.kind in ENDPOINTS_FAULT:
@@ -186,25 +239,6 @@ class Cluster:
             self._judge(endpoint)
         if failed.kind in (FailureKind.UNREACHABLE, FailureKind.DIED):
             self._members.suspect(endpoint, str(failed.error))
-        if failed.kind is FailureKind.DIED:
-            self.poison.accuse(call.content, endpoint.address)
-
-    async def _judge_payload(self, call: Call) -> None:
-        """Raises QuarantinedPayloadError for a payload during whose calls too many endpoints died while others live
-        on."""
-        victims = self.poison.victims(call.content)
-        if len(victims) < self.settings.poison.deaths:
-            return
-        seconds = self.settings.health_check.timeout_seconds
-        others = [endpoint for endpoint in self.endpoints if endpoint.address not in victims]
-        probes = await asyncio.gather(*(endpoint.transport.probe(seconds) for endpoint in others))
-        if others and Probe.SERVING not in probes:
-            log.warning("every endpoint is down, so no payload is to blame", cluster=self.name)
-            self.poison.forgive(call.content)
-            return
-        self._metrics.poisoned.labels(self.name).inc()
-        log.error("payload is poisonous", cluster=self.name, sha256=call.content.digest.hex(), died=victims)
-        raise self.poison.convict(call.content)
 
     def _judge(self, endpoint: Endpoint) -> None:
         """Ejects an endpoint that has failed too often, unless it is the last one."""
@@ -219,12 +253,17 @@ class Cluster:
         self._timing.call_later(seconds, self._admission.dispatch)
 
     def _back_off(self, endpoint: Endpoint, failed: TryFailedError) -> None:
-        seconds = DEFAULT_PUSHBACK_SECONDS if failed.retry_after_seconds is None else failed.retry_after_seconds
+        asked = failed.retry_after_seconds
+        seconds = DEFAULT_PUSHBACK_SECONDS if asked is None else max(LEAST_PUSHBACK_SECONDS, asked)
         endpoint.overloaded(seconds)
         self._timing.call_later(seconds, self._admission.dispatch)
 
     def _changed(self) -> None:
         """An endpoint came, went, or changed its health."""
+        if self.can_serve:
+            self._down_since = None
+        elif self._down_since is None:
+            self._down_since = self._timing.now()
         healthy = [endpoint for endpoint in self.endpoints if endpoint.available]
         for endpoint in self.endpoints:
             # Tries at an endpoint that hangs go on elsewhere, if there is an elsewhere.

@@ -1,6 +1,7 @@
 """gRPC to one endpoint: one channel of its own, so that load is spread per request and not per connection.
 
-Messages cross this seam as bytes: a call is serialised once, however many tries it takes.
+Messages cross this seam as bytes: a call is serialised once, however many tries it takes. Whose a failure is, is read
+from the marks of `mesh.core.status`, never from a text.
 """
 
 import asyncio
@@ -10,8 +11,19 @@ import grpc
 from grpc_health.v1 import health_pb2
 from immich_mesh.model.v1 import model_pb2
 
+from mesh.core import status
 from mesh.core.channels import open_channel
-from mesh.core.errors import DeadlineExceededError, MeshError, UnavailableError
+from mesh.core.errors import (
+    DeadlineExceededError,
+    DimensionMismatchError,
+    InvalidInputError,
+    MeshError,
+    ModelNotFoundError,
+    ModelUnavailableError,
+    OverloadedError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from mesh.core.settings import TlsSettings
 from mesh.core.tracing import trace_headers
 from router.errors import from_grpc
@@ -19,42 +31,34 @@ from router.upstream.calls import Call, FailureKind, TryFailedError
 from router.upstream.endpoints.discovery import Address
 from router.upstream.endpoints.endpoint import Probe
 
-PUSHBACK_TRAILER = "grpc-retry-pushback-ms"
 HEALTH_METHOD = "/grpc.health.v1.Health/Check"
 LIST_METHOD = "/immich_mesh.model.v1.ModelService/ListModels"
 
-# gRPC's own words for UNAVAILABLE that no server has sent. They are no API, so `test_grpc_transport` kills, refuses and
-# drops real connections to notice when a new version says it differently.
-_NEVER_ARRIVED = (
-    "failed to connect",
-    "connections to all backends failing",
-    "dns resolution failed",
-    "name resolution",
-    "sendmsg",
-    "broken pipe",
+_EXCLUSIVE = ((status.EXCLUSIVE, "1"),)
+# Of the codes that mean something here, those that gRPC's libraries never make up (its page on status codes), so that
+# they are the service's own though it sends no mark: one of an older version, in the middle of an upgrade.
+_NEVER_MADE_UP = frozenset(
+    {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION}
 )
-_CONNECTION_LOST = (
-    "socket closed",
-    "stream removed",
-    "connection reset",
-    "recvmsg",
-    "goaway",
-    "transport closed",
-    "keepalive watchdog",
-    "ping timeout",
-    "connection aborted",
-    "endpoint closing",
-    "end of tcp stream",
-)
-
-_KINDS = {
-    grpc.StatusCode.INVALID_ARGUMENT: FailureKind.CLIENT,
-    grpc.StatusCode.NOT_FOUND: FailureKind.CLIENT,
-    grpc.StatusCode.FAILED_PRECONDITION: FailureKind.CLIENT,
-    grpc.StatusCode.UNAUTHENTICATED: FailureKind.CLIENT,
-    grpc.StatusCode.DEADLINE_EXCEEDED: FailureKind.TIMEOUT,
-    grpc.StatusCode.UNAVAILABLE: FailureKind.UNAVAILABLE,
+_ANSWERED: dict[type[MeshError], FailureKind] = {
+    InvalidInputError: FailureKind.CLIENT,
+    ModelNotFoundError: FailureKind.CLIENT,
+    DimensionMismatchError: FailureKind.CLIENT,
+    UnauthenticatedError: FailureKind.CLIENT,
+    OverloadedError: FailureKind.OVERLOADED,
+    UnavailableError: FailureKind.UNAVAILABLE,
+    ModelUnavailableError: FailureKind.MODEL_UNAVAILABLE,
+    DeadlineExceededError: FailureKind.TIMEOUT,
 }
+# What the unmarked status of a call that never started means; other codes are a broken endpoint.
+_NOT_STARTED = {
+    grpc.StatusCode.UNAVAILABLE: FailureKind.UNREACHABLE,
+    grpc.StatusCode.CANCELLED: FailureKind.UNREACHABLE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: FailureKind.OVERLOADED,
+    grpc.StatusCode.UNAUTHENTICATED: FailureKind.CLIENT,
+}
+# Where a service is known to mark its own, these come from the connection or a proxy too.
+_MADE_UP = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN})
 
 
 class GrpcTransport:
@@ -72,26 +76,32 @@ class GrpcTransport:
         self._channel = open_channel(address.target, tls, server_name=address.server_name or None)
         self._authorization = (("authorization", f"Bearer {token}"),) if token else ()
         self._methods: dict[str, Any] = {}
+        self._marks = False  # whether this endpoint was seen to mark what is its own
         self._health_request = health_pb2.HealthCheckRequest(service=service).SerializeToString()
 
     async def send(self, call: Call, seconds: float) -> bytes:
         """One try: the serialised reply. Raises TryFailedError."""
+        headers = (*call.headers, *trace_headers().items(), *self._authorization)
         try:
-            headers = (*call.headers, *trace_headers().items(), *self._authorization)
-            return await self.invoke(call.method, call.message, seconds, headers)
+            running = self._method(call.method)(
+                call.message, timeout=seconds, metadata=(*headers, *_EXCLUSIVE) if call.exclusive else headers
+            )
+            reply: bytes = await running
         except grpc.aio.AioRpcError as error:
             raise self._failure(error) from error
-
-    async def invoke(
-        self, method: str, message: bytes, seconds: float, headers: tuple[tuple[str, str], ...] | None = None
-    ) -> bytes:
-        """A bare call of any method. Raises grpc.aio.AioRpcError."""
-        callable_ = self._methods.get(method)
-        if callable_ is None:
-            callable_ = self._methods[method] = self._channel.unary_unary(method)
-        metadata = self._authorization if headers is None else headers
-        reply: bytes = await callable_(message, timeout=seconds, metadata=metadata)
+        if not self._marks:
+            self._marks = bool(status.find(await running.initial_metadata(), status.STARTED))
         return reply
+
+    async def invoke(self, method: str, message: bytes, seconds: float) -> bytes:
+        """A bare call of any method. Raises grpc.aio.AioRpcError; `answered_error` says what it means."""
+        reply: bytes = await self._method(method)(message, timeout=seconds, metadata=self._authorization)
+        return reply
+
+    def _method(self, name: str) -> Any:
+        if (found := self._methods.get(name)) is None:
+            found = self._methods[name] = self._channel.unary_unary(name)
+        return found
 
     async def probe(self, seconds: float) -> Probe:
         """One health check of the service."""
@@ -136,35 +146,37 @@ class GrpcTransport:
         return Probe.UNREACHABLE if error.code() is grpc.StatusCode.UNAVAILABLE else Probe.NOT_SERVING
 
     def _failure(self, error: grpc.aio.AioRpcError) -> TryFailedError:
-        code, text = error.code(), error.details() or ""
-        if code is grpc.StatusCode.UNAVAILABLE:
-            return self._unavailable(error, text)
-        if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-            return TryFailedError(FailureKind.OVERLOADED, from_grpc(code, text), _pushback_seconds(error))
-        kind = _KINDS.get(code, FailureKind.BROKEN)
+        """What a failed call says about the endpoint, by its marks."""
+        code = error.code()
+        mark = status.find(error.trailing_metadata(), status.STATUS)
+        started = status.find(error.initial_metadata(), status.STARTED)
+        self._marks = self._marks or bool(mark or started)
+        if mark or code in _NEVER_MADE_UP:
+            return self._answered(error)
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return TryFailedError(FailureKind.TIMEOUT, DeadlineExceededError("no answer before the deadline"))
+        if started:
+            died = UnavailableError(f"endpoint {self.address} died during the call")
+            return TryFailedError(FailureKind.DIED, died, exclusive=started == "exclusive")
+        if self._marks and code in _MADE_UP:
+            kind = FailureKind.UNREACHABLE
+        else:
+            kind = _NOT_STARTED.get(code, FailureKind.BROKEN)
+        if kind is FailureKind.UNREACHABLE:
+            return TryFailedError(kind, UnavailableError(f"endpoint {self.address} cannot be reached"))
+        return self._answered(error)
+
+    def _answered(self, error: grpc.aio.AioRpcError) -> TryFailedError:
+        """The service's own status, marked or of a version that sends no marks."""
+        problem = answered_error(error)
+        kind = _ANSWERED.get(type(problem), FailureKind.BROKEN)
         if kind is FailureKind.BROKEN:
-            return TryFailedError(kind, MeshError(f"endpoint {self.address} failed ({code.name}); its logs tell why"))
-        problem = (
-            DeadlineExceededError(f"no answer before the deadline: {text}") if kind is FailureKind.TIMEOUT else None
-        )
-        return TryFailedError(kind, problem or from_grpc(code, text))
-
-    def _unavailable(self, error: grpc.aio.AioRpcError, text: str) -> TryFailedError:
-        lower = text.lower()
-        if any(words in lower for words in _NEVER_ARRIVED):
-            return TryFailedError(
-                FailureKind.UNREACHABLE, UnavailableError(f"endpoint {self.address} cannot be connected to")
-            )
-        if any(words in lower for words in _CONNECTION_LOST):
-            return TryFailedError(FailureKind.DIED, UnavailableError(f"endpoint {self.address} died during the call"))
-        return TryFailedError(FailureKind.UNAVAILABLE, UnavailableError(text), _pushback_seconds(error))
+            problem = MeshError(f"endpoint {self.address} failed ({error.code().name}); its logs tell why")
+        return TryFailedError(kind, problem, status.pushback_seconds(error.trailing_metadata()))
 
 
-def _pushback_seconds(error: grpc.aio.AioRpcError) -> float | None:
-    for key, value in error.trailing_metadata() or ():
-        if key == PUSHBACK_TRAILER:
-            try:
-                return max(0.0, float(value) / 1000)
-            except ValueError:
-                return None
-    return None
+def answered_error(error: grpc.aio.AioRpcError, prefix: str = "") -> MeshError:
+    """The domain error of a service's status, its message after `prefix`."""
+    trailers = error.trailing_metadata()
+    word, seconds = status.find(trailers, status.STATUS), status.pushback_seconds(trailers)
+    return from_grpc(error.code(), f"{prefix}{error.details() or error.code().name}", word, seconds)

@@ -7,10 +7,9 @@ import grpc
 from immich_mesh.model.v1 import model_pb2
 
 from mesh.core.errors import MeshError
-from router.errors import from_grpc
 from router.upstream.cluster import Cluster
 from router.upstream.endpoints.endpoint import Endpoint
-from router.upstream.grpc_transport import GrpcTransport
+from router.upstream.grpc_transport import GrpcTransport, answered_error
 
 LIST_TIMEOUT_SECONDS = 5.0
 LOAD_TIMEOUT_SECONDS = 3600.0
@@ -75,7 +74,7 @@ class ModelClient:
             try:
                 data = await endpoint.transport.invoke(f"{_SERVICE}/{method}", request, seconds)
             except grpc.aio.AioRpcError as error:
-                return from_grpc(error.code(), f"{endpoint.address}: {error.details()}")
+                return answered_error(error, f"{endpoint.address}: ")
             return [self._status(endpoint.address, model) for model in reply.FromString(data).models]
 
         targets = [endpoint for endpoint in self.cluster.endpoints if isinstance(endpoint.transport, GrpcTransport)]

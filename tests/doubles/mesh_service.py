@@ -1,6 +1,6 @@
 """One gRPC server that answers as all three services at once: health, models, and one fixed answer per call."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -100,9 +100,9 @@ class MeshService(
 
 
 @asynccontextmanager
-async def serving(service: MeshService) -> AsyncIterator[str]:
+async def serving(service: MeshService, interceptors: Sequence[grpc.aio.ServerInterceptor] = ()) -> AsyncIterator[str]:
     """Serves until the block ends; gives the address."""
-    server = grpc.aio.server()
+    server = grpc.aio.server(interceptors=interceptors)
     ocr_pb2_grpc.add_OcrServiceServicer_to_server(service, server)
     clip_pb2_grpc.add_ClipServiceServicer_to_server(service, server)
     face_pb2_grpc.add_FaceServiceServicer_to_server(service, server)

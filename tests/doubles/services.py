@@ -10,6 +10,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from bench.chaos.replica import METHODS, Reply
 from mesh.core.channels import SERVER_OPTIONS
+from mesh.core.errors import MeshError
+from mesh.serving.interceptors import CallInterceptor
 
 Behaviour = Callable[[str, bytes, Any], Awaitable[bytes | None]]
 
@@ -21,15 +23,21 @@ async def _sensible(method: str, data: bytes, context: Any) -> None:
 class Services:
     """What the server does and has seen.
 
+    Args:
+        marks: False for a service of a version that marks none of its statuses.
+
     Attributes:
+        unmarked: answers in the place of everything behind it, as a proxy in between does; None for no proxy.
         behave: called before the known answer is given; may answer itself, abort, or wait.
         metadata: of every call, newest last.
         calls: full method names, newest last.
         active: calls under way.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, marks: bool = True) -> None:
+        self._marks = marks
         self.behave: Behaviour = _sensible
+        self.unmarked: Behaviour | None = None
         self.metadata: list[dict[str, str]] = []
         self.calls: list[str] = []
         self.active = 0
@@ -50,7 +58,8 @@ class Services:
 
     async def start(self, port: int = 0, credentials: grpc.ServerCredentials | None = None) -> grpc.aio.Server:
         """Listens; with TLS when there are credentials."""
-        server = grpc.aio.server(options=SERVER_OPTIONS)
+        marking = [CallInterceptor()] if self._marks else []
+        server = grpc.aio.server(options=SERVER_OPTIONS, interceptors=[_Proxy(self), *marking])
         for service, methods in METHODS.items():
             handlers: dict[str, Any] = {
                 method: grpc.unary_unary_rpc_method_handler(self._handler(method, reply))
@@ -81,10 +90,27 @@ class Services:
         return answer
 
 
+class _Proxy(grpc.aio.ServerInterceptor):
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def intercept_service(self, continuation: Any, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        unmarked = self._services.unmarked
+        if unmarked is None:
+            return await continuation(handler_call_details)
+
+        async def answer(data: bytes, context: Any) -> None:
+            await unmarked("", data, context)
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+
 @asynccontextmanager
-async def running_services(credentials: grpc.ServerCredentials | None = None) -> AsyncIterator[Services]:
+async def running_services(
+    credentials: grpc.ServerCredentials | None = None, *, marks: bool = True
+) -> AsyncIterator[Services]:
     """A server for the length of the block."""
-    services = Services()
+    services = Services(marks=marks)
     server = await services.start(credentials=credentials)
     try:
         yield services
@@ -98,5 +124,14 @@ def aborting(code: grpc.StatusCode, text: str, **trailers: str) -> Behaviour:
     async def behave(_: str, __: bytes, context: Any) -> None:
         context.set_trailing_metadata(tuple((key.replace("_", "-"), value) for key, value in trailers.items()))
         await context.abort(code, text)
+
+    return behave
+
+
+def raising(error: MeshError) -> Behaviour:
+    """Every call ends in this error, as a service of ours tells it."""
+
+    async def behave(_: str, __: bytes, ___: Any) -> None:
+        raise error
 
     return behave

@@ -81,8 +81,8 @@ def answering(value: Any) -> Behaviour:
 def failing(kind: FailureKind, retry_after: float | None = None) -> Behaviour:
     """Fails every try in the same way."""
 
-    async def behave(_: Call) -> Any:
-        raise TryFailedError(kind, MeshError(f"made to fail: {kind}"), retry_after)
+    async def behave(call: Call) -> Any:
+        raise TryFailedError(kind, MeshError(f"made to fail: {kind}"), retry_after, exclusive=call.exclusive)
 
     return behave
 

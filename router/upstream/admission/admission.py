@@ -15,7 +15,7 @@ from router.config import ClusterSettings
 from router.domain.tasks import Lane
 from router.metrics import RouterMetrics
 from router.upstream.admission.breaker import CircuitBreaker
-from router.upstream.admission.hold import QUEUE_ORDER, HoldQueue, QueueFullError, Ticket
+from router.upstream.admission.pending import QUEUE_ORDER, PendingQueue, QueueFullError, Waiter
 from router.upstream.admission.retry import RetryPlan
 from router.upstream.calls import Call, ClusterRemovedError, Turn
 from router.upstream.endpoints.balancer import make_balancer, pick_available
@@ -54,7 +54,7 @@ class Admission:
         self._left = left
         self._metrics = metrics
         self._timing = timing
-        self._hold = HoldQueue(cluster, settings.circuit_breakers)
+        self._pending = PendingQueue(cluster, settings.circuit_breakers)
         self._breakers = {lane: CircuitBreaker(settings.circuit_breakers, settings.retry_budget) for lane in Lane}
         self._choice = make_balancer(settings.balancer, rng)
 
@@ -66,7 +66,7 @@ class Admission:
     @property
     def held_bytes(self) -> int:
         """Bytes of the requests that wait."""
-        return self._hold.pending_bytes
+        return self._pending.pending_bytes
 
     def active(self, lane: Lane) -> int:
         """Requests at the endpoints."""
@@ -74,24 +74,24 @@ class Admission:
 
     def held(self, lane: Lane) -> int:
         """Requests that wait."""
-        return self._hold.pending(lane)
+        return self._pending.pending(lane)
 
     def holding(self, call: Call) -> AbstractContextManager[None]:
         """Counts a call as waiting while it pauses between tries. Raises OverloadedError when there is no room."""
-        return self._hold.account(call)
+        return self._pending.account(call)
 
     def close(self) -> None:
         """Sends those who wait, and those who come, to be routed anew."""
         self.closed = True
-        for ticket in self._hold.tickets():
-            ticket.fail(ClusterRemovedError())
+        for waiter in self._pending.waiters():
+            waiter.fail(ClusterRemovedError())
 
     async def enter(self, call: Call, plan: RetryPlan, hold_until: float | None) -> Endpoint:
         """An endpoint with a place for the call taken; waits for one."""
         if self.closed:
             raise ClusterRemovedError
         lane, turn = call.lane, plan.turn
-        if not self._hold.waiting(lane, turn):
+        if not self._pending.waiting(lane, turn):
             endpoint = self._place(lane, turn, plan.avoid)
             if endpoint is not None:
                 return endpoint
@@ -101,24 +101,24 @@ class Admission:
 
     async def _wait(self, call: Call, plan: RetryPlan, hold_until: float | None) -> Endpoint:
         lane, since = call.lane, self._timing.now()
-        ticket = Ticket(call, plan.turn, plan.avoid, asyncio.get_running_loop().create_future())
-        timers = [self._timing.call_later(call.deadline - since, lambda: ticket.fail(self._gave_up(plan)))]
+        waiter = Waiter(call, plan.turn, plan.avoid, asyncio.get_running_loop().create_future())
+        timers = [self._timing.call_later(call.deadline - since, lambda: waiter.fail(self._gave_up(plan)))]
         if hold_until is not None and hold_until < call.deadline:
-            timers.append(self._timing.call_later(hold_until - since, lambda: self._stays_down(ticket, plan)))
+            timers.append(self._timing.call_later(max(0.0, hold_until - since), lambda: self._stays_down(waiter, plan)))
         try:
-            with self._hold.account(call), span("queue", cluster=self._cluster, lane=lane):
-                self._hold.put(ticket)
-                endpoint = await ticket.future
+            with self._pending.account(call), span("queue", cluster=self._cluster, lane=lane):
+                self._pending.put(waiter)
+                endpoint = await waiter.future
         except QueueFullError:
             self._metrics.rejected.labels(self._cluster, lane).inc()
             raise
         except asyncio.CancelledError:
             # The caller left in the moment a place was found: it goes to the next one.
-            if ticket.future.done() and not ticket.future.cancelled() and ticket.future.exception() is None:
-                self.leave(ticket.future.result(), lane, ticket.turn)
+            if waiter.future.done() and not waiter.future.cancelled() and waiter.future.exception() is None:
+                self.leave(waiter.future.result(), lane, waiter.turn)
             raise
         finally:
-            self._hold.remove(ticket)
+            self._pending.remove(waiter)
             for timer in timers:
                 timer.cancel()
             held = self._timing.now() - since
@@ -130,17 +130,17 @@ class Admission:
         """Takes a place at an endpoint when breaker and endpoints allow."""
         breaker, retry = self._breakers[lane], turn is not Turn.FIRST
         openings = breaker.openings
-        if not breaker.admits(retry=retry, pending=self._hold.pending(lane)):
+        if not breaker.admits(retry=retry, pending=self._pending.pending(lane)):
             if breaker.openings > openings:
                 self._metrics.breaker_openings.labels(self._cluster, lane).inc()
             return None
-        trial, candidates = turn is Turn.TRIAL, self._endpoints()
-        if trial:
-            candidates = [endpoint for endpoint in candidates if not endpoint.on_trial]
+        probation, candidates = turn is Turn.PROBATION, self._endpoints()
+        if probation:
+            candidates = [endpoint for endpoint in candidates if not endpoint.on_probation]
         endpoint = pick_available(self._choice, candidates, avoid)
         if endpoint is None:
             return None
-        endpoint.on_trial = endpoint.on_trial or trial
+        endpoint.on_probation = endpoint.on_probation or probation
         endpoint.active += 1
         breaker.enter(retry=retry)
         self.idle.clear()
@@ -149,8 +149,8 @@ class Admission:
     def leave(self, endpoint: Endpoint, lane: Lane, turn: Turn) -> None:
         """Gives a place back."""
         endpoint.active -= 1
-        if turn is Turn.TRIAL:
-            endpoint.on_trial = False
+        if turn is Turn.PROBATION:
+            endpoint.on_probation = False
         self._breakers[lane].leave(retry=turn is not Turn.FIRST)
         if not any(breaker.active for breaker in self._breakers.values()):
             self.idle.set()
@@ -160,19 +160,19 @@ class Admission:
     def dispatch(self) -> None:
         """Gives places to those who wait, in their order."""
         for lane, turn in QUEUE_ORDER:
-            while (ticket := self._hold.first(lane, turn)) is not None:
-                if ticket.future.done():
-                    self._hold.remove(ticket)
+            while (waiter := self._pending.first(lane, turn)) is not None:
+                if waiter.future.done():
+                    self._pending.remove(waiter)
                     continue
-                endpoint = self._place(lane, turn, ticket.avoid)
+                endpoint = self._place(lane, turn, waiter.avoid)
                 if endpoint is None:
                     break
-                self._hold.remove(ticket)
-                ticket.future.set_result(endpoint)
+                self._pending.remove(waiter)
+                waiter.future.set_result(endpoint)
 
-    def _stays_down(self, ticket: Ticket, plan: RetryPlan) -> None:
+    def _stays_down(self, waiter: Waiter, plan: RetryPlan) -> None:
         if not self.can_serve:
-            ticket.fail(self._gave_up(plan))
+            waiter.fail(self._gave_up(plan))
 
     def _gave_up(self, plan: RetryPlan) -> MeshError:
         last = f"; the last try failed: {plan.last_message}" if plan.last_message else ""

@@ -1,4 +1,8 @@
-"""What follows a failed try: another one, at once or after a pause, or the end."""
+"""What follows a failed try: another one after a pause, or the end. One budget for all tries of a call.
+
+Every pause comes from one series, whatever failed: full jitter under a limit that doubles from try to try up to
+`backoff_max_ms`. So the tries of a call are bounded by its deadline, even where each of them fails at once.
+"""
 
 import random
 from collections.abc import Iterable
@@ -7,9 +11,8 @@ from mesh.core.errors import DeadlineExceededError, MeshError, OverloadedError, 
 from router.config import RetrySettings
 from router.upstream.calls import FailureKind, TryFailedError, Turn
 
-# Between the death of an endpoint and the next try of what it worked on: if others die of the same cause, which then is
-# not this payload, they have done so by then.
-TRIAL_PAUSE_SECONDS = 0.5
+# The first probation follows soon, because most suspects are innocent; the next ones are rare: each may cost a process.
+PROBATION_SECONDS = (0.5, 2.0, 5.0, 10.0, 20.0, 40.0)
 
 # These were never worked on by an endpoint, so repeating them is no extra load and outside of the retry budget.
 NEVER_STARTED = frozenset({FailureKind.OVERLOADED, FailureKind.UNREACHABLE})
@@ -24,7 +27,6 @@ ENDPOINTS_FAULT = frozenset(
         FailureKind.TIMEOUT,
     }
 )
-_PAUSED = frozenset({FailureKind.UNAVAILABLE, FailureKind.BROKEN, FailureKind.TIMEOUT})
 _COUNTED = frozenset({FailureKind.BROKEN, FailureKind.TIMEOUT})
 
 
@@ -34,6 +36,7 @@ class RetryPlan:
     Attributes:
         avoid: addresses that failed it; another endpoint is preferred.
         turn: what the next try counts as.
+        probations: tries on probation that ended in another death.
     """
 
     def __init__(
@@ -41,7 +44,8 @@ class RetryPlan:
     ) -> None:
         self.policy = policy
         self.avoid = set(avoid)
-        self.turn = Turn.TRIAL if suspect else Turn.FIRST
+        self.turn = Turn.PROBATION if suspect else Turn.FIRST
+        self.probations = 0
         # Not the errors themselves: their tracebacks would keep the payload alive.
         self.last_message = ""
         self._last_kind: type[MeshError] | None = None
@@ -49,8 +53,13 @@ class RetryPlan:
         self._counted = 0
         self._pauses = 0
 
-    def after(self, failed: TryFailedError, address: str, remaining_seconds: float) -> float:
-        """Seconds to pause before the next try.
+    def after(
+        self, failed: TryFailedError, address: str, remaining_seconds: float, addresses: Iterable[str] = ()
+    ) -> float:
+        """Seconds to pause before the next try, at most those that remain.
+
+        Args:
+            addresses: the endpoints that could be asked; a model that cannot be had is looked for at each of them once.
 
         Raises:
             MeshError: there is no next try; the error to tell the caller.
@@ -59,29 +68,37 @@ class RetryPlan:
         self.avoid.add(address)
         if failed.kind is FailureKind.CLIENT:
             raise failed.to_tell()
+        if failed.kind is FailureKind.MODEL_UNAVAILABLE and self.avoid.issuperset(addresses):
+            raise failed.to_tell()
         if remaining_seconds <= 0:
             raise self.too_late() from failed
         if failed.kind in _COUNTED:
             self._counted += 1
             if self._counted > self.policy.max_retries:
                 raise failed.to_tell()
-        if failed.kind is FailureKind.DIED:
-            self.turn = Turn.TRIAL
-            return TRIAL_PAUSE_SECONDS
-        if self.turn is Turn.FIRST and failed.kind not in NEVER_STARTED:
-            self.turn = Turn.RETRY
-        return self._pause() if failed.kind in _PAUSED else 0.0
+        return min(remaining_seconds, self._pause_after(failed.kind))
 
     def too_late(self) -> MeshError:
         """The error of a deadline that passed between tries: what stood in the way, where that is known."""
         if self._last_kind is None:
             return DeadlineExceededError("no answer before the deadline")
-        if self._last_kind in (DeadlineExceededError, OverloadedError, UnavailableError):
-            return self._last_kind(self.last_message)
+        for kind in (DeadlineExceededError, OverloadedError, UnavailableError):
+            if issubclass(self._last_kind, kind):
+                return kind(self.last_message)
         return DeadlineExceededError(f"no answer before the deadline; the last try failed: {self.last_message}")
 
-    def _pause(self) -> float:
-        # Full jitter: spreads those who failed together.
+    def _pause_after(self, kind: FailureKind) -> float:
+        if kind is FailureKind.DIED:
+            if self.turn is Turn.PROBATION:
+                self.probations += 1
+            self.turn = Turn.PROBATION
+            longest = PROBATION_SECONDS[min(self.probations, len(PROBATION_SECONDS) - 1)]
+            return longest * self._rng.uniform(0.5, 1)
+        if kind is FailureKind.OVERLOADED:
+            return 0.0  # the endpoint itself says how long it is to be left alone, and the call is held for so long
+        if self.turn is Turn.FIRST and kind not in NEVER_STARTED:
+            self.turn = Turn.RETRY
         longest = min(self.policy.backoff_max_ms, self.policy.backoff_base_ms * 2 ** min(self._pauses, 16))
         self._pauses += 1
+        # Full jitter: spreads those who failed together.
         return self._rng.uniform(0, longest) / 1000

@@ -60,8 +60,9 @@ class Endpoint:
     Attributes:
         active: calls that hold a place here, from choice to reply.
         limit: how many may, as learnt from the endpoint's own refusals.
-        on_trial: whether it works on a payload that may have killed another endpoint.
+        on_probation: whether it works on a payload during whose call a process died.
         hung: whether it lets health checks time out.
+        changed_at: when its health last changed, on the clock given.
     """
 
     def __init__(
@@ -76,10 +77,11 @@ class Endpoint:
         self.active = 0
         self.total = 0
         self.failures = 0
-        self.on_trial = False
+        self.on_probation = False
         self.hung = False
         self.backoff_until = 0.0
         self.limit = math.inf
+        self.changed_at = clock()
         self._clock = clock
         self._tries: set[_Try] = set()
 

@@ -15,6 +15,11 @@ _DETAILS = {
 }
 
 
+VOUCHED_SECONDS = 10.0
+"""An endpoint that was suspected and passes the check that follows is not suspected again for so long: something in
+between drops calls, and neither state nor log may flap with every one of them."""
+
+
 class HealthChecker:
     """Checks one endpoint for as long as it exists.
 
@@ -33,13 +38,17 @@ class HealthChecker:
         self._soon = asyncio.Event()
         self._passed = 0
         self._timed_out = 0
+        self._suspected = False
+        self._vouched_until = float("-inf")
         self._task = asyncio.create_task(self._run(), name=f"health of {endpoint.address}")
 
     def suspect(self, detail: str) -> None:
         """A request found the endpoint gone: unhealthy from now on, and checked again at once."""
-        self._passed = 0
-        self._set(HealthState.UNHEALTHY, detail)
         self._soon.set()
+        if self._timing.now() >= self._vouched_until:
+            self._passed = 0
+            self._suspected = True
+            self._set(HealthState.UNHEALTHY, detail)
 
     async def stop(self) -> None:
         """Ends checking."""
@@ -63,21 +72,25 @@ class HealthChecker:
 
     def note(self, probe: Probe, progress: str = "") -> None:
         """Takes one check's outcome into account; `progress` is what the service says that it is busy with."""
+        suspected, self._suspected = self._suspected, False
+        if suspected and probe is Probe.SERVING:
+            self._vouched_until = self._timing.now() + VOUCHED_SECONDS
         self._endpoint.hung = probe is Probe.TIMEOUT and self._timed_out + 1 >= self._settings.unhealthy_threshold
         self._timed_out = self._timed_out + 1 if probe is Probe.TIMEOUT else 0
         self._passed = self._passed + 1 if probe is Probe.SERVING else 0
         if probe is Probe.SERVING:
             if self._endpoint.health is HealthState.HEALTHY or self._passed >= self._settings.healthy_threshold:
-                self._set(HealthState.HEALTHY, _DETAILS[probe])
+                self._set(HealthState.HEALTHY, _DETAILS[probe], same_process=suspected)
         elif probe is not Probe.TIMEOUT or self._timed_out >= self._settings.unhealthy_threshold:
             self._set(HealthState.UNHEALTHY, progress or _DETAILS[probe])
 
-    def _set(self, state: HealthState, detail: str) -> None:
+    def _set(self, state: HealthState, detail: str, *, same_process: bool = False) -> None:
         endpoint = self._endpoint
         endpoint.health_detail = detail
         if endpoint.health is state:
             return
         was, endpoint.health = endpoint.health, state
-        if state is HealthState.HEALTHY and was is HealthState.UNHEALTHY:
+        endpoint.changed_at = self._timing.now()
+        if state is HealthState.HEALTHY and was is HealthState.UNHEALTHY and not same_process:
             endpoint.outlier.restart()
         self._changed(endpoint)

@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import grpc
 import pytest
 
+from mesh.core.errors import (
+    DimensionMismatchError,
+    InvalidInputError,
+    MeshError,
+    ModelNotFoundError,
+    UnauthenticatedError,
+)
 from tests.doubles.router import Front
-from tests.doubles.services import aborting
+from tests.doubles.services import raising
 
 CLIP = '{"clip":{"visual":{"modelName":"ViT-B-32__openai"}}}'
 TEXT = '{"clip":{"textual":{"modelName":"ViT-B-32__openai","options":{}}}}'
@@ -53,24 +59,19 @@ async def test_the_router_refuses_it(
 
 
 @pytest.mark.parametrize(
-    ("grpc_code", "status", "code"),
-    [
-        (grpc.StatusCode.INVALID_ARGUMENT, 400, "invalid_input"),
-        (grpc.StatusCode.NOT_FOUND, 404, "model_not_found"),
-        (grpc.StatusCode.FAILED_PRECONDITION, 422, "dimension_mismatch"),
-        (grpc.StatusCode.UNAUTHENTICATED, 401, "unauthenticated"),
-    ],
+    ("error", "status"),
+    [(InvalidInputError, 400), (ModelNotFoundError, 404), (DimensionMismatchError, 422), (UnauthenticatedError, 401)],
 )
-async def test_a_service_refuses_it_once(stage: Front, grpc_code: grpc.StatusCode, status: int, code: str) -> None:
-    stage.services.behave = aborting(grpc_code, "this is no photo: send JPEG")
+async def test_a_service_refuses_it_once(stage: Front, error: type[MeshError], status: int) -> None:
+    stage.services.behave = raising(error("this is no photo: send JPEG"))
     found, body = await stage.predict(CLIP)
-    assert (found, body["error"]["code"]) == (status, code)
+    assert (found, body["error"]["code"]) == (status, error.word)
     assert body["error"]["message"] == "this is no photo: send JPEG"
     assert len(stage.services.calls) == 1
 
 
 async def test_a_service_that_breaks_is_tried_twice_and_shows_nothing_of_itself(stage: Front) -> None:
-    stage.services.behave = aborting(grpc.StatusCode.INTERNAL, "Traceback: secret")
+    stage.services.behave = raising(MeshError("Traceback: secret"))
     found, body = await stage.predict(CLIP)
     assert (found, body["error"]["code"]) == (500, "internal")
     assert "secret" not in json.dumps(body)

@@ -1,6 +1,4 @@
-"""The gRPC transport against real processes: that a death, a refusal and an overload are told apart in the words
-that this version of gRPC uses for them.
-"""
+"""The gRPC transport against real processes and connections: whose a failure is, by the marks that services send."""
 
 import asyncio
 import signal
@@ -8,11 +6,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from immich_mesh.clip.v1 import clip_pb2
 
 from bench.chaos.fleet import Process, free_ports, replica_process
-from mesh.core.errors import OverloadedError, UnavailableError
+from bench.chaos.replica import KILLER
+from mesh.core.errors import MeshError, ModelUnavailableError, OverloadedError, UnavailableError
+from mesh.serving.interceptors import CallInterceptor
 from router.config import RetrySettings
 from router.domain.requests import Content
 from router.domain.tasks import Lane
@@ -21,14 +22,29 @@ from router.upstream.clients import CLIP_SERVICE
 from router.upstream.endpoints.discovery import Address
 from router.upstream.endpoints.endpoint import Probe
 from router.upstream.grpc_transport import GrpcTransport
+from tests.doubles.mesh_service import MeshService, serving
+from tests.doubles.services import aborting, raising, running_services
 from tests.waiting import PATIENCE_SECONDS
 
 RETRY = RetrySettings()
 
 
-def call(method: str = "EncodeText") -> Call:
-    message = clip_pb2.EncodeTextRequest(text="dog").SerializeToString()
-    return Call(f"/{CLIP_SERVICE}/{method}", message, lambda reply: reply, Content(b"dog"), Lane.TEXT, 1e9)
+# What gRPC says of its own connections, from the mouth of a service that speaks about somebody else's.
+DECEPTIVE = (
+    "the hub does not answer: [Errno 104] Connection reset by peer",
+    "the hub does not answer: [Errno -3] Temporary failure in name resolution",
+    "the hub does not answer: [Errno 32] Broken pipe",
+    "failed to connect to all addresses",
+    "Socket closed",
+    "GOAWAY received",
+)
+
+
+def call(method: str = "EncodeText", text: str = "dog", *, exclusive: bool = False) -> Call:
+    message = clip_pb2.EncodeTextRequest(text=text).SerializeToString()
+    made = Call(f"/{CLIP_SERVICE}/{method}", message, lambda reply: reply, Content(text.encode()), Lane.TEXT, 1e9)
+    made.exclusive = exclusive
+    return made
 
 
 @pytest.fixture
@@ -149,3 +165,77 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.write(data)
         await writer.drain()
     writer.close()
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+async def test_a_payload_that_kills_at_once_is_known_to_have_been_started(
+    replica: Process, transport: GrpcTransport, exclusive: bool
+) -> None:
+    for _ in range(3):
+        died = await failure(transport.send(call(text=KILLER.decode(), exclusive=exclusive), 10))
+        assert (died.kind, died.exclusive) == (FailureKind.DIED, exclusive)
+        await replica.ended()
+        await replica.start()
+        await probed(transport, Probe.SERVING)
+
+
+@pytest.mark.parametrize("text", DECEPTIVE)
+async def test_a_services_own_words_are_nobodys_death(text: str) -> None:
+    async with running_services() as services:
+        transport = GrpcTransport(Address(services.address), CLIP_SERVICE, None, None)
+        services.behave = raising(UnavailableError(text))
+        told = await failure(transport.send(call(), 10))
+        assert (told.kind, told.error.message) == (FailureKind.UNAVAILABLE, text)
+        services.behave = raising(ModelUnavailableError(text, 40))
+        told = await failure(transport.send(call(), 10))
+        assert (told.kind, told.retry_after_seconds) == (FailureKind.MODEL_UNAVAILABLE, 40)
+        await transport.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (grpc.StatusCode.INVALID_ARGUMENT, FailureKind.CLIENT),
+        (grpc.StatusCode.NOT_FOUND, FailureKind.CLIENT),
+        (grpc.StatusCode.FAILED_PRECONDITION, FailureKind.CLIENT),
+        (grpc.StatusCode.UNAUTHENTICATED, FailureKind.CLIENT),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, FailureKind.OVERLOADED),
+        (grpc.StatusCode.UNAVAILABLE, FailureKind.UNREACHABLE),
+        (grpc.StatusCode.INTERNAL, FailureKind.BROKEN),
+    ],
+)
+async def test_a_service_of_a_version_without_marks(code: grpc.StatusCode, kind: FailureKind) -> None:
+    """In the middle of an upgrade. Only UNAVAILABLE could be anybody's: it is taken for the connection's, and held."""
+    async with running_services(marks=False) as services:
+        transport = GrpcTransport(Address(services.address), CLIP_SERVICE, None, None)
+        assert await transport.send(call(), 10)
+        services.behave = aborting(code, DECEPTIVE[0], grpc_retry_pushback_ms="700")
+        told = await failure(transport.send(call(), 10))
+        assert told.kind is kind
+        if kind is FailureKind.OVERLOADED:
+            assert told.retry_after_seconds == 0.7
+        await transport.close()
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE])
+async def test_a_proxys_status_is_not_taken_for_that_of_the_service_behind_it(code: grpc.StatusCode) -> None:
+    async with running_services() as services:
+        transport = GrpcTransport(Address(services.address), CLIP_SERVICE, None, None)
+        assert await transport.send(call(), 10)
+        services.unmarked = aborting(code, "upstream connect error or disconnect/reset before headers")
+        assert (await failure(transport.send(call(), 10))).kind is FailureKind.UNREACHABLE
+        services.unmarked = None
+        services.behave = raising(MeshError("the service's own"))
+        assert (await failure(transport.send(call(), 10))).kind is FailureKind.BROKEN
+        await transport.close()
+
+
+async def test_a_body_that_is_no_message_is_the_callers_error() -> None:
+    async with serving(MeshService(), [CallInterceptor()]) as address:
+        transport = GrpcTransport(Address(address), CLIP_SERVICE, None, None)
+        broken = call()
+        broken.message = b"\xff\xff\xff"
+        told = await failure(transport.send(broken, 10))
+        assert told.kind is FailureKind.CLIENT
+        assert "not the message" in told.error.message
+        await transport.close()

@@ -115,7 +115,7 @@ async def test_a_wrong_token_is_told_apart_from_a_dead_service() -> None:
 
         async def check(_: str, __: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> None:
             if ("authorization", "Bearer right") not in tuple(context.invocation_metadata() or ()):
-                await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token is missing or wrong")
+                raise UnauthenticatedError("the token is missing or wrong")
 
         services.behave = check
         async with front(services, auth_token="wrong") as stage:

@@ -10,6 +10,7 @@ from mesh.core.errors import (
     InvalidInputError,
     MeshError,
     ModelNotFoundError,
+    ModelUnavailableError,
     OverloadedError,
     UnauthenticatedError,
     UnavailableError,
@@ -32,11 +33,12 @@ from router.errors import (
         (InvalidInputError("x"), 400, "invalid_input"),
         (InvalidEntriesError("x"), 422, "invalid_entries"),
         (BodyTooLargeError("x"), 413, "body_too_large"),
-        (QuarantinedPayloadError("x"), 422, "poisonous_payload"),
+        (QuarantinedPayloadError("x"), 422, "quarantined_payload"),
         (ModelNotFoundError("x"), 404, "model_not_found"),
         (DimensionMismatchError("x"), 422, "dimension_mismatch"),
         (OverloadedError("x"), 503, "overloaded"),
         (UnavailableError("x"), 503, "unavailable"),
+        (ModelUnavailableError("x", 40), 503, "model_unavailable"),
         (DeadlineExceededError("x"), 504, "deadline_exceeded"),
         (UnauthenticatedError("x"), 401, "unauthenticated"),
         (UpstreamRefusedError("x", 418), 418, "upstream_refused"),
@@ -65,6 +67,7 @@ def test_only_passing_trouble_is_worth_another_try() -> None:
     assert retry_after(OverloadedError("x", 2.2)) == "3"
     assert retry_after(OverloadedError("x", 0.1)) == "1"
     assert retry_after(UnavailableError("x")) == "5"
+    assert retry_after(ModelUnavailableError("x", 40)) == "40"
     assert retry_after(InvalidInputError("x")) is None
     assert retry_after(DeadlineExceededError("x")) is None
 
@@ -80,4 +83,12 @@ def test_grpc_codes_become_the_domain_errors_they_came_from() -> None:
         UnauthenticatedError,
     ):
         assert type(from_grpc(kind.code, "x")) is kind
+        assert type(from_grpc(kind.code, "x", kind.word)) is kind
+        assert type(from_grpc(kind.code, "x", "a word of a newer version")) is kind
     assert type(from_grpc(grpc.StatusCode.DATA_LOSS, "x")) is MeshError
+
+
+def test_the_word_tells_errors_of_one_code_apart_and_the_time_to_wait_comes_along() -> None:
+    error = from_grpc(grpc.StatusCode.UNAVAILABLE, "no hub", ModelUnavailableError.word, 40)
+    assert isinstance(error, ModelUnavailableError)
+    assert error.retry_after_seconds == 40

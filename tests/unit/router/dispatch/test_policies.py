@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from mesh.core.errors import DeadlineExceededError, MeshError, UnavailableError
+from mesh.core.errors import DeadlineExceededError, MeshError, ModelUnavailableError, UnavailableError
 from router.config import MirrorSettings, RouteSettings
 from router.dispatch.fallback import with_fallback
 from router.dispatch.hedge import hedged
@@ -202,13 +202,17 @@ class TestHedge:
 class Side:
     """A cluster that answers, or is down."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: UnavailableError | None = None) -> None:
         self.can_serve = False
+        self.error = error or UnavailableError("down")
         self.calls: list[TaskCall] = []
+
+    def wait_until(self, seconds: float) -> float:
+        return 1000.0 + seconds
 
     async def send(self, call: TaskCall) -> Result:
         self.calls.append(call)
-        raise UnavailableError("down")
+        raise self.error
 
 
 class TestFallback:
@@ -219,17 +223,25 @@ class TestFallback:
             resorts.append(call)
             return DONE
 
-        send = with_fallback(own.send, last_resort, lambda _: own, lambda: 1000.0, metrics)
+        send = with_fallback(own.send, last_resort, lambda _: own, metrics)
         assert await send(text_call(fallback="immich")) == DONE
         assert own.calls[0].context.hold_until == 1060.0
         assert (resorts[0].destination.cluster, resorts[0].context.hold_until) == ("immich", None)
         labels = {"cluster": "immich"}
         assert metrics.registry.get_sample_value("immich_mesh_upstream_fallbacks_total", labels) == 1
 
+    async def test_a_cluster_that_cannot_have_the_model_is_answered_by_it_too(self) -> None:
+        own = Side(ModelUnavailableError("no hub"))
+        own.can_serve = True
+        now = asyncio.Event()
+        now.set()
+        send = with_fallback(own.send, after(now, DONE), lambda _: own, RouterMetrics())
+        assert await send(text_call(fallback="immich")) == DONE
+
     async def test_a_cluster_that_can_serve_again_keeps_its_error(self) -> None:
         own = Side()
         own.can_serve = True
-        send = with_fallback(own.send, after(asyncio.Event(), DONE), lambda _: own, lambda: 0.0, RouterMetrics())
+        send = with_fallback(own.send, after(asyncio.Event(), DONE), lambda _: own, RouterMetrics())
         with pytest.raises(UnavailableError):
             await send(text_call(fallback="immich"))
 

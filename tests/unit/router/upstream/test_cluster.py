@@ -1,17 +1,16 @@
 """What a cluster does with a call: balance, retry, hold, give up. Time and endpoints are fakes."""
 
 import asyncio
-from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from mesh.core.errors import DeadlineExceededError, MeshError, OverloadedError, UnavailableError
 from router.config import CircuitBreakerSettings, OutlierSettings, RetryBudgetSettings, RetrySettings
 from router.domain.tasks import Lane
-from router.errors import QuarantinedPayloadError
-from router.upstream.calls import Call, ClusterRemovedError, FailureKind, TryFailedError
+from router.upstream.calls import ClusterRemovedError, FailureKind
 from router.upstream.endpoints.endpoint import Probe
-from tests.doubles.upstream import Behaviour, Blocked, Stand, failing, failing_first, settle
+from tests.doubles.upstream import Blocked, Stand, failing, failing_first, settle
 
 
 async def test_a_call_is_answered_and_its_trail_says_how() -> None:
@@ -238,96 +237,56 @@ async def test_the_last_endpoint_is_never_ejected() -> None:
         assert sorted(stand.cluster.endpoint_states()) == ["ejected", "healthy"]
 
 
-class Fragile:
-    """Replicas that die of certain payloads, and of nothing else, and are started again."""
-
-    def __init__(self, stand: Stand, *poisons: bytes, work_seconds: float = 0.1) -> None:
-        self.deaths: list[str] = []
-        self._stand = stand
-        self._poisons = poisons
-        self._work_seconds = work_seconds
-        for address in stand.endpoints.by_address:
-            stand.endpoints[address].behave = self._behaviour(address)
-
-    def _behaviour(self, address: str) -> Behaviour:
-        died = asyncio.Event()
-
-        async def behave(call: Call) -> Any:
-            nonlocal died
-            life = died
-            if call.content.data in self._poisons:
-                await self._stand.timing.sleep(self._work_seconds / 2)
-                self.deaths.append(address)
-                died = asyncio.Event()
-                life.set()
-                raise TryFailedError(FailureKind.DIED, MeshError("died"))
-            work = asyncio.create_task(self._stand.timing.sleep(self._work_seconds))
-            death = asyncio.create_task(life.wait())
-            await asyncio.wait([work, death], return_when=asyncio.FIRST_COMPLETED)
-            for task in (work, death):
-                task.cancel()
-            if life.is_set():
-                raise TryFailedError(FailureKind.DIED, MeshError("died"))
-            return "ok"
-
-        return behave
-
-
-async def test_a_payload_during_whose_calls_endpoints_die_twice_is_refused_and_remembered() -> None:
-    async with Stand(count=3) as stand:
-        fragile = Fragile(stand, b"killer")
-        task = stand.send(b"killer")
-        await stand.timing.advance(3)
-        with pytest.raises(QuarantinedPayloadError, match="2 services died"):
-            await task
-        assert len(set(fragile.deaths)) == 2
-        with pytest.raises(QuarantinedPayloadError):
-            await stand.send(b"killer")
-        assert len(fragile.deaths) == 2
-        assert stand.count("upstream_poisoned_total", cluster="test") == 2
-        task = stand.send(b"killed")
-        await stand.timing.advance(3)
-        assert await task == "ok"
-
-
-@pytest.mark.parametrize("replicas", [1, 2, 3])
-async def test_the_killers_company_is_not_convicted_with_it(replicas: int) -> None:
-    async with Stand(count=replicas) as stand:
-        fragile = Fragile(stand, b"killer")
-        innocent = [stand.send(b"photo %d" % number) for number in range(12)]
-        killer = stand.send(b"killer")
-        await stand.timing.advance(30)
-        with pytest.raises(QuarantinedPayloadError):
-            await killer
-        assert await asyncio.gather(*innocent) == ["ok"] * 12
-        assert len(fragile.deaths) == 2
-        assert stand.cluster.active(Lane.IMAGE) == 0
-
-
-async def test_when_every_endpoint_dies_no_payload_is_to_blame() -> None:
-    async with Stand(count=3) as stand:
-        for transport in stand.endpoints.by_address.values():
-            transport.behave = failing(FailureKind.DIED)
-        task = stand.send(b"photo")
-        await stand.timing.advance(0.3)
-        for transport in stand.endpoints.by_address.values():
-            transport.health = Probe.UNREACHABLE
-        await stand.timing.advance(20)
-        assert not task.done()
-        for transport in stand.endpoints.by_address.values():
-            transport.health = Probe.SERVING
-            transport.behave = failing_first(0, FailureKind.DIED)
-        await stand.timing.advance(2)
-        assert await task == "ok"
-
-
-async def test_innocent_payloads_are_cleared_by_an_answer() -> None:
+async def test_a_model_that_cannot_be_had_is_told_at_once_and_ejects_nobody() -> None:
     async with Stand(count=2) as stand:
-        for _ in range(5):
-            stand.endpoints["a:1"].behave = failing(FailureKind.DIED)
-            task = stand.send(b"photo")
+        for transport in stand.endpoints.by_address.values():
+            transport.behave = failing(FailureKind.MODEL_UNAVAILABLE)
+        for number in range(10):
+            task = stand.send(b"%d" % number)
+            await stand.timing.advance(1)
+            with pytest.raises(MeshError, match="model_unavailable"):
+                await task
+        assert stand.endpoints.calls() == {"a:1": 10, "b:1": 10}
+        assert set(stand.cluster.endpoint_states()) == {"healthy"}
+
+
+async def test_another_endpoint_that_has_the_model_answers() -> None:
+    async with Stand(count=2) as stand:
+        stand.endpoints["a:1"].behave = failing(FailureKind.MODEL_UNAVAILABLE)
+        for number in range(6):
+            task = stand.send(b"%d" % number)
             await stand.timing.advance(1)
             assert await task == "ok"
+
+
+async def test_an_endpoint_behind_which_nobody_answers_is_asked_seldom_and_does_not_flap() -> None:
+    """Health checks pass, calls do not: a proxy without its service, or a service of an older version that says so."""
+    async with Stand() as stand:
+        stand.endpoints["a:1"].behave = failing(FailureKind.UNREACHABLE)
+        with capture_logs() as logs:
+            tasks = [stand.send(b"%d" % number) for number in range(10)]
+            await stand.timing.advance(241)
+        for task in tasks:
+            with pytest.raises(MeshError):
+                await task
+        assert len(stand.endpoints["a:1"].calls) < 10 * 150
+        assert len(logs) < 60
+
+
+async def test_the_time_a_cluster_has_been_down_counts_for_those_who_come_later() -> None:
+    async with Stand() as stand:
+        assert stand.cluster.wait_until(60) == stand.timing.now() + 60
+        stand.endpoints["a:1"].health = Probe.UNREACHABLE
+        await stand.timing.advance(65)
+        assert stand.cluster.wait_until(60) < stand.timing.now()
+        task = stand.send(hold_until=stand.cluster.wait_until(60))
+        await stand.timing.advance(0)
+        with pytest.raises(UnavailableError, match="cannot be connected to"):
+            await task
+        stand.endpoints["a:1"].health = Probe.SERVING
+        await stand.timing.advance(1)
+        assert stand.cluster.wait_until(60) == stand.timing.now() + 60
+        assert await stand.send(hold_until=stand.cluster.wait_until(60)) == "ok"
 
 
 async def test_the_retry_budget_bounds_retries_while_first_tries_go_on() -> None:

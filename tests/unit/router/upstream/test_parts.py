@@ -1,29 +1,28 @@
-"""The parts of a cluster, each alone: balancing, outliers, breaker, poison, retry plan."""
+"""The parts of a cluster, each alone: balancing, outliers, breaker, retry plan."""
 
 import random
 from collections import Counter
 
 import pytest
 
-from mesh.core.errors import DeadlineExceededError, MeshError, UnavailableError
+from mesh.core.errors import DeadlineExceededError, MeshError, ModelUnavailableError, UnavailableError
 from router.config import (
     Balancer,
     CircuitBreakerSettings,
     OutlierSettings,
-    PoisonSettings,
     RetryBudgetSettings,
     RetrySettings,
 )
-from router.domain.requests import Content
-from router.errors import QuarantinedPayloadError
 from router.upstream.admission.breaker import CircuitBreaker
-from router.upstream.admission.poison import MAX_REMEMBERED, PoisonMemory
 from router.upstream.admission.retry import RetryPlan
 from router.upstream.calls import FailureKind, TryFailedError, Turn
 from router.upstream.endpoints.balancer import make_balancer, pick_available
 from router.upstream.endpoints.endpoint import Endpoint, HealthState
 from router.upstream.endpoints.outlier import OutlierDetector
 from tests.doubles.upstream import FakeTiming, FakeTransport
+
+# The endpoint itself says when it may be asked again.
+ANSWERS = (FailureKind.OVERLOADED,)
 
 
 def endpoints(count: int, timing: FakeTiming) -> list[Endpoint]:
@@ -117,61 +116,6 @@ class TestBreaker:
         assert breaker.admits(retry=False, pending=pending)
 
 
-class TestPoison:
-    def memory(self, timing: FakeTiming | None = None, deaths: int = 2, remember_seconds: float = 60) -> PoisonMemory:
-        settings = PoisonSettings(deaths=deaths, remember_seconds=remember_seconds)
-        return PoisonMemory(settings, (timing or FakeTiming()).now)
-
-    def test_the_second_death_is_once_too_often(self) -> None:
-        memory = self.memory()
-        assert memory.victims(Content(b"x")) == ()
-        assert not memory.accuse(Content(b"x"), "a")
-        assert memory.accuse(Content(b"x"), "b")
-        assert memory.victims(Content(b"x")) == ("a", "b")
-        assert memory.victims(Content(b"y")) == ()
-
-    def test_a_conviction_is_remembered_and_ends(self) -> None:
-        timing = FakeTiming()
-        memory = self.memory(timing)
-        memory.accuse(Content(b"x"), "a")
-        assert isinstance(memory.convict(Content(b"x")), QuarantinedPayloadError)
-        with pytest.raises(QuarantinedPayloadError):
-            memory.check(Content(b"x"))
-        memory.check(Content(b"y"))
-        timing._now += 61
-        memory.check(Content(b"x"))
-        assert len(memory) == 0
-
-    def test_an_answer_absolves(self) -> None:
-        memory = self.memory()
-        for _ in range(3):
-            assert not memory.accuse(Content(b"x"), "a")
-            memory.absolve(Content(b"x"))
-        assert memory.victims(Content(b"x")) == ()
-
-    def test_a_death_of_another_cause_is_forgiven(self) -> None:
-        memory = self.memory()
-        memory.accuse(Content(b"x"), "a")
-        memory.accuse(Content(b"x"), "b")
-        memory.forgive(Content(b"x"))
-        assert memory.victims(Content(b"x")) == ("a",)
-
-    def test_the_memory_is_bounded(self) -> None:
-        memory = self.memory()
-        for number in range(MAX_REMEMBERED + 10):
-            memory.convict(Content(b"%d" % number))
-        assert len(memory) == MAX_REMEMBERED
-
-    def test_innocent_payloads_of_another_length_are_not_even_hashed(self) -> None:
-        memory = self.memory()
-        memory.accuse(Content(b"12345"), "a")
-        other = Content(b"123456")
-        memory.check(other)
-        memory.victims(other)
-        memory.absolve(other)
-        assert other._digest is None
-
-
 class TestRetryPlan:
     def plan(self, **policy: float) -> RetryPlan:
         return RetryPlan(RetrySettings(**policy), random.Random(3))
@@ -191,13 +135,47 @@ class TestRetryPlan:
             for _ in range(50):
                 plan.after(TryFailedError(kind, UnavailableError("x")), "a", 100)
 
+    @pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind not in (FailureKind.CLIENT, *ANSWERS)])
+    def test_the_tries_of_a_call_are_bounded_by_its_deadline_whatever_fails(self, kind: FailureKind) -> None:
+        plan, left, tries = self.plan(max_retries=10_000), 240.0, 0
+        while left > 0:
+            tries += 1
+            try:
+                left -= plan.after(TryFailedError(kind, UnavailableError("x")), "a", left) or 0.0
+            except UnavailableError:
+                break
+        assert tries < 150
+
+    def test_all_failures_share_one_series_of_pauses(self) -> None:
+        plan = self.plan(backoff_base_ms=100, backoff_max_ms=100_000, max_retries=100)
+        for kind in (FailureKind.UNREACHABLE, FailureKind.UNAVAILABLE, FailureKind.BROKEN, FailureKind.HUNG) * 3:
+            plan.after(TryFailedError(kind, UnavailableError("x")), "a", 1000)
+        pauses = [plan.after(TryFailedError(FailureKind.UNREACHABLE, UnavailableError("x")), "a", 1000)]
+        assert max(pauses) > 1
+
+    def test_a_model_that_cannot_be_had_is_looked_for_once_at_each_endpoint(self) -> None:
+        plan = self.plan()
+        failed = TryFailedError(FailureKind.MODEL_UNAVAILABLE, ModelUnavailableError("no hub", 7))
+        assert plan.after(failed, "a", 100, ["a", "b"]) < 1
+        with pytest.raises(ModelUnavailableError, match="no hub") as raised:
+            plan.after(failed, "b", 100, ["a", "b"])
+        assert raised.value.retry_after_seconds == 7
+
+    def test_probations_become_rare(self) -> None:
+        plan = self.plan()
+        died = TryFailedError(FailureKind.DIED, UnavailableError("x"))
+        pauses = [plan.after(died, "a", 1000) for _ in range(8)]
+        assert pauses[0] <= 0.5
+        assert pauses[-1] >= 20
+        assert plan.probations == 7
+
     def test_what_no_endpoint_worked_on_is_no_retry(self) -> None:
         plan = self.plan()
         counted = []
         for kind in (FailureKind.UNREACHABLE, FailureKind.HUNG, FailureKind.DIED):
             plan.after(TryFailedError(kind, UnavailableError("x")), "a", 100)
             counted.append(plan.turn)
-        assert counted == [Turn.FIRST, Turn.RETRY, Turn.TRIAL]
+        assert counted == [Turn.FIRST, Turn.RETRY, Turn.PROBATION]
         assert plan.avoid == {"a"}
 
     def test_a_deadline_that_passed_is_told_with_what_stood_in_the_way(self) -> None:

@@ -16,7 +16,9 @@ from router.upstream.calls import Call, Turn
 from router.upstream.endpoints.endpoint import Endpoint
 
 # Text first. Within a lane those first that have waited longer.
-QUEUE_ORDER = tuple((lane, turn) for lane in (Lane.TEXT, Lane.IMAGE) for turn in (Turn.TRIAL, Turn.RETRY, Turn.FIRST))
+QUEUE_ORDER = tuple(
+    (lane, turn) for lane in (Lane.TEXT, Lane.IMAGE) for turn in (Turn.PROBATION, Turn.RETRY, Turn.FIRST)
+)
 
 
 class QueueFullError(OverloadedError):
@@ -24,7 +26,7 @@ class QueueFullError(OverloadedError):
 
 
 @dataclass(slots=True, eq=False)
-class Ticket:
+class Waiter:
     """One waiting request. Its future gets the endpoint, with a place there already taken."""
 
     call: Call
@@ -38,14 +40,14 @@ class Ticket:
             self.future.set_exception(error)
 
 
-class HoldQueue:
+class PendingQueue:
     """The waiting requests of one cluster."""
 
     def __init__(self, cluster: str, limits: CircuitBreakerSettings) -> None:
         self._cluster = cluster
         self._limits = limits
         # Dictionaries as queues: ordered, and a request that leaves early is removed at once.
-        self._queues: dict[tuple[Lane, Turn], dict[Ticket, None]] = {key: {} for key in QUEUE_ORDER}
+        self._queues: dict[tuple[Lane, Turn], dict[Waiter, None]] = {key: {} for key in QUEUE_ORDER}
         self._pending: dict[Lane, int] = dict.fromkeys(Lane, 0)
         self._bytes: dict[Lane, int] = dict.fromkeys(Lane, 0)
 
@@ -82,18 +84,18 @@ class HoldQueue:
             self._pending[lane] -= 1
             self._bytes[lane] -= size
 
-    def put(self, ticket: Ticket) -> None:
+    def put(self, waiter: Waiter) -> None:
         """Queues up."""
-        self._queues[ticket.call.lane, ticket.turn][ticket] = None
+        self._queues[waiter.call.lane, waiter.turn][waiter] = None
 
-    def remove(self, ticket: Ticket) -> None:
+    def remove(self, waiter: Waiter) -> None:
         """Leaves the queue, wherever in it."""
-        self._queues[ticket.call.lane, ticket.turn].pop(ticket, None)
+        self._queues[waiter.call.lane, waiter.turn].pop(waiter, None)
 
-    def first(self, lane: Lane, turn: Turn) -> Ticket | None:
+    def first(self, lane: Lane, turn: Turn) -> Waiter | None:
         """The one whose turn is next."""
         return next(iter(self._queues[lane, turn]), None)
 
-    def tickets(self) -> list[Ticket]:
+    def waiters(self) -> list[Waiter]:
         """Everybody who waits."""
-        return [ticket for queue in self._queues.values() for ticket in queue]
+        return [waiter for queue in self._queues.values() for waiter in queue]
