@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mesh.core.channels import server_credentials
+from mesh.core.errors import UnauthenticatedError
 from mesh.core.settings import TlsSettings
 from router.upstream.clients import OCR_SERVICE
 from router.upstream.endpoints.discovery import Address
