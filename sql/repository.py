@@ -13,11 +13,13 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
+import asyncpg
+
 from mesh.core.errors import UnavailableError
 from sql.database import Database, Work
 from sql.schema import ImmichSchema, inspect
 from sql.search.explain import explain
-from sql.search.filters import AssetFilters, Scope
+from sql.search.filters import AssetFilters, Scope, UnsupportedFilterError
 from sql.search.hybrid import HybridSearch, vector_literal
 from sql.search.query import Run, TextQuery, fold, parse
 from sql.search.results import Explanation, SearchPage
@@ -168,6 +170,8 @@ class SearchRepository:
         except UnavailableError:
             self._schema = None
             raise
+        except asyncpg.DataError as error:
+            raise UnsupportedFilterError("the database cannot hold or compare a value of this search") from error
 
 
 async def _both(first: Coroutine[Any, Any, T], second: Coroutine[Any, Any, U]) -> tuple[T, U]:

@@ -2,8 +2,9 @@
 
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from mesh.core.settings import MAX_MESSAGE_BYTES, Frozen
@@ -107,6 +108,17 @@ class PhotosListener(PhotosSettings, ListenerSettings):
         validate_default=True,
         description="Networks whose clients are answered; everyone, since Immich asks each for credentials itself.",
     )
+
+    @model_validator(mode="after")
+    def _not_itself(self) -> "PhotosListener":
+        """This machine's own name and the port that this listener takes: no Immich can be there."""
+        immich = urlsplit(self.immich_url)
+        if self.port and immich.port == self.port and immich.hostname in ("localhost", "127.0.0.1", "::1"):
+            raise ValueError(
+                f"immich_url: {self.immich_url} leads back to the photo front door itself: give it Immich's own "
+                "address, or another port"
+            )
+        return self
 
 
 class ListenersSettings(Frozen):

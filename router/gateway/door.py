@@ -11,16 +11,18 @@ import structlog
 from aiohttp import ClientSession, hdrs, web
 
 from mesh.core.errors import MeshError
-from router.errors import BodyTooSlowError, http_status
+from router.errors import BodyTooSlowError
 from router.gateway.credentials import Credentials, credentials_of
-from router.gateway.immich import ImmichApi, ImmichAwayError
+from router.gateway.hops import loop_detected
+from router.gateway.immich import ImmichApi
 from router.gateway.metrics import PhotosMetrics
 from router.gateway.proxy import ImmichProxy, invite_body
 from router.gateway.refresh.jobs import RefreshCalls
 from router.gateway.refresh.refresh import Kind
-from router.gateway.replies import SERVED_HEADER, failure
+from router.gateway.replies import SERVED_HEADER, failure, mesh_failure
 from router.gateway.search.native import relayed
 from router.gateway.search.searching import SearchCalls
+from router.gateway.search.wanted import without_prefix
 from router.gateway.websocket import OpenSockets, close_websockets, relay_websocket, wants_websocket
 
 log = structlog.get_logger()
@@ -61,6 +63,7 @@ class FrontDoor:
         self._metrics = metrics
         self._changed: Mapping[tuple[str, str], Call] = {
             ("POST", "/api/search/smart"): self._smart,
+            ("POST", "/api/search/metadata"): self._metadata,
             ("POST", "/api/search/ocr"): self._ocr,
             ("POST", "/api/assets/jobs"): self._jobs,
             ("POST", "/mesh/search/explain"): self._explain,
@@ -70,6 +73,8 @@ class FrontDoor:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One request, whatever it is."""
+        if self._proxy.loops(request):
+            return loop_detected()
         if wants_websocket(request):
             return await relay_websocket(request, self._session, self._proxy, self._sockets)
         call = self._changed.get((request.method, request.path.rstrip("/").lower()))
@@ -77,11 +82,9 @@ class FrontDoor:
             return await self._proxy.forward(request)
         try:
             return _packed(request, await call(request))
-        except ImmichAwayError as error:
-            return failure(502, error.message)
         except MeshError as error:
             log.warning("front_door_failed", path=request.path, error=error.message)
-            return failure(http_status(error)[0], error.message)
+            return mesh_failure(error)
 
     async def hang_up(self) -> None:
         """Closes the WebSockets, which would never end by themselves."""
@@ -94,12 +97,19 @@ class FrontDoor:
             return await self._proxy.forward(request, raw)
         return await self._counted(self._searches.smart(body, credentials))
 
+    async def _metadata(self, request: web.Request) -> web.StreamResponse:
+        raw, body = await self._json_body(request)
+        credentials = self._credentials(request)
+        if body is None or not _may_search(credentials) or not self._searches.changes_metadata(body):
+            return await self._proxy.forward(request, raw)
+        return await self._counted(self._searches.metadata(body, credentials))
+
     async def _ocr(self, request: web.Request) -> web.StreamResponse:
         raw, body = await self._json_body(request)
         credentials = self._credentials(request)
         if body is None or not isinstance(body.get("ocr"), str):
             return await self._proxy.forward(request, raw)
-        text = body["ocr"].strip()
+        text = without_prefix(body["ocr"])
         if not _may_search(credentials):
             return relayed(await self._api.search("smart", {"query": text}, credentials))
         rest = {name: value for name, value in body.items() if name != "ocr"}
@@ -120,7 +130,15 @@ class FrontDoor:
 
     async def _explain(self, request: web.Request) -> web.StreamResponse:
         _, body = await self._json_body(request)
-        return await self._searches.explain(body or {}, self._credentials(request))
+        credentials = self._credentials(request)
+        if not _may_search(credentials):
+            return await self._refusal(credentials)
+        return await self._searches.explain(body or {}, credentials)
+
+    async def _refusal(self, credentials: Credentials) -> web.Response:
+        """Immich's own words for a caller that it does not know or who came by a shared link."""
+        told = await self._api.me(credentials)
+        return relayed(told) if told.refused else failure(403, "a shared link may not do this")
 
     async def _refresh(self, request: web.Request) -> web.StreamResponse:
         _, body = await self._json_body(request)

@@ -2,49 +2,37 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
-import structlog
-from aiohttp import ClientError, ClientSession, ClientTimeout
-from multidict import CIMultiDictProxy
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, ConnectionTimeoutError
 
-from mesh.core.errors import UnavailableError
+from mesh.core.errors import InvalidInputError
+from router.gateway.answers import API_KEY, SERVER_VERSION, Reply
 from router.gateway.credentials import Credentials
-
-log = structlog.get_logger()
+from router.gateway.errors import (
+    LOOP,
+    UNREACHABLE,
+    ImmichAnswerError,
+    ImmichAwayError,
+    ImmichSlowError,
+    LoopError,
+    slow,
+)
+from router.gateway.hops import HOP_HEADER, Hops
 
 Version = tuple[int, int, int]
-
-
-class ImmichAwayError(UnavailableError):
-    """Immich itself cannot be reached or fails: nothing can take over."""
-
 
 STRUCTURED_FILTER: Version = (3, 2, 0)
 """The first Immich that understands `filter` in a search, and answers with `nextCursor`."""
 
+ALL_BUT_LOCKED: Version = (3, 0, 0)
+"""The first Immich whose search covers everything but the locked folder when no visibility is named."""
 
-@dataclass(frozen=True)
-class Reply:
-    """One of Immich's replies, read to its end (they are small)."""
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""The largest answer that is read: a page of 1,000 photos with EXIF takes 3 MB, a preview hardly ever 5."""
 
-    status: int
-    body: bytes
-    headers: CIMultiDictProxy[str]
-
-    @property
-    def ok(self) -> bool:
-        """Whether Immich said yes."""
-        return 200 <= self.status < 300
-
-    def json(self) -> Any:
-        """The body. Raises ImmichAwayError when it is no JSON, as from a proxy's error page in between."""
-        try:
-            return orjson.loads(self.body)
-        except orjson.JSONDecodeError as error:
-            raise ImmichAwayError("Immich answered something that is not JSON: check IMMICH_URL") from error
+NOBODY = Credentials({}, {})
 
 
 class ImmichApi:
@@ -53,15 +41,24 @@ class ImmichApi:
     Args:
         session: for JSON; decompresses.
         immich_url: where Immich answers.
+        hops: this front door's name, by which it knows its own questions again.
         timeout_seconds: for one question, start to end.
         concurrency: how many assets of one page are fetched at a time.
     """
 
     def __init__(
-        self, session: ClientSession, immich_url: str, *, timeout_seconds: float = 15.0, concurrency: int = 16
+        self,
+        session: ClientSession,
+        immich_url: str,
+        *,
+        hops: Hops | None = None,
+        timeout_seconds: float = 15.0,
+        concurrency: int = 16,
     ) -> None:
         self._session = session
         self._base = immich_url.rstrip("/")
+        self._hops = hops or Hops()
+        self._timeout_seconds = timeout_seconds
         self._timeout = ClientTimeout(total=timeout_seconds, sock_connect=5.0)
         self._concurrency = concurrency
         self._version: Version | None = None
@@ -75,13 +72,19 @@ class ImmichApi:
         body: Any = None,
         query: Mapping[str, str] | None = None,
     ) -> Reply:
-        """One call of the API, whatever its outcome. Raises ImmichAwayError when Immich cannot be reached or is
-        silent."""
-        headers = dict(credentials.headers)
+        """One call of the API, whatever its outcome.
+
+        Raises:
+            ImmichAwayError: Immich cannot be reached, is silent (ImmichSlowError), answers too much
+                (ImmichAnswerError), or is this front door (LoopError).
+            InvalidInputError: the body is nested too deeply to be written.
+        """
+        headers = {**credentials.headers, HOP_HEADER: self._hops.onward({})}
         data = None
         if body is not None:
-            data = orjson.dumps(body)
+            data = _written(body)
             headers["Content-Type"] = "application/json"
+        asked = f"{method} {path}"
         try:
             async with self._session.request(
                 method,
@@ -92,11 +95,15 @@ class ImmichApi:
                 timeout=self._timeout,
                 allow_redirects=False,
             ) as response:
-                return Reply(response.status, await response.read(), response.headers)
-        except (TimeoutError, ClientError) as error:
-            raise ImmichAwayError(
-                "Immich cannot be reached: check that it runs and that IMMICH_URL is right"
-            ) from error
+                if response.status == 508:
+                    raise LoopError(LOOP)
+                return Reply(response.status, await _body(response, asked), response.headers, asked)
+        except ConnectionTimeoutError as error:
+            raise ImmichAwayError(UNREACHABLE) from error
+        except TimeoutError as error:
+            raise ImmichSlowError(slow(self._timeout_seconds)) from error
+        except ClientError as error:
+            raise ImmichAwayError(UNREACHABLE) from error
 
     async def me(self, credentials: Credentials) -> Reply:
         """The caller's own user."""
@@ -109,10 +116,15 @@ class ImmichApi:
     async def key_permissions(self, credentials: Credentials) -> frozenset[str] | None:
         """What the caller's API key may do; None where Immich cannot tell."""
         reply = await self.ask("GET", "/api/api-keys/me", credentials)
-        if not reply.ok:
+        if reply.refused:
             return None
-        permissions = reply.json().get("permissions")
-        return frozenset(permissions) if isinstance(permissions, list) else None
+        if not reply.ok:
+            raise ImmichAwayError(f"Immich answered {reply.status} when asked for the key's permissions: try again")
+        return reply.read(API_KEY).permissions
+
+    async def album(self, album_id: str, credentials: Credentials) -> Reply:
+        """One album, without its photos."""
+        return await self.ask("GET", f"/api/albums/{album_id}", credentials, query={"withoutAssets": "true"})
 
     async def asset(self, asset_id: str, credentials: Credentials) -> Reply:
         """One photo or video, with everything that Immich shows of it."""
@@ -131,8 +143,9 @@ class ImmichApi:
         return await asyncio.gather(*(one(asset_id) for asset_id in asset_ids))
 
     async def preview(self, asset_id: str, credentials: Credentials) -> Reply:
-        """The preview image: what Immich itself gives its machine learning."""
-        return await self.ask("GET", f"/api/assets/{asset_id}/thumbnail", credentials, query={"size": "preview"})
+        """The preview image as Immich itself gives it to its machine learning: before the owner's crops and turns."""
+        query = {"size": "preview", "edited": "false"}
+        return await self.ask("GET", f"/api/assets/{asset_id}/thumbnail", credentials, query=query)
 
     async def search(self, kind: str, body: Mapping[str, Any], credentials: Credentials) -> Reply:
         """Immich's own search, `smart` or `metadata`."""
@@ -141,11 +154,29 @@ class ImmichApi:
     async def version(self) -> Version:
         """Immich's version, asked once; (0, 0, 0) while it does not tell."""
         if self._version is None:
-            reply = await self.ask("GET", "/api/server/version", Credentials({}, {}))
-            if not reply.ok:
-                return (0, 0, 0)
-            told = reply.json()
-            if not isinstance(told, dict):
-                return (0, 0, 0)
-            self._version = (int(told.get("major", 0)), int(told.get("minor", 0)), int(told.get("patch", 0)))
-        return self._version
+            self._version = await self.version_now()
+        return self._version or (0, 0, 0)
+
+    async def version_now(self) -> Version | None:
+        """Immich's version, asked anew; None where it does not tell."""
+        reply = await self.ask("GET", "/api/server/version", NOBODY)
+        if not reply.ok:
+            return None
+        told = reply.read(SERVER_VERSION)
+        return told.major, told.minor, told.patch
+
+
+def _written(body: Any) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError as error:
+        raise InvalidInputError("the body is nested too deeply") from error
+
+
+async def _body(response: ClientResponse, asked: str) -> bytes:
+    pieces = bytearray()
+    async for piece in response.content.iter_any():
+        pieces += piece
+        if len(pieces) > MAX_ANSWER_BYTES:
+            raise ImmichAnswerError(f"Immich's answer to {asked} is larger than {MAX_ANSWER_BYTES} bytes")
+    return bytes(pieces)

@@ -12,15 +12,17 @@ from aiohttp import (
     ClientResponse,
     ClientSession,
     ClientTimeout,
-    ServerTimeoutError,
+    SocketTimeoutError,
     hdrs,
     web,
 )
 from multidict import CIMultiDict
 from yarl import URL
 
+from router.gateway.away import away
+from router.gateway.errors import UNREACHABLE, ImmichAwayError, ImmichSlowError, slow
 from router.gateway.headers import Forwarding, end_to_end
-from router.gateway.replies import failure
+from router.gateway.hops import HOP_HEADER, Hops
 
 log = structlog.get_logger()
 
@@ -59,6 +61,7 @@ class ImmichProxy:
     Args:
         session: made with `auto_decompress=False` and without a total timeout.
         immich_url: where Immich answers, e.g. `http://immich-server:2283`; a path in it is kept as a prefix.
+        hops: this front door's name, which every request to Immich carries.
         idle_timeout_seconds: how long Immich may stay silent before its reply, and between two pieces of it.
     """
 
@@ -68,12 +71,15 @@ class ImmichProxy:
         immich_url: str,
         *,
         forwarding: Forwarding,
+        hops: Hops | None = None,
         connect_timeout_seconds: float = 5.0,
         idle_timeout_seconds: float = 600.0,
     ) -> None:
         self._session = session
         self._base = immich_url.rstrip("/")
         self._forwarding = forwarding
+        self._hops = hops or Hops()
+        self._idle_timeout_seconds = idle_timeout_seconds
         self._timeout = ClientTimeout(total=None, sock_connect=connect_timeout_seconds, sock_read=idle_timeout_seconds)
 
     def url(self, request: web.BaseRequest) -> URL:
@@ -88,7 +94,12 @@ class ImmichProxy:
         headers = end_to_end(request.headers)
         headers.popall(hdrs.EXPECT, None)
         self._forwarding.apply(headers, peer=request.remote, scheme=request.scheme, host=request.headers.get(hdrs.HOST))
+        headers[HOP_HEADER] = self._hops.onward(request.headers)
         return headers
+
+    def loops(self, request: web.BaseRequest) -> bool:
+        """Whether this request came back here from what was to be Immich."""
+        return self._hops.loops(request.headers)
 
     async def forward(self, request: web.Request, head: bytes | None = None) -> web.StreamResponse:
         """Sends the request on and streams the reply back.
@@ -97,7 +108,7 @@ class ImmichProxy:
             request: the client's request.
             head: what the caller has read of its body already; the rest is streamed after it.
 
-        Returns 502 when Immich cannot be reached and 504 when it stays silent, both as JSON.
+        Returns 502 when Immich cannot be reached and 504 when it stays silent: as JSON, or a page for a browser.
         """
         headers = self.headers(request)
         try:
@@ -111,13 +122,13 @@ class ImmichProxy:
                 skip_auto_headers=SKIPPED,
                 timeout=self._timeout,
             )
-        except ServerTimeoutError:
-            return failure(504, "Immich did not answer in time: see whether it is overloaded")
+        except SocketTimeoutError:
+            return away(request, ImmichSlowError(slow(self._idle_timeout_seconds)))
         except ClientError as error:
             if _client_left(request):
                 return web.Response(status=CLIENT_LEFT)
             log.warning("immich_unreachable", url=self._base, error=str(error))
-            return failure(502, "Immich cannot be reached: check that it runs and that IMMICH_URL is right")
+            return away(request, ImmichAwayError(UNREACHABLE))
         async with upstream:
             response = ProxiedResponse(upstream)
             await response.prepare(request)

@@ -7,6 +7,9 @@ import orjson
 from aiohttp import web
 
 from mesh.core.context import request_id
+from mesh.core.errors import MeshError
+from router.errors import http_status, retry_after
+from router.gateway.errors import ImmichAwayError
 
 SERVED_HEADER = "x-immich-mesh-search"
 """Says how a search was served: `ranked`, `hybrid`, or `native; reason=...`."""
@@ -28,6 +31,15 @@ def failure(status: int, message: str, headers: dict[str, str] | None = None) ->
         "statusCode": status,
     }
     return json_reply(payload, status, headers)
+
+
+def mesh_failure(error: MeshError) -> web.Response:
+    """The answer to a call that failed; with when to try again where that is worthwhile."""
+    wait = retry_after(error)
+    headers = {"Retry-After": wait} if wait else None
+    if isinstance(error, ImmichAwayError):
+        return failure(error.status, error.message, headers)
+    return failure(http_status(error)[0], error.message, headers)
 
 
 def immich_failure(status: int, message: str) -> web.Response:

@@ -4,8 +4,10 @@ import asyncio
 from dataclasses import dataclass
 from uuid import UUID
 
+from router.gateway.answers import PARTNERS, USER, Reply
 from router.gateway.credentials import Credentials
-from router.gateway.immich import ImmichApi, ImmichAwayError, Reply
+from router.gateway.errors import ImmichAwayError
+from router.gateway.immich import ImmichApi
 
 
 class RefusedByImmichError(Exception):
@@ -45,9 +47,19 @@ async def who_calls(api: ImmichApi, credentials: Credentials) -> Caller:
     for reply in (me, partners):
         if reply.status == 403:
             raise RightsUnknownError
-        if reply.status >= 500:
-            raise ImmichAwayError("Immich failed to say who is calling: try again")
-        if not reply.ok:
-            raise RefusedByImmichError(reply)
-    sharers = tuple(UUID(partner["id"]) for partner in partners.json() if partner.get("inTimeline"))
-    return Caller(UUID(me.json()["id"]), sharers)
+        demand(reply)
+    sharers = tuple(partner.id for partner in partners.read(PARTNERS) if partner.in_timeline)
+    return Caller(me.read(USER).id, sharers)
+
+
+def demand(reply: Reply) -> None:
+    """Returns when Immich said yes.
+
+    Raises:
+        RefusedByImmichError: it said no.
+        ImmichAwayError: it failed, or sent the question elsewhere.
+    """
+    if reply.refused:
+        raise RefusedByImmichError(reply)
+    if not reply.ok:
+        raise ImmichAwayError(f"Immich answered {reply.status} to {reply.asked}: try again")

@@ -35,6 +35,7 @@ class PhotosSettings(Frozen):
     api_concurrency: int = Field(
         16, ge=1, le=256, description="Photos of one page that are fetched from Immich at a time."
     )
+    refresh_max_assets: int = Field(1000, ge=1, le=100_000, description="Photos that one job call may name.")
     refresh_concurrency: int = Field(2, ge=1, le=64, description="Photos that are refreshed at a time.")
     refresh_patience_seconds: float = Field(
         25.0,
@@ -63,4 +64,5 @@ class PhotosSettings(Frozen):
     def _http(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
-        return value.rstrip("/")
+        # Immich's own clients are given the address with /api, so people write it here as well.
+        return value.rstrip("/").removesuffix("/api").rstrip("/")

@@ -7,12 +7,19 @@ import aiohttp
 import structlog
 from aiohttp import ClientSession, WSCloseCode, WSMsgType, hdrs, web
 
+from router.gateway.errors import UNREACHABLE, ImmichAwayError, ImmichSlowError
 from router.gateway.proxy import ImmichProxy
-from router.gateway.replies import failure
+from router.gateway.replies import failure, mesh_failure
 
 log = structlog.get_logger()
 
 Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
+
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+"""Immich's live updates are a few kilobytes. A longer message closes the connection with 1009 as soon as its length is
+known; shorter ones wait in one buffer each way while the other side is slow to take them."""
+
+HANDSHAKE_SECONDS = 30.0
 
 HANDSHAKE = frozenset(
     {
@@ -47,26 +54,29 @@ async def relay_websocket(
     offered = [part.strip() for part in request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(",") if part.strip()]
     deflate = "permessage-deflate" in request.headers.get(hdrs.SEC_WEBSOCKET_EXTENSIONS, "")
     try:
-        upstream = await session.ws_connect(
-            proxy.url(request),
-            headers=headers,
-            protocols=offered,
-            compress=15 if deflate else 0,
-            autoping=False,
-            autoclose=False,
-            max_msg_size=0,
-            timeout=aiohttp.ClientWSTimeout(ws_close=5.0),  # type: ignore[attr-defined,unused-ignore]
-        )
+        async with asyncio.timeout(HANDSHAKE_SECONDS):
+            upstream = await session.ws_connect(
+                proxy.url(request),
+                headers=headers,
+                protocols=offered,
+                compress=15 if deflate else 0,
+                autoping=False,
+                autoclose=False,
+                max_msg_size=MAX_MESSAGE_BYTES,
+                timeout=aiohttp.ClientWSTimeout(ws_close=5.0),  # type: ignore[attr-defined,unused-ignore]
+            )
     except aiohttp.WSServerHandshakeError as refusal:
         return failure(refusal.status or 502, f"Immich refused the WebSocket: {refusal.message}")
-    except (TimeoutError, aiohttp.ClientError):
-        return failure(502, "Immich cannot be reached: check that it runs and that IMMICH_URL is right")
+    except TimeoutError:
+        return mesh_failure(ImmichSlowError("Immich is slow: it did not open the WebSocket in time"))
+    except aiohttp.ClientError:
+        return mesh_failure(ImmichAwayError(UNREACHABLE))
     async with upstream:
         downstream = web.WebSocketResponse(
             protocols=[upstream.protocol] if upstream.protocol else (),
             autoping=False,
             autoclose=False,
-            max_msg_size=0,
+            max_msg_size=MAX_MESSAGE_BYTES,
             compress=deflate,
             timeout=5.0,
         )

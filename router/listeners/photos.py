@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from router.gateway.door import FrontDoor
 from router.gateway.headers import Forwarding
+from router.gateway.hops import Hops
 from router.gateway.immich import ImmichApi
 from router.gateway.metrics import PhotosMetrics
 from router.gateway.proxy import ImmichProxy, keep_headers_exact, leave_expect_to_immich
@@ -122,9 +123,11 @@ async def photos_door(
                 cookie_jar=DummyCookieJar(),
             )
         )
+        hops = Hops()
         api = ImmichApi(
             questions,
             settings.immich_url,
+            hops=hops,
             timeout_seconds=settings.api_timeout_seconds,
             concurrency=settings.api_concurrency,
         )
@@ -132,11 +135,14 @@ async def photos_door(
             session,
             settings.immich_url,
             forwarding=Forwarding(settings.trusted_proxies),
+            hops=hops,
             connect_timeout_seconds=settings.connect_timeout_seconds,
             idle_timeout_seconds=settings.idle_timeout_seconds,
         )
         refreshes = RefreshCalls(
-            _refresher(settings, api, recogniser, refresh, metrics), patience_seconds=settings.refresh_patience_seconds
+            _refresher(settings, api, recogniser, refresh, metrics),
+            patience_seconds=settings.refresh_patience_seconds,
+            max_assets=settings.refresh_max_assets,
         )
         stack.push_async_callback(refreshes.close)
         searches = SearchCalls(api, _ranked(settings, api, recogniser, search, refresh), hybrid=settings.hybrid)

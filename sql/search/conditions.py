@@ -79,10 +79,12 @@ class Arguments:
 
 def scope_sql(scope: Scope, arguments: Arguments) -> str:
     """What of table `asset` the caller may see."""
-    owners = arguments.add(list(scope.owner_ids), "uuid[]")
+    owners = ""
+    if scope.owner_ids is not None:
+        owners = f'asset."ownerId" = ANY ({arguments.add(list(scope.owner_ids), "uuid[]")}) AND '
     visible = arguments.add([str(visibility) for visibility in scope.visibilities], "text[]")
     deleted = "" if scope.with_deleted else ' AND asset."deletedAt" IS NULL'
-    return f'asset."ownerId" = ANY ({owners}) AND asset.visibility::text = ANY ({visible}){deleted}'
+    return f"{owners}asset.visibility::text = ANY ({visible}){deleted}"
 
 
 def filters_sql(filters: AssetFilters, schema: ImmichSchema, arguments: Arguments) -> str:

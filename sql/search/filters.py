@@ -32,12 +32,13 @@ class Scope:
     """What the caller may see, as Immich itself said; applied to every search whatever the filters say.
 
     Attributes:
-        owner_ids: the caller, and the partners whose photos are in the caller's timeline. Empty finds nothing.
+        owner_ids: the caller, and the partners whose photos are in the caller's timeline. Empty finds nothing; None
+            stands for everyone, and is only for searches in albums that Immich lets the caller read.
         visibilities: the visibilities that are searched.
         with_deleted: whether photos in the trash are searched too.
     """
 
-    owner_ids: tuple[UUID, ...]
+    owner_ids: tuple[UUID, ...] | None
     visibilities: frozenset[Visibility] = frozenset({Visibility.TIMELINE})
     with_deleted: bool = False
 

@@ -50,6 +50,20 @@ def parse(query: str) -> tuple[tuple[Term, ...], ...]:
     return tuple(_with_something_wanted(group) for group in groups if group)
 
 
+def only_excludes(query: str) -> bool:
+    """Whether an alternative of the query says only what is not wanted (`-word`), and so nothing that could be found.
+
+    `parse` takes such words as they are; a caller that can ask back does so before.
+    """
+    alternatives: list[list[bool]] = [[]]
+    for match in _TERM.finditer(query.replace("\x00", " ")[:MAX_CHARACTERS]):
+        if match["word"] in _OR and not match["minus"]:
+            alternatives.append([])
+        elif (match["quoted"] or match["word"] or "").strip():
+            alternatives[-1].append(match["minus"] is not None)
+    return any(excluded and all(excluded) for excluded in alternatives)
+
+
 def _with_something_wanted(group: Sequence[Term]) -> tuple[Term, ...]:
     if all(term.excluded for term in group):
         return tuple(Term(term.text, term.quoted) for term in group)

@@ -132,7 +132,9 @@ class TextSearch:
         where = self.where(match, arguments)
         if where is None:
             return None
-        owners = arguments.add(list(self.scope.owner_ids), "uuid[]")
+        owners = ""
+        if self.scope.owner_ids is not None:
+            owners = f"document.owner_id = ANY ({arguments.add(list(self.scope.owner_ids), 'uuid[]')}) AND "
         join = ""
         if self.filters:
             conditions = filters_sql(self.filters, self.schema, arguments)
@@ -140,7 +142,7 @@ class TextSearch:
         return f"""
             SELECT document.asset_id, {self.rank(match, arguments)} AS rank
             FROM mesh.ocr_document AS document {join}
-            WHERE document.owner_id = ANY ({owners}) AND {where}
+            WHERE {owners}{where}
             OFFSET {window} LIMIT {WINDOW}"""  # noqa: S608 - only names and placeholders
 
     def where(self, match: Match, arguments: Arguments) -> str | None:

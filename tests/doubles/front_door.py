@@ -72,7 +72,7 @@ class FakeSearch:
             for asset in self.immich.assets.values()
             if self.leaky
             or (
-                asset.owner in scope.owner_ids
+                (scope.owner_ids is None or asset.owner in scope.owner_ids)
                 and asset.visibility in scope.visibilities
                 and (scope.with_deleted or not asset.trashed)
             )

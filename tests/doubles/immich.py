@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 
 from aiohttp import WSMsgType, web
 
+from tests.doubles.immich_filters import RefusedFilterError, passes
 from tests.doubles.immich_library import RECORDED, DoubleAsset, DoubleKey, DoubleUser, ImmichLibrary, recorded
 
 __all__ = ["RECORDED", "DoubleAsset", "DoubleKey", "DoubleUser", "ImmichDouble", "recorded"]
@@ -46,6 +47,9 @@ class ImmichDouble(ImmichLibrary):
         self.version = version
         self.calls: list[Call] = []
         self.failing: dict[str, int] = {}
+        self.odd: dict[str, tuple[int, bytes]] = {}
+        self.silent: set[str] = set()
+        self.flooded = 0
         self.uploads: list[tuple[int, str]] = []
         self.aborted = asyncio.Event()
         self.upload_started = asyncio.Event()
@@ -85,19 +89,34 @@ class ImmichDouble(ImmichLibrary):
 
     def _searched(self, key: DoubleKey, body: dict[str, Any]) -> list[DoubleAsset]:
         owners = {key.user.id} | {owner for owner, shown in key.user.partners.items() if shown}
-        wanted = body.get("visibility", "timeline")
+        albums = {UUID(album) for album in body.get("albumIds") or ()}
+        for album in albums:
+            if album not in self.albums or key.user.id not in self.albums[album].readers:
+                raise _problem(400, "Not found or no album.read access")
+        text = body.get("ocr") or body.get("filter", {}).get("ocr", {}).get("matches") or ""
+        reach = self._visibilities(key, body)
+        try:
+            return [
+                asset
+                for asset in self.assets.values()
+                if passes(asset, body)
+                and (albums or asset.owner in owners)
+                and asset.visibility in reach
+                and text in asset.text
+            ]
+        except RefusedFilterError as error:
+            raise _problem(400, str(error)) from error
+
+    def _visibilities(self, key: DoubleKey, body: dict[str, Any]) -> set[str]:
+        wanted = body.get("visibility")
+        if wanted is None:
+            modern = self.version is not None and self.version >= (3, 0, 0)
+            return {"timeline", "archive", "hidden"} if modern else {"timeline"}
         if wanted == "locked" and not key.elevated:
             raise _problem(401, "Elevated permission is required")
-        text = body.get("ocr") or body.get("filter", {}).get("ocr", {}).get("matches") or ""
-        return [
-            asset
-            for asset in self.assets.values()
-            if asset.owner in owners
-            and asset.visibility == wanted
-            and not asset.trashed
-            and text in asset.text
-            and ("city" not in body or asset.city == body["city"])
-        ]
+        if wanted not in ("timeline", "archive", "hidden", "locked"):
+            raise _problem(400, "visibility must be one of archive, timeline, hidden, locked")
+        return {wanted}
 
     # -- endpoints -------------------------------------------------------------------------------------------------
 
@@ -144,6 +163,13 @@ class ImmichDouble(ImmichLibrary):
             raise _problem(404, "Asset media not found")
         return web.Response(body=asset.preview, content_type="image/jpeg")
 
+    async def _album(self, request: web.Request) -> web.Response:
+        key = self._caller(request, "album.read")
+        album = self.albums.get(UUID(request.match_info["id"]))
+        if album is None or key.user.id not in album.readers:
+            raise _problem(400, "Not found or no album.read access")
+        return web.json_response({"id": str(album.id), "albumName": "album", "assetCount": 0})
+
     async def _search(self, request: web.Request) -> web.Response:
         kind = request.match_info["kind"]
         key = self._caller(request, "asset.read")
@@ -155,8 +181,6 @@ class ImmichDouble(ImmichLibrary):
         if not isinstance(size, int) or not 1 <= size <= 1000:
             raise _problem(400, "size must not be greater than 1000")
         assets = self._searched(key, body)
-        if body.get("id"):
-            assets = [asset for asset in assets if str(asset.id) == body["id"]]
         if structured and (branches := body.get("filter", {}).get("or")):
             named = {branch["id"]["eq"] for branch in branches}
             assets = [asset for asset in self.assets.values() if str(asset.id) in named and self.readable(key, asset)]
@@ -221,8 +245,13 @@ class ImmichDouble(ImmichLibrary):
             raise _problem(401, "Authentication required")
         socket = web.WebSocketResponse(protocols=("chat", "immich"), max_msg_size=0)
         await socket.prepare(request)
+        for _ in range(int(request.query.get("flood", 0))):
+            await socket.send_bytes(bytes(1 << 20))
+            self.flooded += 1
         async for message in socket:
-            if message.type is WSMsgType.TEXT and message.data == "close":
+            if message.type is WSMsgType.TEXT and message.data.startswith("send "):
+                await socket.send_bytes(bytes(int(message.data.split()[1])))
+            elif message.type is WSMsgType.TEXT and message.data == "close":
                 await socket.close(code=4001, message=b"bye")
             elif message.type is WSMsgType.TEXT:
                 await socket.send_str(f"{message.data}:{request.cookies.get('immich_access_token', '')}")
@@ -250,6 +279,11 @@ class ImmichDouble(ImmichLibrary):
         body = b"" if streamed or request.path.startswith("/api/hang") else await request.read()
         headers = dict(request.headers)
         self.calls.append(Call(request.method, request.path, dict(request.query), headers, body))
+        if request.path in self.silent:
+            await asyncio.Event().wait()
+        if request.path in self.odd:
+            status, told = self.odd[request.path]
+            return web.Response(status=status, body=told, content_type="application/json")
         response: web.StreamResponse = await handler(request)
         return response
 
@@ -260,6 +294,7 @@ class ImmichDouble(ImmichLibrary):
         app.router.add_get("/api/partners", self._partners)
         app.router.add_get("/api/api-keys/me", self._key)
         app.router.add_get("/api/server/version", self._version)
+        app.router.add_get("/api/albums/{id}", self._album)
         app.router.add_post("/api/search/{kind:smart|metadata}", self._search)
         app.router.add_post("/api/assets/jobs", self._jobs)
         app.router.add_post("/api/assets", self._upload)

@@ -3,9 +3,13 @@
 import copy
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
+
+MOMENT = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
+"""When everything happens unless a test says otherwise."""
 
 RECORDED = Path(__file__).parents[1] / "contract" / "immich-api"
 
@@ -33,9 +37,47 @@ class DoubleAsset:
     name: str = "photo.jpg"
     id: UUID = field(default_factory=uuid4)
     visibility: str = "timeline"
-    trashed: bool = False
+    trashed_at: datetime | None = None
     city: str | None = None
+    state: str | None = None
+    country: str | None = None
+    make: str | None = None
+    model: str | None = None
+    lens_model: str | None = None
+    rating: int | None = None
+    description: str = ""
+    type: str = "IMAGE"
+    path: str = "/data/photo.jpg"
+    favorite: bool = False
+    motion: bool = False
+    offline: bool = False
+    taken: datetime = MOMENT
+    created: datetime = MOMENT
+    updated: datetime = MOMENT
+    library: UUID | None = None
+    stack: UUID | None = None
+    albums: set[UUID] = field(default_factory=set)
+    people: set[UUID] = field(default_factory=set)
+    tags: set[UUID] = field(default_factory=set)
+    edited: bool = False
     preview: bytes | None = b"\xff\xd8preview"
+
+    @property
+    def trashed(self) -> bool:
+        """Whether it lies in the trash."""
+        return self.trashed_at is not None
+
+    @trashed.setter
+    def trashed(self, value: bool) -> None:
+        self.trashed_at = MOMENT if value else None
+
+
+@dataclass
+class DoubleAlbum:
+    """An album and those who may read it."""
+
+    id: UUID
+    readers: set[UUID]
 
 
 @dataclass
@@ -55,7 +97,9 @@ class ImmichLibrary:
         self.keys: dict[str, DoubleKey] = {}
         self.shared_links: set[str] = set()
         self.assets: dict[UUID, DoubleAsset] = {}
+        self.albums: dict[UUID, DoubleAlbum] = {}
         self.refused: set[UUID] = set()
+        self.persons: list[dict[str, Any]] = []
 
     def user(self, name: str, secret: str | None = None) -> DoubleUser:
         """A new user, with a key of all permissions when a secret is given."""
@@ -66,9 +110,17 @@ class ImmichLibrary:
 
     def photo(self, owner: DoubleUser, text: str = "", **more: Any) -> DoubleAsset:
         """A new photo."""
+        if more.pop("trashed", False):
+            more["trashed_at"] = MOMENT
         asset = DoubleAsset(owner.id, text, **more)
         self.assets[asset.id] = asset
         return asset
+
+    def album(self, *readers: DoubleUser) -> DoubleAlbum:
+        """A new album that these users may read."""
+        album = DoubleAlbum(uuid4(), {reader.id for reader in readers})
+        self.albums[album.id] = album
+        return album
 
     def readable(self, key: DoubleKey, asset: DoubleAsset) -> bool:
         """Whether Immich shows this photo to this caller."""
@@ -76,6 +128,8 @@ class ImmichLibrary:
             return False
         if asset.owner == key.user.id:
             return asset.visibility != "locked" or key.elevated
+        if any(key.user.id in self.albums[album].readers for album in asset.albums if album in self.albums):
+            return asset.visibility != "locked"
         return asset.owner in key.user.partners and asset.visibility in ("timeline", "hidden") and not asset.trashed
 
     def detail(self, asset: DoubleAsset) -> dict[str, Any]:
@@ -84,6 +138,7 @@ class ImmichLibrary:
         shown |= self._identity(asset)
         shown["owner"]["id"] = str(asset.owner)
         shown["exifInfo"]["city"] = asset.city
+        shown["people"] = self.persons
         return shown
 
     def item(self, asset: DoubleAsset, *, with_exif: bool) -> dict[str, Any]:
@@ -100,6 +155,7 @@ class ImmichLibrary:
             "id": str(asset.id),
             "ownerId": str(asset.owner),
             "originalFileName": asset.name,
+            "type": asset.type,
             "visibility": asset.visibility,
             "isArchived": asset.visibility == "archive",
             "isTrashed": asset.trashed,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -9,10 +10,10 @@ import structlog
 from aiohttp import web
 
 from mesh.core.errors import MeshError
-from router.errors import http_status, retry_after
 from router.gateway.credentials import Credentials
+from router.gateway.refresh.failures import BackgroundFailures
 from router.gateway.refresh.refresh import KeyLacksPermissionError, Kind, NotEditableError, Refreshed, Refresher
-from router.gateway.replies import failure, immich_failure, json_reply
+from router.gateway.replies import failure, immich_failure, json_reply, mesh_failure
 from router.gateway.rights import RefusedByImmichError
 from router.gateway.search.native import relayed
 
@@ -24,30 +25,48 @@ REFUSALS = (NotEditableError, KeyLacksPermissionError, RefusedByImmichError, Mes
 """Errors that have an answer."""
 
 
+@dataclass(frozen=True)
+class Failed:
+    """A photo of a job call that could not be refreshed."""
+
+    asset_id: UUID
+    error: BaseException
+
+    @property
+    def reason(self) -> str:
+        """Why, in words that anyone may read."""
+        return self.error.message if isinstance(self.error, MeshError) else type(self.error).__name__
+
+
 class RefreshCalls:
     """Answers the calls that regenerate photos.
 
     Args:
         refresher: does the work; None without a database, when these calls are answered 503.
         patience_seconds: how long a job call waits for its work before it is answered; the rest goes on behind it.
+        max_assets: photos that one job call may name.
     """
 
-    def __init__(self, refresher: Refresher | None, *, patience_seconds: float = 25.0) -> None:
+    def __init__(self, refresher: Refresher | None, *, patience_seconds: float = 25.0, max_assets: int = 1000) -> None:
         self._refresher = refresher
         self._patience_seconds = patience_seconds
-        self._running: set[asyncio.Task[None]] = set()
+        self._max_assets = max_assets
+        self._running: set[asyncio.Task[list[Failed]]] = set()
+        self.failures = BackgroundFailures()
 
     async def jobs(self, body: Mapping[str, Any], credentials: Credentials) -> web.Response:
         """Immich's job call for one of our names: 204 as Immich's own, or why it cannot be.
 
-        The work is done by the time of the answer unless it takes longer than the patience; then it goes on, and a
-        failure is only logged, as in Immich. A failure in time is told.
+        The work is done by the time of the answer unless it takes longer than the patience; then it goes on, and what
+        fails is logged and counted (`failures`). A failure in time is told.
         """
         if self._refresher is None:
             return _no_database()
         asset_ids = _asset_ids(body.get("assetIds"))
         if asset_ids is None:
             return immich_failure(400, "each value in assetIds must be a UUID")
+        if len(asset_ids) > self._max_assets:
+            return immich_failure(400, f"assetIds must contain no more than {self._max_assets} elements")
         kinds = frozenset({Kind(body["name"])})
         try:
             await self._refresher.editable(asset_ids, credentials)
@@ -58,8 +77,10 @@ class RefreshCalls:
         task.add_done_callback(self._running.discard)
         # The work outlives a client that leaves, as a queued job of Immich's would.
         done, _ = await asyncio.wait({task}, timeout=self._patience_seconds)
-        if task in done and (failed := task.exception()) is not None:
-            return _refusal(failed)
+        if task not in done:
+            task.add_done_callback(self._ended_late)
+        elif failed := task.result():
+            return _refusal(failed[0].error)
         return web.Response(status=204)
 
     async def refresh(self, body: Mapping[str, Any], credentials: Credentials) -> web.Response:
@@ -71,11 +92,11 @@ class RefreshCalls:
         if asset_ids is None or not kinds:
             return failure(400, 'send {"assetId": "<uuid>", "ocr": true, "clip": true}, at least one of the two true')
         try:
-            await self._refresher.editable(asset_ids, credentials)
+            names = await self._refresher.editable(asset_ids, credentials)
             refreshed = await self._refresher.refresh(asset_ids[0], kinds, credentials)
         except REFUSALS as error:
             return _refusal(error)
-        return json_reply(_told(asset_ids[0], refreshed))
+        return json_reply(_told(asset_ids[0], names.get(asset_ids[0], ""), refreshed))
 
     async def missing(self, query: Mapping[str, str], credentials: Credentials) -> web.Response:
         """The caller's photos whose text or vector Immich lost."""
@@ -96,20 +117,27 @@ class RefreshCalls:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
-    async def _all(self, asset_ids: list[UUID], kinds: frozenset[Kind], credentials: Credentials) -> None:
+    def _ended_late(self, task: "asyncio.Task[list[Failed]]") -> None:
+        """Work that its call did not wait for: nobody but the log and the door's status can be told."""
+        if task.cancelled():
+            self.failures.cut_off()
+            return
+        for failed in task.result():
+            self.failures.add(failed.asset_id, failed.reason)
+
+    async def _all(self, asset_ids: list[UUID], kinds: frozenset[Kind], credentials: Credentials) -> list[Failed]:
         assert self._refresher is not None
         outcomes = await asyncio.gather(
             *(self._refresher.refresh(asset_id, kinds, credentials) for asset_id in asset_ids), return_exceptions=True
         )
         failures = [
-            (asset_id, outcome)
+            Failed(asset_id, outcome)
             for asset_id, outcome in zip(asset_ids, outcomes, strict=True)
             if isinstance(outcome, BaseException)
         ]
-        for asset_id, error in failures:
-            log.warning("refresh_failed", asset_id=str(asset_id), error=str(error))
-        if failures:
-            raise failures[0][1]
+        for failed in failures:
+            log.warning("refresh_failed", asset_id=str(failed.asset_id), error=str(failed.error))
+        return failures
 
 
 def _asset_ids(value: Any) -> list[UUID] | None:
@@ -129,18 +157,16 @@ def _refusal(error: BaseException) -> web.Response:
     if isinstance(error, NotEditableError):
         return immich_failure(400, "Not found or no asset.update access")
     if isinstance(error, KeyLacksPermissionError):
-        return immich_failure(403, "Missing required permission: job.create")
+        return immich_failure(403, f"Missing required permission: {error.permission}")
     if isinstance(error, RefusedByImmichError):
         return relayed(error.reply)
     if isinstance(error, MeshError):
-        status, _ = http_status(error)
-        wait = retry_after(error)
-        return failure(status, error.message, {"Retry-After": wait} if wait else None)
+        return mesh_failure(error)
     raise error
 
 
-def _told(asset_id: UUID, refreshed: Refreshed) -> dict[str, Any]:
-    told: dict[str, Any] = {"assetId": str(asset_id)}
+def _told(asset_id: UUID, name: str, refreshed: Refreshed) -> dict[str, Any]:
+    told: dict[str, Any] = {"assetId": str(asset_id), "originalFileName": name}
     if refreshed.text is not None:
         told["ocr"] = {"before": refreshed.text.before, "after": refreshed.text.after}
     if refreshed.embedding_length is not None:

@@ -16,17 +16,23 @@ from uuid import UUID
 import structlog
 
 from mesh.core.errors import InvalidInputError, MeshError
+from router.gateway.answers import ASSET, USER
 from router.gateway.credentials import Credentials
-from router.gateway.immich import ImmichApi, ImmichAwayError
+from router.gateway.errors import ImmichAwayError
+from router.gateway.immich import ImmichApi
 from router.gateway.metrics import PhotosMetrics
 from router.gateway.refresh.recognition import ImmichModels, Recogniser
-from router.gateway.rights import RefusedByImmichError
+from router.gateway.rights import demand
 from sql.refresh import RefreshRepository, TextChange
 
 log = structlog.get_logger()
 
 SUFFICIENT = frozenset({"all", "job.create", "asset.update"})
 """Permissions of an API key, any of which is enough to start a job on a photo, across Immich's versions."""
+
+
+AT_A_TIME = 16
+"""Photos whose owner is asked for together."""
 
 
 class Kind(StrEnum):
@@ -41,7 +47,11 @@ class NotEditableError(Exception):
 
 
 class KeyLacksPermissionError(Exception):
-    """The caller's API key may not start jobs."""
+    """The caller's API key may not do this. `permission` names what it lacks."""
+
+    def __init__(self, permission: str) -> None:
+        super().__init__(permission)
+        self.permission = permission
 
 
 @dataclass(frozen=True)
@@ -98,24 +108,39 @@ class Refresher:
             KeyLacksPermissionError: the API key is not made for this.
         """
         me = await self._api.me(credentials)
-        if me.status >= 500:
-            raise ImmichAwayError("Immich failed to say who is calling: try again")
-        if not me.ok:
-            raise RefusedByImmichError(me)
+        if me.status == 403 and credentials.by_key:
+            raise KeyLacksPermissionError("user.read")
+        demand(me)
         if credentials.by_key:
             permissions = await self._api.key_permissions(credentials)
             if permissions is not None and not permissions & SUFFICIENT:
-                raise KeyLacksPermissionError
-        return UUID(me.json()["id"])
+                raise KeyLacksPermissionError("job.create")
+        return me.read(USER).id
 
-    async def editable(self, asset_ids: Sequence[UUID], credentials: Credentials) -> None:
-        """Returns when the caller may edit every one of these photos; raises NotEditableError otherwise."""
+    async def editable(self, asset_ids: Sequence[UUID], credentials: Credentials) -> dict[UUID, str]:
+        """The names of these photos, every one of which the caller may edit.
+
+        Asks a few at a time and stops at the first that may not be: a call full of made-up ids is no work for Immich.
+
+        Raises:
+            NotEditableError: the caller may not edit all of them.
+            RefusedByImmichError, KeyLacksPermissionError: see `owner`.
+        """
         owner = await self.owner(credentials)
-        for reply in await self._api.assets([str(asset_id) for asset_id in asset_ids], credentials):
-            if reply.status >= 500:
-                raise ImmichAwayError("Immich failed to show a photo: try again")
-            if not reply.ok or reply.json().get("ownerId") != str(owner):
-                raise NotEditableError
+        names: dict[UUID, str] = {}
+        start, step = 0, 1
+        while start < len(asset_ids):
+            asked = [str(asset_id) for asset_id in asset_ids[start : start + step]]
+            for reply in await self._api.assets(asked, credentials):
+                if reply.refused and reply.status != 429:
+                    raise NotEditableError
+                demand(reply)
+                asset = reply.read(ASSET)
+                if asset.owner_id != owner:
+                    raise NotEditableError
+                names[asset.id] = asset.name
+            start, step = start + step, AT_A_TIME
+        return names
 
     async def refresh(self, asset_id: UUID, kinds: frozenset[Kind], credentials: Credentials) -> Refreshed:
         """Regenerates one photo that `editable` has let through.

@@ -7,6 +7,7 @@ kind, or one that Immich guards itself (the locked folder) raises `Untranslatabl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from router.gateway.search.filter_values import (
     KINDS,
@@ -15,8 +16,9 @@ from router.gateway.search.filter_values import (
     as_checksum,
     as_flag,
     as_moment,
-    as_number,
+    as_rating,
     as_text,
+    as_type,
     as_uuid,
 )
 from sql.search.filters import AssetFilters, Condition, Field, Op, Value, Visibility
@@ -28,13 +30,24 @@ class Restriction:
 
     Attributes:
         filters: conditions for the database.
-        visibilities: which visibilities are searched; Immich searches the timeline unless told otherwise.
+        visibilities: which visibilities are searched; None where the request names none, and Immich's version decides.
         with_deleted: whether the trash is searched too.
     """
 
     filters: AssetFilters
-    visibilities: frozenset[Visibility] = frozenset({Visibility.TIMELINE})
+    visibilities: frozenset[Visibility] | None = None
     with_deleted: bool = False
+
+    @property
+    def albums(self) -> tuple[UUID, ...]:
+        """The albums that every result is in, each once."""
+        named = [
+            album
+            for condition in self.filters.conditions
+            if condition.field is Field.ALBUM_IDS and condition.op in (Op.ALL, Op.ANY)
+            for album in condition.value  # type: ignore[union-attr]
+        ]
+        return tuple(dict.fromkeys(named))  # type: ignore[arg-type]
 
 
 SEQUENCE_OPS = frozenset({Op.IN, Op.NOT_IN, Op.ANY, Op.ALL, Op.NONE})
@@ -42,11 +55,11 @@ SEQUENCE_OPS = frozenset({Op.IN, Op.NOT_IN, Op.ANY, Op.ALL, Op.NONE})
 FLAT: Mapping[str, tuple[Field, Op, Convert]] = {
     **{name: (Field(name), Op.EQ, KINDS[Field(name)]) for name in ("city", "state", "country", "make", "model")},
     "lensModel": (Field.LENS_MODEL, Op.EQ, as_text),
-    "rating": (Field.RATING, Op.EQ, as_number),
+    "rating": (Field.RATING, Op.EQ, as_rating),
     "id": (Field.ID, Op.EQ, as_uuid),
     "libraryId": (Field.LIBRARY_ID, Op.EQ, as_uuid),
     "deviceId": (Field.DEVICE_ID, Op.EQ, as_text),
-    "type": (Field.TYPE, Op.EQ, as_text),
+    "type": (Field.TYPE, Op.EQ, as_type),
     "isFavorite": (Field.IS_FAVORITE, Op.EQ, as_flag),
     "isMotion": (Field.IS_MOTION, Op.EQ, as_flag),
     "isOffline": (Field.IS_OFFLINE, Op.EQ, as_flag),
@@ -156,12 +169,12 @@ def _visibility(value: Any) -> Visibility:
     return visibility
 
 
-Structured = tuple[tuple[Condition, ...], tuple[tuple[Condition, ...], ...], frozenset[Visibility], bool]
+Structured = tuple[tuple[Condition, ...], tuple[tuple[Condition, ...], ...], frozenset[Visibility] | None, bool]
 
 
 def _structured(tree: Mapping[str, Any]) -> Structured:
     """Conditions that all hold, branches of which one holds, visibilities, and whether the trash is searched."""
-    visibilities = frozenset({Visibility.TIMELINE})
+    visibilities: frozenset[Visibility] | None = None
     top: list[Condition] = []
     any_of: list[tuple[Condition, ...]] = []
     trash = False

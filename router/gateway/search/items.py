@@ -10,10 +10,12 @@ from uuid import UUID
 
 import structlog
 
+from router.gateway.answers import SEARCH_ANSWER, Asset, Reply, asset_of
 from router.gateway.credentials import Credentials
-from router.gateway.immich import STRUCTURED_FILTER, ImmichApi, ImmichAwayError, Reply
-from router.gateway.rights import Caller, RefusedByImmichError, RightsUnknownError
-from router.gateway.search.wanted import Wanted
+from router.gateway.errors import ImmichAwayError
+from router.gateway.immich import STRUCTURED_FILTER, ImmichApi
+from router.gateway.rights import RefusedByImmichError, RightsUnknownError
+from sql.search.filters import Scope
 
 log = structlog.get_logger()
 
@@ -26,39 +28,60 @@ ONLY_IN_DETAIL = frozenset({"owner", "tags", "unassignedFaces", "stack"})
 """Keys of `GET /api/assets/{id}` that a search result has not."""
 
 
-def as_search_item(asset: Mapping[str, Any], *, with_exif: bool) -> Item:
-    """An asset's detail as Immich's search shows it: without relations, EXIF only when asked for, people not loaded."""
-    dropped = ONLY_IN_DETAIL if with_exif else ONLY_IN_DETAIL | {"exifInfo"}
+@dataclass(frozen=True)
+class Loaded:
+    """Which relations a search's results carry."""
+
+    exif: bool = False
+    people: bool = False
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One result: what decides whether it may be shown, and every field as Immich wrote it."""
+
+    asset: Asset
+    item: Item
+
+
+def as_search_item(asset: Mapping[str, Any], loaded: Loaded) -> Item:
+    """An asset's detail as Immich's search shows it: without relations, EXIF and people only when asked for."""
+    dropped = ONLY_IN_DETAIL if loaded.exif else ONLY_IN_DETAIL | {"exifInfo"}
     item = {name: value for name, value in asset.items() if name not in dropped}
-    if "people" in item:
+    if "people" in item and not loaded.people:
         item["people"] = []
     return item
 
 
 @dataclass(frozen=True)
 class Access:
-    """What a result must satisfy by Immich's own word, whatever the database said: a second lock on the same door."""
+    """What a result must satisfy by Immich's own word, whatever the database said: a second lock on the same door.
 
-    owners: frozenset[str]
+    Attributes:
+        owners: whose photos; None for anyone's, in albums that Immich lets the caller read.
+        visibilities: which.
+        with_deleted: whether the trash counts.
+    """
+
+    owners: frozenset[UUID] | None
     visibilities: frozenset[str]
     with_deleted: bool
 
     @classmethod
-    def of(cls, caller: Caller, wanted: Wanted) -> "Access":
+    def of(cls, scope: Scope) -> "Access":
         """The access of one search."""
-        restriction = wanted.restriction
         return cls(
-            frozenset(str(owner) for owner in caller.owner_ids),
-            frozenset(str(visibility) for visibility in restriction.visibilities),
-            restriction.with_deleted,
+            None if scope.owner_ids is None else frozenset(scope.owner_ids),
+            frozenset(str(visibility) for visibility in scope.visibilities),
+            scope.with_deleted,
         )
 
-    def allows(self, item: Mapping[str, Any]) -> bool:
+    def allows(self, asset: Asset) -> bool:
         """Whether this result may be shown."""
         return (
-            item.get("ownerId") in self.owners
-            and item.get("visibility", "timeline") in self.visibilities
-            and (self.with_deleted or not item.get("isTrashed", False))
+            (self.owners is None or asset.owner_id in self.owners)
+            and asset.visibility in self.visibilities
+            and (self.with_deleted or not asset.is_trashed)
         )
 
 
@@ -69,7 +92,7 @@ class ItemFetcher:
         self._api = api
         self._batches = True
 
-    async def fetch(self, asset_ids: Sequence[UUID], credentials: Credentials, *, with_exif: bool) -> dict[str, Item]:
+    async def fetch(self, asset_ids: Sequence[UUID], credentials: Credentials, loaded: Loaded) -> dict[UUID, Photo]:
         """The photos that Immich shows this caller, by id.
 
         Raises:
@@ -77,41 +100,49 @@ class ItemFetcher:
             RightsUnknownError: the caller's key may not read photos at all.
             ImmichAwayError: it failed.
         """
-        wanted_ids = [str(asset_id) for asset_id in asset_ids]
-        found: dict[str, Item] = {}
-        if len(wanted_ids) > 1 and self._batches and await self._api.version() >= STRUCTURED_FILTER:
-            for start in range(0, len(wanted_ids), BATCH):
-                found |= await self._batch(wanted_ids[start : start + BATCH], credentials, with_exif=with_exif)
-        missing = [asset_id for asset_id in wanted_ids if asset_id not in found]
+        found: dict[UUID, Photo] = {}
+        if len(asset_ids) > 1 and self._batches and await self._api.version() >= STRUCTURED_FILTER:
+            for start in range(0, len(asset_ids), BATCH):
+                found |= await self._batch(asset_ids[start : start + BATCH], credentials, loaded)
+        missing = [asset_id for asset_id in asset_ids if asset_id not in found]
         if missing:
-            replies = await self._api.assets(missing, credentials)
+            replies = await self._api.assets([str(asset_id) for asset_id in missing], credentials)
             if not found and all(reply.status == 403 for reply in replies):
                 raise RightsUnknownError
-            found |= _accepted(missing, replies, with_exif=with_exif)
+            found |= _accepted(replies, loaded)
         return found
 
-    async def _batch(self, asset_ids: list[str], credentials: Credentials, *, with_exif: bool) -> dict[str, Item]:
-        branches = [{"id": {"eq": asset_id}} for asset_id in asset_ids]
-        body = {"filter": {"or": branches}, "size": len(asset_ids), "withExif": with_exif}
+    async def _batch(self, asset_ids: Sequence[UUID], credentials: Credentials, loaded: Loaded) -> dict[UUID, Photo]:
+        body = {
+            "filter": {"or": [{"id": {"eq": str(asset_id)}} for asset_id in asset_ids]},
+            "size": len(asset_ids),
+            "withExif": loaded.exif,
+            "withPeople": loaded.people,
+        }
         reply = await self._api.search("metadata", body, credentials)
         if not reply.ok:
             return {}
-        items: list[Item] = reply.json().get("assets", {}).get("items", [])
-        asked = set(asset_ids)
-        if any(item.get("id") not in asked for item in items):
+        photos = [Photo(asset_of(item, reply), item) for item in reply.read(SEARCH_ANSWER).assets.items]
+        if not {photo.asset.id for photo in photos} <= set(asset_ids):
             log.warning("immich_batch_unusable", remedy="results are fetched one by one")
             self._batches = False
             return {}
-        return {item["id"]: item for item in items}
+        return {photo.asset.id: photo for photo in photos}
 
 
-def _accepted(asset_ids: Iterable[str], replies: Iterable[Reply], *, with_exif: bool) -> dict[str, Item]:
+TELLING = frozenset({401, 429})
+"""Refusals that are about the caller and not about one photo."""
+
+
+def _accepted(replies: Iterable[Reply], loaded: Loaded) -> dict[UUID, Photo]:
     accepted = {}
-    for asset_id, reply in zip(asset_ids, replies, strict=True):
+    for reply in replies:
         if reply.ok:
-            accepted[asset_id] = as_search_item(reply.json(), with_exif=with_exif)
-        elif reply.status == 401:
+            fields = reply.fields()
+            photo = Photo(asset_of(fields, reply), as_search_item(fields, loaded))
+            accepted[photo.asset.id] = photo
+        elif reply.status in TELLING:
             raise RefusedByImmichError(reply)
-        elif reply.status >= 500:
+        elif not reply.refused:
             raise ImmichAwayError("Immich failed to show a photo that was found: try again")
     return accepted

@@ -6,11 +6,12 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
+from router.gateway.answers import Reply
 from router.gateway.credentials import Credentials
 from router.gateway.headers import end_to_end
-from router.gateway.immich import ImmichApi, Reply
+from router.gateway.immich import ImmichApi
 from router.gateway.replies import SERVED_HEADER
-from router.gateway.search.wanted import DEFAULT_SIZE, ocr_text
+from router.gateway.search.wanted import DEFAULT_SIZE, METADATA_SIZE, ocr_text
 
 
 class Reason(StrEnum):
@@ -44,6 +45,22 @@ def native_body(text: str, body: Mapping[str, Any]) -> tuple[str, dict[str, Any]
     return "metadata", {"size": DEFAULT_SIZE, **kept, "ocr": ocr_text(text, body)}
 
 
+def metadata_body(text: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of Immich's own metadata search for photos whose text matches `text`, everything else kept.
+
+    `text` is all of it: what `query` and `ocr` of the request ask for, without their prefix.
+    """
+    kept = {name: value for name, value in body.items() if name not in NOT_IN_METADATA}
+    if not isinstance(body.get("ocr", ""), str):
+        return kept
+    if not isinstance(body.get("filter"), Mapping):
+        return {"size": METADATA_SIZE, **kept, "ocr": text}
+    kept.pop("ocr", None)
+    given = body["filter"].get("ocr")
+    also = given.get("matches", "") if isinstance(given, Mapping) else ""
+    return {"size": METADATA_SIZE, **kept, "filter": {**body["filter"], "ocr": {"matches": f"{text} {also}".strip()}}}
+
+
 class NativeSearch:
     """Leaves a search to Immich, with the caller's credentials."""
 
@@ -56,6 +73,12 @@ class NativeSearch:
         """Photos whose text matches, by Immich's OCR filter."""
         kind, native = native_body(text, body)
         return relayed(await self._api.search(kind, native, credentials), reason)
+
+    async def by_metadata(
+        self, text: str, body: Mapping[str, Any], credentials: Credentials, reason: Reason
+    ) -> web.Response:
+        """Photos whose text matches, by Immich's metadata search as it was asked for."""
+        return relayed(await self._api.search("metadata", metadata_body(text, body), credentials), reason)
 
     async def by_look(self, body: Mapping[str, Any], credentials: Credentials, reason: Reason) -> web.Response:
         """Immich's own smart search, as if the front door were not there."""

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 from mesh.core.errors import MeshError, UnavailableError
 from router.gateway.credentials import Credentials
 from router.gateway.immich import STRUCTURED_FILTER, ImmichApi
-from router.gateway.rights import Caller, who_calls
-from router.gateway.search.items import Access, Item, ItemFetcher
+from router.gateway.rights import who_calls
+from router.gateway.search.items import Access, Item, ItemFetcher, Loaded
+from router.gateway.search.scope import scope_of
 from router.gateway.search.wanted import Wanted
 from sql.repository import SearchRepository
 from sql.search.filters import Scope
@@ -39,7 +40,7 @@ class Found:
     hits: tuple[Hit, ...]
     items: tuple[Item, ...]
     next_page: str | None
-    caller: Caller
+    scope: Scope
     embedding: Sequence[float] | None
 
 
@@ -95,35 +96,32 @@ class RankedSearch:
         if hybrid and self._encoder is not None and wanted.text:
             embedding = await self._embedding(wanted)
         restriction = wanted.restriction
-        scope = Scope(caller.owner_ids, restriction.visibilities, restriction.with_deleted)
+        scope = await scope_of(self._api, caller, restriction, credentials)
         key = (caller.user_id, wanted.text, wanted.size, restriction, hybrid)
         start = self._starts.start(key, wanted.page, wanted.size)
         hits: list[Hit] = []
         items: list[Item] = []
-        access = Access.of(caller, wanted)
+        access, loaded = Access.of(scope), Loaded(wanted.with_exif, wanted.with_people)
         for _ in range(1 + REFILLS):
             page = await self._ranked(wanted, scope, embedding, wanted.size - len(items), start)
             start += len(page.hits)
-            shown = await self._fetcher.fetch(
-                [hit.asset_id for hit in page.hits], credentials, with_exif=wanted.with_exif
-            )
+            shown = await self._fetcher.fetch([hit.asset_id for hit in page.hits], credentials, loaded)
             for hit in page.hits:
-                item = shown.get(str(hit.asset_id))
-                if item is not None and access.allows(item):
+                photo = shown.get(hit.asset_id)
+                if photo is not None and access.allows(photo.asset):
                     hits.append(hit)
-                    items.append(item)
+                    items.append(photo.item)
             if len(items) >= wanted.size or not page.has_more:
                 break
         if page.has_more:
             self._starts.remember(key, wanted.page + 1, wanted.size, start)
         next_page = str(wanted.page + 1) if page.has_more else None
-        return Found(tuple(hits), tuple(items), next_page, caller, embedding)
+        return Found(tuple(hits), tuple(items), next_page, scope, embedding)
 
-    async def explain(self, wanted: Wanted, found: Found) -> Mapping[str, Any]:
-        """How each result of a page was found, in rank order."""
-        scope = Scope(found.caller.owner_ids, wanted.restriction.visibilities, wanted.restriction.with_deleted)
+    async def explain(self, wanted: Wanted, found: Found, query: str) -> Mapping[str, Any]:
+        """How each result of a page was found, in rank order; `query` is what was asked, as it is told back."""
         ids = [hit.asset_id for hit in found.hits]
-        explanations = await self._repository.explain(wanted.text, scope, ids, found.embedding) if ids else ()
+        explanations = await self._repository.explain(wanted.text, found.scope, ids, found.embedding) if ids else ()
         lines = {explanation.hit.asset_id: explanation.lines for explanation in explanations}
         results = []
         for hit, item in zip(found.hits, found.items, strict=True):
@@ -143,7 +141,7 @@ class RankedSearch:
                 }
             )
         mode = "text" if found.embedding is None else "hybrid"
-        return {"query": wanted.text, "mode": mode, "results": results, "nextPage": found.next_page}
+        return {"query": query, "mode": mode, "results": results, "nextPage": found.next_page}
 
     async def _embedding(self, wanted: Wanted) -> Sequence[float]:
         assert self._encoder is not None

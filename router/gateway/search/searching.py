@@ -7,16 +7,17 @@ import structlog
 from aiohttp import web
 
 from mesh.core.errors import DimensionMismatchError, MeshError, UnavailableError
-from router.errors import http_status
 from router.gateway.credentials import Credentials
-from router.gateway.immich import ImmichApi, ImmichAwayError
-from router.gateway.replies import SERVED_HEADER, failure, json_reply
+from router.gateway.errors import ImmichAwayError
+from router.gateway.immich import ImmichApi
+from router.gateway.replies import SERVED_HEADER, failure, immich_failure, json_reply, mesh_failure
 from router.gateway.rights import RefusedByImmichError, RightsUnknownError
 from router.gateway.search.filter_values import UntranslatableError
 from router.gateway.search.native import NativeSearch, Reason, relayed
 from router.gateway.search.search import EncodingFailedError, Found, RankedSearch
-from router.gateway.search.wanted import Wanted, prefixed_text, wanted, wanted_text
+from router.gateway.search.wanted import METADATA_SIZE, Wanted, ocr_text, prefixed_text, wanted, wanted_text
 from sql.search.filters import UnsupportedFilterError
+from sql.search.query import only_excludes
 
 log = structlog.get_logger()
 
@@ -48,6 +49,16 @@ class SearchCalls:
         # With Immich's own `ocr` filter beside the query, the caller has chosen already how text counts.
         return self._hybrid and self._can_fuse() and "ocr" not in body
 
+    def changes_metadata(self, body: Mapping[str, Any]) -> bool:
+        """Whether a metadata search with this body is ours: one for text, best first unless the oldest are wanted."""
+        prefixed = prefixed_text(body.get("query"))
+        text = body.get("ocr")
+        if prefixed is None and not (isinstance(text, str) and text.strip()):
+            return False
+        # A caller that turns Immich's order round wants photos by date. With the prefix alone, Immich would ignore
+        # the text, so that is always ours.
+        return prefixed is not None or body.get("order") != "asc"
+
     async def smart(self, body: Mapping[str, Any], credentials: Credentials) -> web.Response:
         """A smart search that `changes` has claimed."""
         text = prefixed_text(body["query"])
@@ -63,12 +74,27 @@ class SearchCalls:
 
     async def by_text(self, text: str, body: Mapping[str, Any], credentials: Credentials) -> web.Response:
         """Photos whose recognised text matches `text`, best first."""
+        if only_excludes(ocr_text(text, body)):
+            return _nothing_wanted()
         if self._ranked is None:
             return await self._native.by_text(text, body, credentials, Reason.NO_DATABASE)
         try:
             return await self._page(wanted_text(text, body), credentials, hybrid=False)
         except TROUBLE as error:
             return await self._native.by_text(text, body, credentials, reason_of(error))
+
+    async def metadata(self, body: Mapping[str, Any], credentials: Credentials) -> web.Response:
+        """A metadata search that `changes_metadata` has claimed: by text, best first, in Immich's pages of 250."""
+        text = ocr_text(prefixed_text(body.get("query")) or "", body)
+        if only_excludes(text):
+            return _nothing_wanted()
+        if self._ranked is None:
+            return await self._native.by_metadata(text, body, credentials, Reason.NO_DATABASE)
+        try:
+            asked = wanted_text(prefixed_text(body.get("query")) or "", body, METADATA_SIZE)
+            return await self._page(asked, credentials, hybrid=False)
+        except TROUBLE as error:
+            return await self._native.by_metadata(text, body, credentials, reason_of(error))
 
     async def explain(self, body: Mapping[str, Any], credentials: Credentials) -> web.Response:
         """How each result of a search was found: ranks, vector distance, matched lines with their boxes."""
@@ -78,10 +104,12 @@ class SearchCalls:
         if self._ranked is None:
             return failure(503, "explaining needs Immich's database: set DB_URL (or DB_HOSTNAME)")
         text = prefixed_text(query)
+        if text is not None and only_excludes(text):
+            return _nothing_wanted()
         try:
             asked = wanted(query.strip(), body) if text is None else wanted_text(text, body)
             found = await self._ranked.find(asked, credentials, hybrid=text is None and self._can_fuse())
-            explained = await self._ranked.explain(asked, found)
+            explained = await self._ranked.explain(asked, found, query.strip() if text is None else text)
         except RefusedByImmichError as refusal:
             return relayed(refusal.reply)
         except RightsUnknownError:
@@ -89,7 +117,7 @@ class SearchCalls:
         except UntranslatableError as error:
             return failure(400, f"cannot be explained, Immich alone applies {error}")
         except MeshError as error:
-            return failure(http_status(error)[0], error.message)
+            return mesh_failure(error)
         return json_reply(explained)
 
     def _can_fuse(self) -> bool:
@@ -103,6 +131,11 @@ class SearchCalls:
             return relayed(refusal.reply)
         served = "hybrid" if found.embedding is not None else "ranked"
         return json_reply(await self._ranked.reply(found), headers={SERVED_HEADER: served})
+
+
+def _nothing_wanted() -> web.Response:
+    message = 'an exclusion alone finds nothing: say what to look for as well, or quote it ("-20") to find it as it is'
+    return immich_failure(400, message)
 
 
 def reason_of(error: Exception) -> Reason:

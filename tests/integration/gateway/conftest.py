@@ -83,16 +83,46 @@ class ImmichDatabase:
         """Writes a photo as Immich would have: the asset and its OCR rows."""
         await self.connection.execute('INSERT INTO "user" (id) VALUES ($1) ON CONFLICT DO NOTHING', asset.owner)
         await self.connection.execute(
-            'INSERT INTO asset (id, "ownerId", visibility, "deletedAt", "originalFileName") '
-            "VALUES ($1, $2, $3::text::asset_visibility_enum, CASE WHEN $4 THEN now() END, $5)",
-            asset.id, asset.owner, asset.visibility, asset.trashed, asset.name,
+            """
+            INSERT INTO asset (id, "ownerId", visibility, "deletedAt", "originalFileName", type, "originalPath",
+              "isFavorite", "isOffline", "fileCreatedAt", "createdAt", "updatedAt", "libraryId", "stackId")
+            VALUES ($1, $2, $3::text::asset_visibility_enum, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+            """,
+            asset.id, asset.owner, asset.visibility, asset.trashed_at, asset.name, asset.type, asset.path,
+            asset.favorite, asset.offline, asset.taken, asset.created, asset.updated, asset.library, asset.stack,
         )  # fmt: skip
+        await self._relations(asset)
         for line in lines:
             await self.connection.execute(
                 'INSERT INTO asset_ocr ("assetId", x1, y1, x2, y2, x3, y3, x4, y4, "boxScore", "textScore", text) '
                 "VALUES ($1, .1, .1, .6, .1, .6, .2, .1, .2, .95, .99, $2)",
                 asset.id, line,
             )  # fmt: skip
+
+    async def _relations(self, asset: DoubleAsset) -> None:
+        run = self.connection.execute
+        if asset.motion:
+            video = await self.connection.fetchval(
+                "INSERT INTO asset (\"ownerId\", type, visibility) VALUES ($1, 'VIDEO', 'hidden') RETURNING id",
+                asset.owner,
+            )
+            await run('UPDATE asset SET "livePhotoVideoId" = $2 WHERE id = $1', asset.id, video)
+        await run(
+            'INSERT INTO asset_exif ("assetId", city, state, country, make, model, "lensModel", rating, description)'
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            asset.id, asset.city, asset.state, asset.country, asset.make, asset.model, asset.lens_model, asset.rating,
+            asset.description,
+        )  # fmt: skip
+        for album in asset.albums:
+            await run("INSERT INTO album (id) VALUES ($1) ON CONFLICT DO NOTHING", album)
+            await run('INSERT INTO album_asset ("albumId", "assetId") VALUES ($1, $2)', album, asset.id)
+        for person in asset.people:
+            await run("INSERT INTO person (id) VALUES ($1) ON CONFLICT DO NOTHING", person)
+            await run('INSERT INTO asset_face ("assetId", "personId") VALUES ($1, $2)', asset.id, person)
+        for tag in asset.tags:
+            await run("INSERT INTO tag (id) VALUES ($1) ON CONFLICT DO NOTHING", tag)
+            await run("INSERT INTO tag_closure VALUES ($1, $1) ON CONFLICT DO NOTHING", tag)
+            await run('INSERT INTO tag_asset ("tagId", "assetId") VALUES ($1, $2)', tag, asset.id)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from router.gateway.search.filter_values import UntranslatableError
 from router.gateway.search.filters import translate
-from router.gateway.search.wanted import PAGING, prefixed_text, wanted
+from router.gateway.search.wanted import PAGING, prefixed_text, wanted, without_prefix
 from sql.search.filters import AssetFilters, Condition, Field, Op, Visibility
 
 ID = "966fe942-5655-4616-a336-01907dcf1f0b"
@@ -93,23 +93,24 @@ def test_branches() -> None:
 @pytest.mark.parametrize(
     ("body", "visibilities", "with_deleted"),
     [
-        ({}, {"timeline"}, False),
+        ({}, None, False),
         ({"visibility": "archive"}, {"archive"}, False),
-        ({"withDeleted": True}, {"timeline"}, True),
-        ({"withDeleted": False}, {"timeline"}, False),
-        ({"trashedAfter": "2024-01-01T00:00:00Z"}, {"timeline"}, True),
-        ({"isOffline": True}, {"timeline"}, True),
-        ({"isOffline": False}, {"timeline"}, False),
+        ({"withDeleted": True}, None, True),
+        ({"withDeleted": False}, None, False),
+        ({"trashedAfter": "2024-01-01T00:00:00Z"}, None, True),
+        ({"isOffline": True}, None, True),
+        ({"isOffline": False}, None, False),
         ({"filter": {"visibility": {"in": ["timeline", "archive"]}}}, {"timeline", "archive"}, False),
         ({"filter": {"visibility": {"ne": "hidden"}}}, {"timeline", "archive"}, False),
         ({"filter": {"visibility": {"notIn": ["locked", "hidden"]}}}, {"timeline", "archive"}, False),
-        ({"filter": {"trashedAt": {"ne": None}}}, {"timeline"}, True),
-        ({"filter": {"trashedAt": {"eq": None}}}, {"timeline"}, False),
+        ({"filter": {"trashedAt": {"ne": None}}}, None, True),
+        ({"filter": {"trashedAt": {"eq": None}}}, None, False),
     ],
 )
-def test_what_is_searched_at_all(body: dict[str, Any], visibilities: set[str], with_deleted: bool) -> None:
+def test_what_is_searched_at_all(body: dict[str, Any], visibilities: set[str] | None, with_deleted: bool) -> None:
     restriction = translate(body, PAGING)
-    assert restriction.visibilities == {Visibility(each) for each in visibilities}
+    expected = None if visibilities is None else frozenset(map(Visibility, visibilities))
+    assert restriction.visibilities == expected
     assert restriction.with_deleted is with_deleted
 
 
@@ -128,6 +129,16 @@ def test_what_is_searched_at_all(body: dict[str, Any], visibilities: set[str], w
         {"rating": "5"},
         {"rating": True},
         {"takenAfter": "yesterday"},
+        {"takenAfter": "0001-01-01T00:00:00+14:00"},
+        {"takenBefore": "9999-12-31T23:59:59-14:00"},
+        {"filter": {"takenAt": {"gte": "0001-01-01T00:00:00+14:00"}}},
+        {"city": "a\x00b"},
+        {"filter": {"description": {"like": "\x00"}}},
+        {"type": "ROBOT"},
+        {"filter": {"type": {"in": ["IMAGE", "ROBOT"]}}},
+        {"rating": 6},
+        {"rating": 1.5},
+        {"rating": 1e30},
         {"checksum": "zz"},
         {"withDeleted": "no"},
         {"filter": []},
@@ -170,7 +181,7 @@ def test_any_body_is_translated_or_left_to_immich(body: dict[str, Any]) -> None:
 
 @given(st.text())
 def test_the_prefix_never_eats_the_text(text: str) -> None:
-    assert prefixed_text(f"ocr:{text}") == text.strip()
+    assert prefixed_text(f"ocr:{text}") == without_prefix(text)
     assert prefixed_text(f"x{text}") is None
 
 

@@ -381,3 +381,103 @@ async def test_what_is_no_search_passes_as_it_came(
     async with http.post(f"{client.door.url}/api/search/smart", data=body, headers=headers) as reply:
         await reply.read()
     assert client.door.immich.calls[-1].body == body
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/search/smart", {"query": "ocr:-发票"}),
+        ("/api/search/smart", {"query": "ocr:收据 OR -发票"}),
+        ("/api/search/metadata", {"ocr": "-发票"}),
+        ("/api/search/metadata", {"query": "ocr: -发票"}),
+        ("/api/search/ocr", {"ocr": "-发票"}),
+        ("/mesh/search/explain", {"query": "ocr:-发票"}),
+    ],
+)
+async def test_an_exclusion_alone_says_nothing(
+    client: Client, alice: DoubleUser, path: str, body: dict[str, str]
+) -> None:
+    client.door.immich.photo(alice, "发票")
+    status, reply, _ = await client.call(path, body)
+    assert (status, reply["statusCode"]) == (400, 400)
+    assert "exclusion" in reply["message"]
+
+
+async def test_what_only_looks_like_an_exclusion_is_looked_for(client: Client, alice: DoubleUser) -> None:
+    for query in ('ocr:"-20"', "ocr:a-b", "ocr:- 20", "ocr:发票 -收据"):
+        status, reply, served = await client.call("/api/search/smart", {"query": query})
+        assert (status, served) == (200, "ranked"), reply
+
+
+async def test_a_metadata_search_for_text_is_ranked(client: Client, alice: DoubleUser) -> None:
+    for number in range(3):
+        client.door.immich.photo(alice, "发票" + "x" * number, name=str(number))
+    status, reply, served = await client.call("/api/search/metadata", {"ocr": "ocr:发票"})
+    assert (status, served) == (200, "ranked")
+    assert [item["originalFileName"] for item in reply["assets"]["items"]] == ["0", "1", "2"]
+    assert reply.keys() == recorded("search-metadata-ocr").keys()
+    assert reply["assets"].keys() == recorded("search-metadata-ocr")["assets"].keys()
+    assert client.door.search is not None
+    assert client.door.search.asked[-1][1] == "发票"
+    assert client.door.search.asked[-1][4] == 250
+    await client.call("/api/search/metadata", {"query": "ocr:发票", "ocr": "增值税", "size": 7})
+    assert client.door.search.asked[-1][1] == "发票 增值税"
+    assert client.door.search.asked[-1][4] == 7
+
+
+@pytest.mark.parametrize(
+    "body", [{"city": "上海"}, {"query": "a dog"}, {"ocr": ""}, {"ocr": 5}, {"ocr": "发票", "order": "asc"}]
+)
+async def test_other_metadata_searches_pass_as_they_came(
+    client: Client, alice: DoubleUser, body: dict[str, Any]
+) -> None:
+    await client.call("/api/search/metadata", body)
+    assert client.door.immich.calls[-1].json() == body
+    assert client.door.search is not None
+    assert client.door.search.asked == []
+
+
+async def test_a_metadata_search_that_cannot_be_ranked_stays_one(client: Client, alice: DoubleUser) -> None:
+    client.door.immich.photo(alice, "发票", name="mine")
+    body = {"query": "ocr:发票", "cursor": "abc"}
+    status, reply, served = await client.call("/api/search/metadata", body)
+    assert (status, served) == (200, "native; reason=filter-not-translatable")
+    assert [item["originalFileName"] for item in reply["assets"]["items"]] == ["mine"]
+    native = client.door.immich.calls[-1]
+    assert (native.path, native.json()) == ("/api/search/metadata", {"size": 250, "cursor": "abc", "ocr": "发票"})
+    structured = {"ocr": "发票", "filter": {"ocr": {"matches": "增值税"}}}
+    await client.call("/api/search/metadata", structured)
+    native = client.door.immich.calls[-1]
+    assert native.json() == {"size": 250, "filter": {"ocr": {"matches": "发票 增值税"}}}
+
+
+async def test_in_a_shared_album_everyones_photos_are_found(client: Client, alice: DoubleUser) -> None:
+    immich = client.door.immich
+    eve = immich.user("eve")
+    shared, foreign = immich.album(alice, eve), immich.album(eve)
+    immich.photo(eve, "发票", name="hers", albums={shared.id})
+    immich.photo(eve, "发票", name="private")
+    assert await client.names("ocr:发票") == []
+    assert client.door.search is not None
+    client.door.search.leaky = True  # Immich's own word keeps the other photo out
+    assert await client.names("ocr:发票", albumIds=[str(shared.id)]) == ["hers"]
+    client.door.search.leaky = False
+    status, _, served = await client.call("/api/search/smart", {"query": "ocr:发票", "albumIds": [str(foreign.id)]})
+    assert (status, served) == (400, "native; reason=filter-not-translatable")
+    immich.keys["few"] = DoubleKey(alice, frozenset({"asset.read", "user.read", "partner.read"}))
+    body = {"query": "ocr:发票", "albumIds": [str(shared.id)]}
+    _, _, served = await client.call("/api/search/smart", body, {"x-api-key": "few"})
+    assert served == "native; reason=key-may-not-read-user"
+
+
+async def test_strangers_get_no_explanation(client: Client, alice: DoubleUser) -> None:
+    status, _, _ = await client.call("/mesh/search/explain", {"query": 5}, {})
+    assert status == 401
+
+
+async def test_people_only_when_asked_for(client: Client, alice: DoubleUser) -> None:
+    client.door.immich.photo(alice, "发票")
+    client.door.immich.persons = [{"id": "p", "name": "Grandma"}]
+    for more, people in (({}, []), ({"withPeople": True}, client.door.immich.persons)):
+        _, reply, _ = await client.call("/api/search/metadata", {"ocr": "发票", **more})
+        assert reply["assets"]["items"][0]["people"] == people
