@@ -136,8 +136,10 @@ class ServiceSettings(MeshSettings):
         "device": ("MESH_DEVICE", "DEVICE"),
         "device_id": ("MESH_DEVICE_ID",),
         "hf_endpoint": ("HF_ENDPOINT",),
+        "hf_token": ("HF_TOKEN",),
         "log_format": ("MESH_LOG_FORMAT",),
         "log_level": ("MESH_LOG_LEVEL", "IMMICH_LOG_LEVEL", "LOG_LEVEL"),
+        "model_revision": ("MACHINE_LEARNING_MODEL_REVISION",),
         "model_ttl_seconds": ("MACHINE_LEARNING_MODEL_TTL", "SERVER_RESTART_TIME"),
         "offline": ("MESH_OFFLINE", "HF_HUB_OFFLINE"),
         "threads": ("MACHINE_LEARNING_MODEL_INTRA_OP_THREADS",),
@@ -162,6 +164,12 @@ class ServiceSettings(MeshSettings):
     offline: bool = Field(False, description="Never download a model.")
     hf_endpoint: str = Field(
         "https://huggingface.co", description="Hub, or mirror of it, that models are fetched from."
+    )
+    hf_token: SecretStr | None = Field(None, description="Token that this hub, and nobody else, is shown.")
+    model_revision: str = Field(
+        "main",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="Revision of Immich's models that is preferred, and its folder in the cache.",
     )
     model_ttl_seconds: float = Field(
         300.0, ge=0, description="Idle time after which a model leaves memory; 0 for never."

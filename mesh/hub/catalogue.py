@@ -1,113 +1,23 @@
-"""Which models exist: their names, dimensions and where their files come from. The data lies in `catalogue.toml`.
+"""Which models exist: their names, dimensions, languages and where their files come from.
 
-Routes ask it for dimensions (`clip_dimension`), the store for sources (`find`), the command line for the list
-(`entries`). A model that is not listed here still works from a complete folder in the cache; it is never downloaded.
+The data lies in `catalogue.toml`, the commits and checksums of the hub's repositories in `pins.toml`. Routes ask for
+dimensions (`clip_dimension`) and languages (`reads_as_much`), the store for sources (`find`), the command line for the
+list (`entries`). A model that is not listed here still works from a complete folder in the cache; it is never
+downloaded.
 """
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from mesh.hub.entry import Adapter, Family, ModelEntry, ModelFile, ModelSource, SourceKind
+
+__all__ = ["Adapter", "Family", "ModelEntry", "ModelFile", "ModelSource", "SourceKind"]
+
 MEGABYTE = 1_000_000
-
-
-class Family(StrEnum):
-    """What a model does; the value is its folder in the cache, which is Immich ML's name of the task."""
-
-    OCR = "ocr"
-    CLIP = "clip"
-    FACE = "facial-recognition"
-
-    @property
-    def parts(self) -> tuple[str, str]:
-        """The two graphs of a model of this family, which are also its sub-folders."""
-        return ("visual", "textual") if self is Family.CLIP else ("detection", "recognition")
-
-
-class SourceKind(StrEnum):
-    """Where a model's files come from."""
-
-    HUB = "hub"
-    """A repository on the Hugging Face hub; `location` is `owner/name`."""
-    URL = "url"
-    """Files below the URL `location`."""
-    PACKAGE = "package"
-    """Files inside the installed Python package `location`: nothing to download."""
-    EXPORT = "export"
-    """Made by `immich-mesh models export` of the checkpoint `location`: cannot be downloaded."""
-
-
-class Adapter(StrEnum):
-    """How files that are not in Immich's layout become so; see `mesh.hub.clip_import`."""
-
-    CN_CLIP_PAIR = "cn-clip-pair"
-    """One ONNX file per tower, outputs not normalised (`eisneim/cn-clip_vit-b-16`)."""
-    CN_CLIP_JOINT = "cn-clip-joint"
-    """One ONNX graph of both towers (`Xenova/chinese-clip-vit-*`)."""
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """One file of a source.
-
-    Attributes:
-        path: where the source has it, below its location.
-        target: where it belongs in the model's folder.
-        sha256: of its content, hexadecimal; None when only the hub knows.
-    """
-
-    path: str
-    target: str
-    sha256: str | None = None
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """Where the files come from. No `files` means all that the repository has of Immich's layout."""
-
-    kind: SourceKind
-    location: str
-    revision: str = "main"
-    adapter: Adapter | None = None
-    files: tuple[ModelFile, ...] = ()
-
-
-@dataclass(frozen=True)
-class ModelEntry:
-    """One model.
-
-    Attributes:
-        name: as Immich, the settings and the cache's folder have it.
-        aliases: other names that mean it.
-        dimension: length of its embeddings; None for OCR.
-        size_bytes: what a download costs, about.
-        languages: BCP 47 tags, or words.
-        checkpoint: the official file that the exporter converts; None where there is none.
-    """
-
-    family: Family
-    name: str
-    source: ModelSource
-    dimension: int | None
-    size_bytes: int
-    licence: str
-    languages: tuple[str, ...] = ()
-    aliases: tuple[str, ...] = ()
-    checkpoint: ModelSource | None = None
-
-    @property
-    def short_name(self) -> str:
-        """What a person calls it."""
-        return self.aliases[0] if self.aliases else self.name
-
-    @property
-    def files(self) -> tuple[ModelFile, ...]:
-        """The files of its source, where they are known beforehand."""
-        return self.source.files
 
 
 def entries(family: Family | None = None) -> tuple[ModelEntry, ...]:
@@ -136,8 +46,31 @@ def clip_names(dimension: int) -> tuple[str, ...]:
     return tuple(
         entry.name
         for entry in entries(Family.CLIP)
-        if entry.dimension == dimension and entry.source.location.startswith("immich-app/")
+        if entry.dimension == dimension and any(source.is_immichs for source in entry.sources)
     )
+
+
+def reads_as_much(served: str, asked: str) -> bool:
+    """Whether OCR model `served` reads every language that `asked` stands for.
+
+    A name that the catalogue lacks stands for no language, unless it names one as Immich does (`KOREAN__PP-OCRv9`).
+    """
+    wanted = find(Family.OCR, asked)
+    if wanted is None:
+        return not names_language(asked)
+    given = find(Family.OCR, served)
+    return given is not None and set(wanted.languages) <= set(given.languages)
+
+
+def names_language(name: str) -> bool:
+    """Whether an OCR model's name begins with a language, as Immich writes it: `KOREAN__PP-OCRv5_mobile`."""
+    return "__" in name
+
+
+def holder(family: Family, name: str, part: str) -> str:
+    """The model whose folder holds that part of a model: itself, or the one whose detector it shares."""
+    entry = find(family, name)
+    return entry.detector if entry and entry.detector and part == family.parts[0] else name
 
 
 @cache
@@ -147,17 +80,22 @@ def _by_name(family: Family) -> Mapping[str, ModelEntry]:
 
 @cache
 def _load() -> tuple[ModelEntry, ...]:
-    data = tomllib.loads((files("mesh.hub") / "catalogue.toml").read_text("utf-8"))
-    return (*map(_entry, data["model"]), *_immich_clip(data["immich_clip"]))
+    data, pins = _table("catalogue.toml"), _table("pins.toml")
+    listed = (*map(_entry, data["model"]), *_immich_clip(data["immich_clip"]), *_ocr_languages(data["ocr_languages"]))
+    return tuple(_pinned(entry, pins) for entry in listed)
+
+
+def _table(name: str) -> dict[str, Any]:
+    return tomllib.loads((files("mesh.hub") / name).read_text("utf-8"))
 
 
 def _entry(raw: Mapping[str, Any]) -> ModelEntry:
     return ModelEntry(
         family=Family(raw["family"]),
         name=raw["name"],
-        source=_source(raw["source"]) if "source" in raw else _on_immichs_hub(raw["name"]),
+        sources=tuple(map(_source, raw["source"])) if "source" in raw else (_on_immichs_hub(raw["name"]),),
         dimension=raw.get("dimension"),
-        size_bytes=raw["size_mb"] * MEGABYTE,
+        size_bytes=round(raw["size_mb"] * MEGABYTE),
         licence=raw["licence"],
         languages=tuple(raw.get("languages", ())),
         aliases=tuple(raw.get("aliases", ())),
@@ -171,7 +109,6 @@ def _source(raw: Mapping[str, Any]) -> ModelSource:
     return ModelSource(
         kind=SourceKind(raw["kind"]),
         location=raw["location"],
-        revision=raw.get("revision", "main"),
         adapter=Adapter(raw["adapter"]) if "adapter" in raw else None,
         files=tuple(listed),
     )
@@ -183,7 +120,7 @@ def _immich_clip(groups: Iterable[Mapping[str, Any]]) -> Iterable[ModelEntry]:
             yield ModelEntry(
                 family=Family.CLIP,
                 name=name,
-                source=_on_immichs_hub(name),
+                sources=(_on_immichs_hub(name),),
                 dimension=group["dimension"],
                 size_bytes=size_mb * MEGABYTE,
                 licence=group["licence"],
@@ -191,5 +128,35 @@ def _immich_clip(groups: Iterable[Mapping[str, Any]]) -> Iterable[ModelEntry]:
             )
 
 
+def _ocr_languages(group: Mapping[str, Any]) -> Iterable[ModelEntry]:
+    """PP-OCR's recognisers of single languages and scripts, which share one detector."""
+    for name, model in group["model"].items():
+        recogniser = ModelFile(model["path"], "recognition/model.onnx", model["sha256"])
+        yield ModelEntry(
+            family=Family.OCR,
+            name=name,
+            sources=(ModelSource(SourceKind.URL, group["location"], files=(recogniser,)),),
+            dimension=None,
+            size_bytes=round(model["size_mb"] * MEGABYTE),
+            licence=group["licence"],
+            languages=tuple(model["languages"]),
+            detector=group["detector"],
+        )
+
+
 def _on_immichs_hub(name: str) -> ModelSource:
     return ModelSource(SourceKind.HUB, f"immich-app/{name}")
+
+
+def _pinned(entry: ModelEntry, pins: Mapping[str, Any]) -> ModelEntry:
+    checkpoint = entry.checkpoint and _with_pins(entry.checkpoint, pins)
+    return replace(entry, sources=tuple(_with_pins(one, pins) for one in entry.sources), checkpoint=checkpoint)
+
+
+def _with_pins(source: ModelSource, pins: Mapping[str, Any]) -> ModelSource:
+    pin = pins.get(source.location)
+    if source.kind is not SourceKind.HUB or pin is None:
+        return source
+    checksums = pin.get("sha256", {})
+    listed = tuple(replace(file, sha256=checksums.get(file.path)) for file in source.files)
+    return replace(source, revision=pin.get("revision", "main"), files=listed, pins=checksums)

@@ -4,7 +4,6 @@ The `huggingface_hub` library was tried first. It resumes, but it checks sizes o
 would be served for ever. Here every file is hashed while it comes, against the hub's own checksums.
 """
 
-import errno
 import hashlib
 import os
 import re
@@ -17,12 +16,15 @@ from typing import BinaryIO
 import httpx
 import structlog
 
-from mesh.core.errors import MeshError, ModelNotFoundError, UnavailableError
+from mesh.core.errors import UnavailableError
+from mesh.hub.problems import SourceError, disk_error, network_reason, never_connected
 
 log = structlog.get_logger()
 
 PARTIAL_SUFFIX = ".part"
 _READ_SIZE = 1 << 20
+_LONGEST_WAIT = 60.0
+"""Seconds that a server may ask for with `Retry-After`; one that wants more is given up sooner."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class RemoteFile:
         size_bytes: its size, or None when the server does not say beforehand.
         sha256: of its content, hexadecimal, or None.
         git_blob: git's object id of its content (the hub's checksum of small files), hexadecimal, or None.
+
+    A file without either checksum is refused: nobody could tell whether it is what it should be.
     """
 
     url: str
@@ -70,11 +74,23 @@ class Patience:
 
 
 class InterruptedDownloadError(Exception):
-    """This attempt failed; another may succeed. Never leaves this package."""
+    """This attempt failed; another may succeed. Never leaves this package.
 
-    def __init__(self, reason: str, retry_after_seconds: float = 0.0) -> None:
+    Attributes:
+        retry_after_seconds: how long the server wants to be left alone.
+        silent_host: the host when there was no connection to it, else empty.
+    """
+
+    def __init__(self, reason: str, retry_after_seconds: float = 0.0, silent_host: str = "") -> None:
         super().__init__(reason)
         self.retry_after_seconds = retry_after_seconds
+        self.silent_host = silent_host
+
+
+def interrupted(error: httpx.HTTPError, url: str) -> InterruptedDownloadError:
+    """A request that failed on its way."""
+    host = httpx.URL(url).netloc.decode() if never_connected(error) else ""
+    return InterruptedDownloadError(network_reason(error), silent_host=host)
 
 
 class _DamagedError(Exception):
@@ -102,15 +118,19 @@ class Downloader:
             received: told how many bytes of the file are there, from time to time.
 
         Raises:
-            ModelNotFoundError: the server has no such file.
-            UnavailableError: the network failed for good, the content stayed damaged, the disk is full, or `stop` was
-                set.
+            SourceError: the server has no such file, the network failed for good, or the content stayed damaged.
+            UnavailableError: the disk is full, the folder cannot be written, or `stop` was set.
         """
+        if file.sha256 is None and (file.git_blob is None or file.size_bytes is None):
+            raise SourceError(f"{file.url} has no announced checksum, so that it could not be verified: refused")
         destination = folder / file.target
         if destination.is_file():
             received(destination.stat().st_size)
             return destination
-        destination.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            destination.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise disk_error(destination, error) from error
         partial = destination.with_name(destination.name + PARTIAL_SUFFIX)
         self._fill(file, partial, received)
         partial.replace(destination)
@@ -127,15 +147,16 @@ class Downloader:
             except _DamagedError as error:
                 partial.unlink(missing_ok=True)
                 if damaged:
-                    raise UnavailableError(f"{file.url}: {error}; a proxy or mirror may be changing it") from error
+                    raise SourceError(f"{file.url}: {error}; a proxy or mirror may be changing it") from error
                 log.warning("download damaged, starting over", url=file.url, reason=str(error))
                 damaged = True
             except InterruptedDownloadError as error:
                 grown = partial.exists() and partial.stat().st_size > before
                 failures = 1 if grown else failures + 1
                 if failures >= self._patience.attempts:
-                    raise UnavailableError(
-                        f"cannot download {file.url}: {error}; what came is kept, trying again goes on from there"
+                    raise SourceError(
+                        f"cannot download {file.url}: {error}; what came is kept, trying again goes on from there",
+                        silent_host=error.silent_host,
                     ) from error
                 log.info("download interrupted, going on", url=file.url, reason=str(error), attempt=failures)
                 self._stop.wait(max(self._patience.pause(failures), error.retry_after_seconds))
@@ -152,12 +173,12 @@ class Downloader:
                 digest.check()
                 output.flush()
                 os.fsync(output.fileno())
-        except httpx.InvalidURL as error:
-            raise UnavailableError(f"{file.url} is not a URL: check HF_ENDPOINT") from error
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise SourceError(f"{file.url} is not a URL: check HF_ENDPOINT") from error
         except httpx.HTTPError as error:
-            raise InterruptedDownloadError(str(error) or type(error).__name__) from error
+            raise interrupted(error, file.url) from error
         except OSError as error:
-            raise disk_trouble(partial, error) from error
+            raise disk_error(partial, error) from error
 
     def _stream(self, file: RemoteFile, output: BinaryIO, digest: "_Digest", received: Callable[[int], None]) -> None:
         headers = {"Accept-Encoding": "identity"}
@@ -248,17 +269,11 @@ def refused(response: httpx.Response) -> Exception:
     """What a reply that is not a success means: worth another attempt, or not there."""
     status = response.status_code
     if status in (401, 403, 404, 410):
-        return ModelNotFoundError(f"{response.request.url} is not there (HTTP {status})")
+        return SourceError(f"{_without_query(response.request.url)} is not there (HTTP {status})", is_gone=True)
     wait = response.headers.get("Retry-After", "")
-    return InterruptedDownloadError(f"HTTP {status}", float(wait) if wait.isdigit() else 0.0)
+    return InterruptedDownloadError(f"HTTP {status}", min(float(wait), _LONGEST_WAIT) if wait.isdigit() else 0.0)
 
 
-def disk_trouble(path: Path, error: OSError) -> MeshError:
-    """A failure to write into the cache, in words."""
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return ModelNotFoundError(
-            f"cannot download into {path.parent}: it is not writable; change its owner or the cache folder"
-        )
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return UnavailableError(f"the disk of {path.parent} is full: free space or choose another cache folder")
-    return UnavailableError(f"cannot write {path}: {error.strerror or error}")
+def _without_query(url: httpx.URL) -> httpx.URL:
+    """For messages: what the hub redirects to is signed in its query."""
+    return url.copy_with(query=None)

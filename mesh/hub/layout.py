@@ -6,18 +6,24 @@
     <cache>/facial-recognition/<name>/{detection,recognition}/model.onnx
     <cache>/ocr/<name>/{detection,recognition}/model.onnx
 
-A face folder may also be InsightFace's own (`det_10g.onnx` and `w600k_r50.onnx` side by side), an OCR folder one of
+Immich's next server keeps a revision of the models other than `main` one folder further down,
+`<cache>/<task>/<name>/<revision>/...`: both are found. An OCR model of one language has the recognition half alone. A
+face folder may also be InsightFace's own (`det_10g.onnx` and `w600k_r50.onnx` side by side), an OCR folder one of
 RapidOCR's (`ch_PP-OCRv4_det_infer.onnx`, ...). A half-precision copy lies beside a graph as `model_fp16.onnx`.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from mesh.core.errors import InvalidInputError
-from mesh.hub.catalogue import Family
+from mesh.hub.entry import Family
 
 MODEL_FILE = "model.onnx"
 FP16_FILE = "model_fp16.onnx"
+
+MAIN = "main"
+"""The revision that has no folder of its own."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -67,17 +73,39 @@ def part_file(family: Family, folder: Path, part: str, *, fp16: bool = False) ->
     return flat[0] if len(flat) == 1 else None
 
 
-def missing_files(family: Family, folder: Path) -> list[str]:
-    """What the folder lacks to be a whole model, as paths below it; empty when it is complete."""
-    missing = [f"{part}/{MODEL_FILE}" for part in family.parts if part_file(family, folder, part) is None]
+def find_folder(
+    cache_folder: Path, family: Family, name: str, revision: str = MAIN, parts: Sequence[str] = ()
+) -> Path | None:
+    """The model's folder when it is complete: that of the revision, else the plain one, else any revision's.
+
+    Args:
+        parts: those that it must have; none for all of the family's.
+
+    Raises:
+        InvalidInputError: a name that is unfit to be a folder's.
+    """
+    plain = model_folder(cache_folder, family, name)
+    folders = [plain] if revision == MAIN else [plain / check_name(revision), plain]
+    if plain.is_dir():
+        folders += sorted(folder for folder in plain.iterdir() if folder.is_dir() and folder not in folders)
+    return next((folder for folder in folders if is_complete(family, folder, parts)), None)
+
+
+def missing_files(family: Family, folder: Path, parts: Sequence[str] = ()) -> list[str]:
+    """What the folder lacks to be a whole model, as paths below it; empty when it is complete.
+
+    Args:
+        parts: those that it must have; none for all of the family's.
+    """
+    missing = [f"{part}/{MODEL_FILE}" for part in parts or family.parts if part_file(family, folder, part) is None]
     if family is Family.CLIP:
         missing += [name for name in _CLIP_COMPANIONS if not (folder / name).is_file()]
     return missing
 
 
-def is_complete(family: Family, folder: Path) -> bool:
-    """Whether the folder holds every file that serving the model needs."""
-    return folder.is_dir() and not missing_files(family, folder)
+def is_complete(family: Family, folder: Path, parts: Sequence[str] = ()) -> bool:
+    """Whether the folder holds every file that serving the model, or those parts of it, needs."""
+    return folder.is_dir() and not missing_files(family, folder, parts)
 
 
 def size_bytes(folder: Path) -> int:

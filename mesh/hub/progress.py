@@ -1,8 +1,13 @@
 """How far a model is on its way into the cache: told to status lines, progress bars and held requests."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+
+from mesh.hub.download import RemoteFile
+
+_TELL_EVERY_SECONDS = 0.1
 
 
 class Stage(StrEnum):
@@ -44,3 +49,41 @@ ProgressListener = Callable[[DownloadProgress], None]
 
 def ignore(_: DownloadProgress) -> None:
     """A listener for those who do not care."""
+
+
+class Report:
+    """Adds up what has come of all files and tells the listener, ten times a second at most."""
+
+    def __init__(self, model: str, estimate_bytes: int, listener: ProgressListener) -> None:
+        self.model = model
+        self._listener = listener
+        self._received: dict[str, int] = {}
+        self._announced: dict[str, int] = {}
+        self._told = 0.0
+        self.total_bytes = estimate_bytes
+
+    def expect(self, files: list[RemoteFile]) -> None:
+        """Now the files are known; the catalogue's estimate stands for those of unknown size."""
+        self._announced = {file.target: file.size_bytes or 0 for file in files}
+        if all(file.size_bytes is not None for file in files):
+            self.total_bytes = sum(self._announced.values())
+
+    def receiver(self, file: RemoteFile) -> Callable[[int], None]:
+        """What the downloader tells about one file."""
+
+        def received(size: int) -> None:
+            self._received[file.target] = size
+            now = time.monotonic()
+            if now - self._told >= _TELL_EVERY_SECONDS or size == file.size_bytes:
+                self._told = now
+                self._tell(Stage.DOWNLOADING, file.target)
+
+        return received
+
+    def stage(self, stage: Stage) -> None:
+        """Something else than downloading is done."""
+        self._tell(stage, "")
+
+    def _tell(self, stage: Stage, file: str) -> None:
+        done = sum(self._received.values())
+        self._listener(DownloadProgress(self.model, stage, done, max(done, self.total_bytes), file))

@@ -5,15 +5,18 @@ Everything here blocks; services call it in a thread. Nothing here ever deletes 
 
 import difflib
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
-from mesh.core.errors import InvalidInputError, ModelNotFoundError
+from mesh.core.errors import InvalidInputError, MeshError, ModelNotFoundError
+from mesh.core.settings import ServiceSettings
 from mesh.hub import catalogue, layout
-from mesh.hub.catalogue import Family, ModelEntry, SourceKind
+from mesh.hub.backoff import FetchBackoff
 from mesh.hub.download import Patience
+from mesh.hub.entry import Adapter, Family, ModelEntry, ModelSource, SourceKind
 from mesh.hub.fetching import Fetcher
 from mesh.hub.progress import DownloadProgress, ProgressListener, Stage, ignore
 
@@ -38,7 +41,10 @@ class ModelStore:
         cache_folder: in Immich ML's layout; created when the first model comes.
         offline: never use the network.
         endpoint: the Hugging Face hub or a mirror of it (`HF_ENDPOINT`).
+        token: what that hub is shown (`HF_TOKEN`); empty for none.
+        revision: branch of Immich's models that is preferred (`MACHINE_LEARNING_MODEL_REVISION`).
         patience: when to give up on the network.
+        clock: seconds, monotonic.
     """
 
     def __init__(
@@ -47,12 +53,28 @@ class ModelStore:
         *,
         offline: bool = False,
         endpoint: str = "https://huggingface.co",
+        token: str = "",
+        revision: str = layout.MAIN,
         patience: Patience | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.cache_folder = cache_folder.expanduser()
         self.offline = offline
+        self.revision = revision
         self._stop = threading.Event()
-        self._fetcher = Fetcher(self.cache_folder, endpoint.rstrip("/"), patience or Patience(), self._stop)
+        self._fetcher = Fetcher(self.cache_folder, endpoint.rstrip("/"), token, patience or Patience(), self._stop)
+        self._backoff = FetchBackoff(clock)
+
+    @classmethod
+    def of(cls, settings: ServiceSettings, cache_folder: Path | None = None) -> "ModelStore":
+        """From a service's settings, or with another cache folder than theirs."""
+        return cls(
+            cache_folder or settings.cache_folder,
+            offline=settings.offline,
+            endpoint=settings.hf_endpoint,
+            token=settings.hf_token.get_secret_value() if settings.hf_token else "",
+            revision=settings.model_revision,
+        )
 
     def find(self, family: Family, name: str) -> Path | None:
         """The model's folder when it is complete, else None; see `layout.part_file` for the graphs inside.
@@ -61,18 +83,20 @@ class ModelStore:
             InvalidInputError: a name that could not be a model's.
         """
         entry = catalogue.find(family, name)
-        folder = layout.model_folder(self.cache_folder, family, entry.name if entry else name)
-        if layout.is_complete(family, folder):
-            return folder
-        return _package_folder(entry) if entry else None
+        parts = entry.own_parts if entry else family.parts
+        folder = layout.find_folder(self.cache_folder, family, entry.name if entry else name, self.revision, parts)
+        return folder or (_package_folder(entry) if entry else None)
 
     def fetch(self, family: Family, name: str, progress: ProgressListener | None = None) -> Path:
         """The model's folder, downloaded first when it is not cached.
 
         Raises:
             ModelNotFoundError: unknown, or not cached while offline; says where it belongs and how to get it.
-            UnavailableError: the network failed; what was downloaded is kept and trying again goes on from there.
+            ModelUnavailableError: network or disk failed; what came is kept, another attempt goes on from there.
+            UnavailableError: the store was closed meanwhile.
             InvalidInputError: a name that could not be a model's.
+
+        An attempt that failed is followed by others at growing distances only; until then the same error is raised.
         """
         if folder := self.find(family, name):
             return folder
@@ -81,7 +105,15 @@ class ModelStore:
             raise ModelNotFoundError(self._unknown(family, name))
         if obstacle := self._obstacle(entry):
             raise ModelNotFoundError(obstacle)
-        return self._fetcher.fetch(entry, lambda: self.find(family, name), progress or ignore)
+        self._backoff.check(entry.name)
+        try:
+            folder = self._fetcher.fetch(entry, self.revision, lambda: self.find(family, name), progress or ignore)
+        except MeshError as error:
+            if self._stop.is_set():
+                raise
+            raise self._backoff.failed(entry.name, error) from error
+        self._backoff.succeeded(entry.name)
+        return folder
 
     def fetch_checkpoint(self, entry: ModelEntry, progress: ProgressListener | None = None) -> Path:
         """The official checkpoint of a model, for the exporter; downloaded into the cache's `checkpoints` folder.
@@ -113,10 +145,11 @@ class ModelStore:
         target = layout.model_folder(self.cache_folder, family, entry.name if entry else name)
         if target.exists():
             raise InvalidInputError(f"{target} is already there: move it away to import anew")
-        whole = layout.is_complete(family, source)
-        adapter = entry.source.adapter if entry and not whole else None
+        parts = entry.own_parts if entry else family.parts
+        whole = layout.is_complete(family, source, parts)
+        adapter = _adapter_for(entry, source) if entry and not whole else None
         if not whole and adapter is None:
-            raise InvalidInputError(f"{source} lacks {', '.join(layout.missing_files(family, source))}")
+            raise InvalidInputError(f"{source} lacks {', '.join(layout.missing_files(family, source, parts))}")
         return self._fetcher.adopt(family, target, source, adapter, progress or ignore)
 
     def close(self) -> None:
@@ -130,15 +163,20 @@ class ModelStore:
 
     def _in_folder(self, family: Family) -> Iterator[CachedModel]:
         root = self.cache_folder / family.value
-        for folder in sorted(root.iterdir()) if root.is_dir() else ():
-            if layout.is_complete(family, folder):
-                size = layout.size_bytes(folder)
-                yield CachedModel(family, folder.name, folder, size, catalogue.find(family, folder.name))
+        for own in sorted(root.iterdir()) if root.is_dir() else ():
+            try:
+                layout.check_name(own.name)
+            except InvalidInputError:
+                continue  # not a model's: `lost+found`, a file manager's thumbnails
+            entry = catalogue.find(family, own.name)
+            parts = entry.own_parts if entry else family.parts
+            if folder := layout.find_folder(self.cache_folder, family, own.name, self.revision, parts):
+                yield CachedModel(family, own.name, folder, layout.size_bytes(folder), entry)
 
     def _bundled(self, family: Family) -> Iterator[CachedModel]:
         for entry in catalogue.entries(family):
             if folder := _package_folder(entry):
-                size = sum((folder.parent / file.path).stat().st_size for file in entry.files)
+                size = sum((folder / PurePosixPath(file.path).name).stat().st_size for file in entry.files)
                 yield CachedModel(family, entry.name, folder, size, entry)
 
     def _obstacle(self, entry: ModelEntry) -> str | None:
@@ -168,6 +206,15 @@ class ModelStore:
             f"no {family.value} model is called {name!r}: {hint}`immich-mesh models list` shows the known ones; "
             f"a model of your own belongs in {folder}"
         )
+
+
+def _adapter_for(entry: ModelEntry, folder: Path) -> Adapter | None:
+    """What converts the files in the folder: the adapter of the source that has these files."""
+
+    def fits(source: ModelSource) -> bool:
+        return source.adapter is not None and all((folder / file.path).is_file() for file in source.files)
+
+    return next((source.adapter for source in entry.sources if fits(source)), None)
 
 
 def _package_folder(entry: ModelEntry) -> Path | None:

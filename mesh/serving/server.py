@@ -66,8 +66,7 @@ class ServiceContext:
         """From a service's settings. Raises UnavailableError when the device that was asked for is not there."""
         runtime = RuntimeSettings.of(settings)
         require_device(runtime)
-        store = ModelStore(settings.cache_folder, offline=settings.offline, endpoint=settings.hf_endpoint)
-        return cls(ComputePool(runtime.cores), runtime, store)
+        return cls(ComputePool(runtime.cores), runtime, ModelStore.of(settings))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,16 +40,24 @@ class FakeHub:
 
     Attributes:
         frozen: the API's reply to everything, instead of what fits the repositories' content.
+        authorizations: the header of that name, of every request.
+        frozen_commit: what the API says of every revision; empty for what was asked for.
+        hosts: that requests were meant for; another than its own when it serves as a proxy.
+        redirect_to: where files really are; empty for here.
         reached: set once a first byte of a file went out.
     """
 
     repositories: dict[str, dict[str, bytes]] = field(default_factory=dict)
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
     requests: list[tuple[str, str | None]] = field(default_factory=list)
+    authorizations: list[str | None] = field(default_factory=list)
     sent_bytes: int = 0
     api_refusals: list[int] = field(default_factory=list)
     frozen: dict[str, object] | None = None
+    frozen_commit: str = ""
+    hosts: set[str] = field(default_factory=set)
     endpoint: str = ""
+    redirect_to: str = ""
     reached: threading.Event = field(default_factory=threading.Event)
 
     def behave(self, path: str) -> Behaviour:
@@ -57,7 +66,7 @@ class FakeHub:
 
     def downloads(self, path: str) -> list[str | None]:
         """The `Range` headers of all requests for a file."""
-        return [asked for url, asked in self.requests if url.endswith(f"/resolve/{COMMIT}/{path}")]
+        return [asked for url, asked in self.requests if re.search(f"/resolve/[0-9a-f]{{40}}/{re.escape(path)}$", url)]
 
     def describe(self, repository: str) -> dict[str, object]:
         """The reply of the API: large files by sha256, as LFS has it, small ones by git's blob id."""
@@ -103,24 +112,35 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path).lstrip("/")
         self.hub.requests.append((path, self.headers.get("Range")))
+        self.hub.hosts.add((self.headers.get("Host") or "").partition(":")[0])
+        self.hub.authorizations.append(self.headers.get("Authorization"))
         if path.startswith("api/models/"):
             self._api(path.removeprefix("api/models/"))
             return
-        repository, _, name = path.partition(f"/resolve/{COMMIT}/")
+        repository, _, below = path.partition("/resolve/")
+        name = below.partition("/")[2]
         content = self.hub.repositories.get(repository, {}).get(name)
+        if content is not None and self.hub.redirect_to:
+            self.send_response(302)
+            self.send_header("Location", f"{self.hub.redirect_to}/{path}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         if content is None:
             self._refuse(404)
             return
         self._file(content, self.hub.behave(name))
 
     def _api(self, path: str) -> None:
-        repository = path.partition("/revision/")[0]
+        repository, _, revision = path.partition("/revision/")
+        commit = revision if re.fullmatch("[0-9a-f]{40}", revision) else COMMIT
         if self.hub.api_refusals:
             self._refuse(self.hub.api_refusals.pop(0))
         elif repository not in self.hub.repositories:
             self._refuse(401)  # as the real hub answers for what does not exist
         else:
-            body = json.dumps(self.hub.frozen or self.hub.describe(repository)).encode()
+            described = self.hub.frozen or self.hub.describe(repository) | {"sha": self.hub.frozen_commit or commit}
+            body = json.dumps(described).encode()
             self._head(200, len(body))
             self.wfile.write(body)
 

@@ -167,12 +167,7 @@ def _stores(cache_folder: Path | None) -> "dict[Family, ModelStore]":
     from mesh.hub.store import ModelStore
 
     configure_logs("WARNING", LogFormat.PRETTY, "models")
-    return {
-        family: ModelStore(
-            cache_folder or settings.cache_folder, offline=settings.offline, endpoint=settings.hf_endpoint
-        )
-        for family, settings in all_service_settings().items()
-    }
+    return {family: ModelStore.of(settings, cache_folder) for family, settings in all_service_settings().items()}
 
 
 def _table(rows: "list[ModelRow]") -> Table:

@@ -51,7 +51,7 @@ def check_models(services: dict[str, ServiceSettings]) -> Iterator[Finding]:
     """Whether each default model is cached, or can be fetched."""
     absent: list[tuple[str, ServiceSettings]] = []
     for name, settings in services.items():
-        store = ModelStore(settings.cache_folder, offline=settings.offline, endpoint=settings.hf_endpoint)
+        store = ModelStore.of(settings)
         try:
             folder = store.find(FAMILIES[name], settings.model_name)
         except MeshError as error:

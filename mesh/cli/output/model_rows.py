@@ -71,7 +71,7 @@ def _known(entry: catalogue.ModelEntry, cached: CachedModel | None, loaded: set[
         languages=entry.languages,
         licence=entry.licence,
         folder=str(cached.folder) if cached else "",
-        recommended=entry.family is not Family.CLIP or not entry.source.location.startswith("immich-app/"),
+        recommended=entry.family is not Family.CLIP or not entry.source.is_immichs,
     )
 
 

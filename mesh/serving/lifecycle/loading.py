@@ -10,7 +10,7 @@ from typing import Generic
 
 import structlog
 
-from mesh.core.errors import MeshError, ModelNotFoundError, UnavailableError
+from mesh.core.errors import MeshError, ModelNotFoundError, ModelUnavailableError
 from mesh.hub.catalogue import Family
 from mesh.hub.progress import DownloadProgress
 from mesh.hub.store import ModelStore
@@ -51,8 +51,11 @@ class Loader(Generic[M]):
         self._fetches: dict[str, asyncio.Task[Path]] = {}
 
     async def fetch(self, name: str) -> Path:
-        """The model's folder, its files complete. Raises ModelNotFoundError, UnavailableError (the cache too cannot
-        be read)."""
+        """The model's folder, its files complete.
+
+        Raises ModelNotFoundError, ModelUnavailableError (the cache cannot be used, too), UnavailableError (this process
+        ends).
+        """
         if (task := self._fetches.get(name)) is None:
             loop = asyncio.get_running_loop()
 
@@ -65,12 +68,13 @@ class Loader(Generic[M]):
         try:
             return await asyncio.shield(task)
         except OSError as error:
-            raise UnavailableError(
+            raise ModelUnavailableError(
                 f"the model cache cannot be used: {error} (this process is user {os.getuid()})"
             ) from error
 
     async def read(self, key: Key, folder: Path) -> M:
-        """The part in memory. Raises UnavailableError when the last attempt fails too, ModelNotFoundError at once."""
+        """The part in memory. Raises ModelUnavailableError when the last attempt fails too, ModelNotFoundError at
+        once."""
         which = {"model": key.name, "part": key.part}
         for attempt in range(1, LOAD_ATTEMPTS + 1):
             started = time.perf_counter()
@@ -80,13 +84,13 @@ class Loader(Generic[M]):
                 raise
             except MeshError as error:
                 if attempt == LOAD_ATTEMPTS:
-                    raise
+                    raise ModelUnavailableError(error.message) from error
                 log.warning("model load failed, trying again", **which, attempt=attempt, reason=error.message)
                 await self._pause(RETRY_SECONDS * 2 ** (attempt - 1))
             except Exception as error:
                 # A loader reads files that people put there: whatever is wrong with them is told, foreseen or not.
                 log.exception("model cannot be read", **which)
-                raise UnavailableError(f"model {key.name} ({key.part}) cannot be read: {error}") from error
+                raise ModelUnavailableError(f"model {key.name} ({key.part}) cannot be read: {error}") from error
             else:
                 seconds = time.perf_counter() - started
                 metrics.MODEL_LOAD_SECONDS.labels(key.name, key.part).observe(seconds)

@@ -3,6 +3,7 @@ short, never while somebody uses them.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ from typing import Generic
 import structlog
 
 from mesh.core import context
-from mesh.core.errors import MeshError, ModelNotFoundError, UnavailableError
+from mesh.core.errors import MeshError, ModelNotFoundError, ModelUnavailableError, UnavailableError
 from mesh.core.settings import ServiceSettings
 from mesh.hub import catalogue, layout
 from mesh.hub.catalogue import Family
@@ -28,7 +29,7 @@ from mesh.serving.lifecycle.slot import Key, M, ModelStatus, Slot, State
 log = structlog.get_logger()
 
 FAILURE_MEMORY_SECONDS = 5.0
-"""How long a failed load is reported to further requests without trying again."""
+"""How long a failed load is reported to further requests without trying again, where the failure does not say it."""
 PATIENCE_SECONDS = 20.0
 """How long a call waits for a model on its way before it is told how far it is; the router holds and asks again."""
 
@@ -217,8 +218,8 @@ class ModelManager(Generic[M]):
         """The part in memory, from its one load; waits for it no longer than `patience` and the deadline allow."""
         if slot.model is not None:
             return slot.model
-        if slot.error is not None and self._clock() - slot.failed_at < FAILURE_MEMORY_SECONDS:
-            raise _fresh(slot.error)
+        if slot.error is not None and (wait := self._seconds_until_retry(slot, slot.error)) > 0:
+            raise _told(slot.error, wait)
         if slot.loading is None:
             slot.loading = asyncio.create_task(self._bring_in(slot), name=f"load {slot.key.name}/{slot.key.part}")
             slot.loading.add_done_callback(_consume)
@@ -228,6 +229,10 @@ class ModelManager(Generic[M]):
             return await asyncio.wait_for(asyncio.shield(slot.loading), min(limits, default=None))
         except TimeoutError:
             raise UnavailableError(self._on_its_way(slot)) from None
+
+    def _seconds_until_retry(self, slot: Slot[M], error: MeshError) -> float:
+        wait = error.retry_after_seconds if isinstance(error, ModelUnavailableError) else FAILURE_MEMORY_SECONDS
+        return slot.failed_at + wait - self._clock()
 
     def _on_its_way(self, slot: Slot[M]) -> str:
         if (progress := slot.progress) is not None:
@@ -254,8 +259,15 @@ class ModelManager(Generic[M]):
                 raise
             slot.state, slot.error, slot.failed_at = State.FAILED, _fresh(error), self._clock()
             metrics.MODEL_LOAD_FAILURES.labels(slot.key.name, slot.key.part).inc()
-            log.error("model failed to load", model=slot.key.name, part=slot.key.part, reason=error.message)
-            raise
+            left = self._seconds_until_retry(slot, error)
+            log.error(
+                "model failed to load",
+                model=slot.key.name,
+                part=slot.key.part,
+                reason=error.message,
+                retry_seconds=round(left),
+            )
+            raise _told(error, left) from error
         finally:
             slot.loading = None
             slot.progress = None
@@ -330,7 +342,16 @@ def _graph_size(family: Family, folder: Path, part: str) -> int:
 
 def _fresh(error: MeshError) -> MeshError:
     """The same error without a traceback: that would keep alive every frame it went through, with its photo."""
+    if isinstance(error, ModelUnavailableError):
+        return ModelUnavailableError(error.message, error.retry_after_seconds)
     return type(error)(error.message)
+
+
+def _told(error: MeshError, left: float) -> MeshError:
+    """The same error for a caller, who hears when the model is tried next."""
+    if isinstance(error, ModelUnavailableError):
+        return ModelUnavailableError(f"{error.message}; it is tried again in {max(1, math.ceil(left))} s", left)
+    return _fresh(error)
 
 
 def _consume(task: "asyncio.Task[object]") -> None:

@@ -28,13 +28,13 @@ def test_models_come_by_themselves_and_nobody_who_asks_meanwhile_is_sent_away(tm
     faces = files_of(write_faces(tmp_path / "published"))
     (tmp_path / "cache/facial-recognition").mkdir(parents=True)  # so that nothing is put there beforehand
     gate = threading.Event()
-    with fake_hub({"eisneim/cn-clip_vit-b-16": files_of(CN_CLIP), "immich-app/buffalo_l": faces}) as hub:
+    with fake_hub({"eisneim/cn-clip_vit-b-16": files_of(CN_CLIP), "immich-app/antelopev2": faces}) as hub:
         hub.behave("recognition/model.onnx").gate = gate
-        connected = {"MESH_OFFLINE": "false", "HF_ENDPOINT": hub.endpoint}
+        connected = {"MESH_OFFLINE": "false", "HF_ENDPOINT": hub.endpoint, "FACE_MODEL_NAME": "antelopev2"}
         with running(tmp_path, "--without", "ocr", clip=False, settings=connected) as up, ThreadPoolExecutor() as pool:
-            up.wait_for(r"mesh   \| face: downloading buffalo_l \(\d+%\)")
+            up.wait_for(r"mesh   \| face: downloading antelopev2 \(\d+%\)")
             client = RouterClient(up.url, timeout_seconds=PATIENCE_SECONDS)
-            asked = pool.submit(client.detect, photo.read_bytes(), None, None)
+            asked = pool.submit(client.detect, photo.read_bytes(), "antelopev2", None)
             up.wait_until(lambda: held(up.admin("/clusters")), "the request in the router's hands")
             assert not asked.done()
             gate.set()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ import pytest
 from onnx import helper
 
 from mesh.core.errors import UnavailableError
-from mesh.hub import layout
+from mesh.hub import catalogue, layout
 from mesh.hub.catalogue import Family
 from mesh.hub.clip_import.batch_axis import open_batch_axis
 from mesh.hub.clip_import.batch_view import CannotOpenError
 from mesh.hub.clip_import.joint import adapt_joint
 from mesh.hub.clip_import.pair import adapt_pair
 from mesh.hub.download import Patience
+from mesh.hub.entry import SourceKind
 from mesh.hub.progress import DownloadProgress, Stage
 from mesh.hub.store import ModelStore
 from tests.builders.graph import Graph
@@ -136,7 +138,13 @@ def test_a_joint_model_comes_by_its_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"not a graph", b""])
-def test_files_that_are_no_graphs_are_an_error_that_says_so(tmp_path: Path, content: bytes) -> None:
+def test_files_that_are_no_graphs_are_an_error_that_says_so(
+    tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = catalogue.find(Family.CLIP, "ViT-B-16__cn-clip")
+    assert entry is not None
+    hubs_only = replace(entry, sources=tuple(one for one in entry.sources if one.kind is SourceKind.HUB))
+    monkeypatch.setattr(catalogue, "find", lambda *_: hubs_only)
     files = {"vit-b-16.img.fp32.onnx": content, "vit-b-16.txt.fp32.onnx": content}
     with fake_hub({"eisneim/cn-clip_vit-b-16": files}) as hub:
         one = ModelStore(tmp_path, endpoint=hub.endpoint, patience=Patience(attempts=1))
@@ -149,7 +157,7 @@ def test_closing_the_store_ends_a_conversion(tmp_path: Path, monkeypatch: pytest
     endless = tmp_path / "python"
     endless.write_text("#!/bin/sh\nexec sleep 100\n")
     endless.chmod(0o755)
-    monkeypatch.setattr("mesh.hub.fetching.sys.executable", str(endless))
+    monkeypatch.setattr("mesh.hub.conversion.sys.executable", str(endless))
     content = {path.name: path.read_bytes() for path in (DATA / "pair-dynamo").iterdir()}
     with fake_hub({"eisneim/cn-clip_vit-b-16": content}) as hub:
         one = ModelStore(tmp_path / "cache", endpoint=hub.endpoint)

@@ -38,7 +38,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             monkeypatch.setenv(variable, str(free.getsockname()[1]))
-    with fake_hub({"immich-app/buffalo_l": content}) as running:
+    with fake_hub({"immich-app/antelopev2": content}) as running:
         monkeypatch.setenv("HF_ENDPOINT", running.endpoint)
         yield running
 
@@ -46,18 +46,18 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
 def test_pull_downloads_once_and_list_shows_it(
     hub: FakeHub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.run(["models", "pull", "buffalo_l"]) == 0
+    assert cli.run(["models", "pull", "antelopev2"]) == 0
     shown = capsys.readouterr()
-    assert shown.out == f"buffalo_l is in {tmp_path}/cache/facial-recognition/buffalo_l\n"
+    assert shown.out == f"antelopev2 is in {tmp_path}/cache/facial-recognition/antelopev2\n"
     assert "downloading" in shown.err
     asked = len(hub.requests)
-    assert cli.run(["models", "pull", "buffalo_l"]) == 0
+    assert cli.run(["models", "pull", "antelopev2"]) == 0
     assert len(hub.requests) == asked
     capsys.readouterr()
     assert cli.run(["models", "list", "--family", "face", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    assert (rows["buffalo_l"]["state"], rows["buffalo_l"]["dimension"]) == ("cached", 512)
-    assert rows["antelopev2"]["state"] == "-"
+    assert (rows["antelopev2"]["state"], rows["antelopev2"]["dimension"]) == ("cached", 512)
+    assert rows["buffalo_l"]["state"] == "-"
 
 
 def test_list_shows_ours_first_and_the_rest_on_demand(hub: FakeHub, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,7 +96,7 @@ def test_import_converts_what_was_downloaded_by_hand(
     [
         (["pull", "bufalo_l"], 4, "did you mean buffalo_l"),
         (["pull", "../../etc/passwd"], 4, "no model is called"),
-        (["pull", "antelopev2"], 4, "has no repository immich-app/antelopev2"),
+        (["pull", "buffalo_m"], 4, "has no repository immich-app/buffalo_m"),
         (["pull", "cn-clip/ViT-H-14"], 4, "models export cn-clip/ViT-H-14"),
         (["list", "--family", "dogs"], 2, "--family is one of"),
         (["export", "ViT-B-32__openai"], 4, "choose one of cn-clip/ViT-B-16"),

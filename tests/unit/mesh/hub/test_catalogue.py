@@ -71,7 +71,7 @@ def test_immichs_whole_list_is_there() -> None:
 def test_chinese_clip_comes_ready_made_or_by_export() -> None:
     kinds = {name: _source(f"cn-clip/{name}") for name in ("ViT-B-16", "ViT-L-14", "ViT-L-14-336", "ViT-H-14", "RN50")}
     assert kinds == {
-        "ViT-B-16": (SourceKind.HUB, Adapter.CN_CLIP_PAIR),
+        "ViT-B-16": (SourceKind.HUB, Adapter.CN_CLIP_JOINT),
         "ViT-L-14": (SourceKind.HUB, Adapter.CN_CLIP_JOINT),
         "ViT-L-14-336": (SourceKind.HUB, Adapter.CN_CLIP_JOINT),
         "ViT-H-14": (SourceKind.EXPORT, None),

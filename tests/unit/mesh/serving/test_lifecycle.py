@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
 from mesh.core import context
-from mesh.core.errors import ModelNotFoundError, UnavailableError
+from mesh.core.errors import ModelNotFoundError, ModelUnavailableError, UnavailableError
 from mesh.hub.catalogue import Family
 from mesh.hub.progress import DownloadProgress, ProgressListener, Stage
 from mesh.hub.store import CachedModel, ModelStore
@@ -60,10 +62,14 @@ class FakeStore(ModelStore):
 
     def __init__(self) -> None:
         super().__init__(Path("/nowhere"))
+        self.fetched: list[str] = []
         self.gate: asyncio.Event | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def fetch(self, family: Family, name: str, progress: ProgressListener | None = None) -> Path:
+        self.fetched.append(name)
+        if name == "blocked":
+            raise ModelUnavailableError("the hub is blocked", 40)
         if name == "absent":
             raise ModelNotFoundError("no such model")
         if name == "forbidden":
@@ -203,6 +209,31 @@ async def test_a_failed_load_is_retried_then_reported_then_tried_again_later(com
     assert await state_of(setup, "bad", "visual") is State.FAILED
     setup.clock.now += FAILURE_MEMORY_SECONDS
     assert (await use(setup, "bad")).name == "bad"
+
+
+async def test_a_model_that_cannot_be_had_is_told_at_once_until_its_next_attempt_is_due(compute: ComputePool) -> None:
+    setup = make(compute)
+    for seconds_later, told in ((0, "again in 40 s"), (10, "again in 30 s"), (29.5, "again in 1 s")):
+        setup.clock.now += seconds_later
+        with pytest.raises(ModelUnavailableError, match=f"the hub is blocked; it is tried {told}"):
+            await use(setup, "blocked")
+    assert setup.store.fetched == ["blocked"]
+    (status,) = [one for one in await setup.manager.statuses() if (one.name, one.part) == ("blocked", "visual")]
+    assert status.error == "the hub is blocked"
+    setup.clock.now += 1
+    with pytest.raises(ModelUnavailableError, match="again in 40 s"):
+        await use(setup, "blocked")
+    assert setup.store.fetched == ["blocked", "blocked"]
+
+
+async def test_all_who_wait_share_one_attempt(compute: ComputePool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mesh.serving.lifecycle.manager.log", structlog.get_logger())
+    setup = make(compute)
+    with capture_logs() as said:
+        results = await asyncio.gather(*(use(setup, "blocked") for _ in range(20)), return_exceptions=True)
+    assert {type(result) for result in results} == {ModelUnavailableError}
+    assert setup.store.fetched == ["blocked"]
+    assert [line["event"] for line in said] == ["model failed to load"]
 
 
 async def test_an_unknown_model_is_told_and_the_rest_goes_on(compute: ComputePool) -> None:
