@@ -35,21 +35,21 @@ RUN uv sync --locked --no-dev --no-editable --extra router --extra otel
 
 FROM install AS install-ocr
 ARG VARIANT=cpu
-RUN uv sync --locked --no-dev --no-install-project --extra ocr --extra otel --extra "${VARIANT}"
+RUN uv sync --locked --no-dev --no-install-project --extra ocr --extra otel --extra openvino --extra "${VARIANT}"
 COPY . .
-RUN uv sync --locked --no-dev --no-editable --extra ocr --extra otel --extra "${VARIANT}"
+RUN uv sync --locked --no-dev --no-editable --extra ocr --extra otel --extra openvino --extra "${VARIANT}"
 
 FROM install AS install-clip
 ARG VARIANT=cpu
-RUN uv sync --locked --no-dev --no-install-project --extra clip --extra otel --extra "${VARIANT}"
+RUN uv sync --locked --no-dev --no-install-project --extra clip --extra otel --extra openvino --extra "${VARIANT}"
 COPY . .
-RUN uv sync --locked --no-dev --no-editable --extra clip --extra otel --extra "${VARIANT}"
+RUN uv sync --locked --no-dev --no-editable --extra clip --extra otel --extra openvino --extra "${VARIANT}"
 
 FROM install AS install-face
 ARG VARIANT=cpu
-RUN uv sync --locked --no-dev --no-install-project --extra face --extra otel --extra "${VARIANT}"
+RUN uv sync --locked --no-dev --no-install-project --extra face --extra otel --extra openvino --extra "${VARIANT}"
 COPY . .
-RUN uv sync --locked --no-dev --no-editable --extra face --extra otel --extra "${VARIANT}"
+RUN uv sync --locked --no-dev --no-editable --extra face --extra otel --extra openvino --extra "${VARIANT}"
 
 FROM install AS install-cli
 RUN uv sync --locked --no-dev --no-install-project --extra cli --extra clip --extra cpu

@@ -2,7 +2,9 @@
 .DEFAULT_GOAL := help
 VENV := .venv
 PY := $(VENV)/bin/python
-DEVELOPMENT := --extra otel --group dev --group bench
+DEVELOPMENT := --extra openvino --extra otel --group dev --group bench
+# Faster than onnxruntime on x86-64 processors; elsewhere it is asked for (DEVICE=openvino).
+OPENVINO := $(if $(findstring openvino,$(DEVICE))$(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),--extra openvino)
 
 # uv: the one on PATH, else one that pip puts into .tools, of the version in the lock file. It brings a Python that fits
 # where this machine's does not.
@@ -27,7 +29,7 @@ help: ## List the targets
 
 .PHONY: run
 run: $(UV) ## Install what is needed into .venv and start router and services on this machine
-	$(call install,--extra all --extra $(if $(filter cuda tensorrt,$(DEVICE)),cuda,cpu) \
+	$(call install,--extra all --extra $(if $(filter cuda tensorrt,$(DEVICE)),cuda,cpu) $(OPENVINO) \
 	  $(if $(wildcard $(VENV)/bin/pytest),$(DEVELOPMENT)))
 	@exec $(VENV)/bin/immich-mesh up
 

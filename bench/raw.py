@@ -30,7 +30,8 @@ from bench.processes import Quiet
 from bench.recording import FAMILIES, Run, record
 from mesh.core.cores import usable_cores
 from mesh.core.settings import Device
-from mesh.serving.runtimes.session import RuntimeSettings, open_on_device
+from mesh.serving.runtimes.onnxruntime import open_on_device
+from mesh.serving.runtimes.session import RuntimeSettings
 
 PHOTOS = 4
 """Different photos whose runs are replayed in turn: lines of text differ in number and width."""

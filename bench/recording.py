@@ -25,7 +25,8 @@ from face_service.config import FaceSettings
 from mesh.core.channels import open_channel
 from mesh.core.logs import configure_logs
 from mesh.core.settings import Device, LogFormat, ServiceSettings
-from mesh.serving.runtimes.session import Array, OnnxSession, RuntimeSettings
+from mesh.serving.runtimes.onnxruntime import OnnxSession
+from mesh.serving.runtimes.session import Array, RuntimeSettings
 from mesh.serving.server import ServiceContext, running
 from ocr_service.config import OcrSettings
 

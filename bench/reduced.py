@@ -22,7 +22,8 @@ from clip_service.preprocessing import Preprocessing
 from mesh.hub.catalogue import Family
 from mesh.hub.layout import model_folder
 from mesh.serving.images import ChannelOrder, decode
-from mesh.serving.runtimes.session import OnnxSession, RuntimeSettings
+from mesh.serving.runtimes.onnxruntime import OnnxSession
+from mesh.serving.runtimes.session import RuntimeSettings
 
 MARGINS = (1.0, 1.5, 2.0, 3.0)
 COLUMNS = {

@@ -29,9 +29,39 @@ DEFAULT_CACHE_FOLDER = Path("~/.cache/immich-mesh/models")
 class Device(StrEnum):
     """Where inference runs. A device that was asked for and is not there is a refusal to start, never a silent CPU."""
 
+    AUTO = "auto"
+    """A CUDA card that works, else the processor, in whichever installed runtime was measured to be the fastest."""
     CPU = "cpu"
+    OPENVINO = "openvino"
+    OPENVINO_GPU = "openvino:GPU"
+    OPENVINO_NPU = "openvino:NPU"
     CUDA = "cuda"
     TENSORRT = "tensorrt"
+    ROCM = "rocm"
+    COREML = "coreml"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Device | None":
+        """Spellings with other capitals, and OpenVINO's own name of its processor device."""
+        name = str(value).lower()
+        if name == "openvino:cpu":
+            return cls.OPENVINO
+        return next((device for device in cls if device.value.lower() == name), None)
+
+    @property
+    def is_processor(self) -> bool:
+        """Whether runs take cores of this machine's processor (`auto` too, once it has found no card)."""
+        return self in (Device.AUTO, Device.CPU, Device.OPENVINO)
+
+
+class Precision(StrEnum):
+    """What a graph is computed in."""
+
+    AUTO = "auto"
+    """The fastest that the device has and whose self-check passes."""
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
 
 
 class LogFormat(StrEnum):
@@ -178,15 +208,24 @@ class ServiceSettings(MeshSettings):
         0, ge=0, description="Memory for loaded models, least recently used out first; 0: no limit."
     )
 
-    device: Device = Field(Device.CPU, description="cpu, cuda or tensorrt.")
+    device: Device = Field(
+        Device.AUTO,
+        description="auto, cpu (onnxruntime), openvino, openvino:GPU, openvino:NPU, cuda, tensorrt, rocm or coreml. "
+        "auto takes a CUDA card that works, else what was measured to be the fastest on the processor.",
+    )
+    precision: Precision = Field(
+        Precision.AUTO,
+        description="auto, fp32, bf16 or fp16, of OpenVINO's devices. Less than fp32 is used only for graphs whose "
+        "self-check passes when they are loaded.",
+    )
     device_id: int = Field(0, ge=0, description="Number of the GPU.")
     gpu_memory_limit_bytes: int = Field(0, ge=0, description="Limit of the CUDA arena per session; 0 for none.")
     fp16: bool = Field(False, description="Prefer half-precision model files where the cache has them (GPU).")
     threads: int = Field(0, ge=0, description="Cores to use for inference; 0 for all that this process may use.")
-    lone_request_sessions: bool = Field(
+    low_latency_sessions: bool = Field(
         True,
-        description="On a CPU, keep a second copy of each model in memory where it answers a request that comes alone "
-        "sooner, on all cores.",
+        description="On a CPU, keep a second session of each model where it answers a request that comes alone sooner, "
+        "on all cores.",
     )
     batching: BatchingSettings = BatchingSettings()
 

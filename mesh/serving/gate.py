@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 
 from mesh.core import context
 from mesh.core.errors import DeadlineExceededError, OverloadedError
-from mesh.core.settings import Device
 from mesh.serving.inference.engine import GPU_BATCH_SIZE
 from mesh.serving.runtimes.session import RuntimeSettings
 
@@ -35,7 +34,7 @@ class Gate:
     @classmethod
     def of(cls, runtime: RuntimeSettings) -> "Gate":
         """As many places as keep the device busy, if a model's queue takes so many; outside, that queue's size."""
-        places = PHOTOS_PER_CORE * runtime.cores if runtime.device is Device.CPU else 2 * GPU_BATCH_SIZE
+        places = PHOTOS_PER_CORE * runtime.cores if runtime.device.is_processor else 2 * GPU_BATCH_SIZE
         return cls(min(places, runtime.batching.max_queue_size), runtime.batching.max_queue_size)
 
     @asynccontextmanager

@@ -35,6 +35,14 @@ DROPPED = Counter(
 )
 MODEL_LOADED = Gauge("immich_mesh_model_loaded", "1 while the model is in memory.", ["model", "part"])
 MODEL_MEMORY_BYTES = Gauge("immich_mesh_model_memory_bytes", "Memory a loaded model holds.", ["model", "part"])
+MODEL_RUNTIME = Gauge(
+    "immich_mesh_model_runtime",
+    "1 for what runs a loaded model: runtime, device, precision.",
+    ["model", "part", "provider"],
+)
+NON_FINITE_RUNS = Counter(
+    "immich_mesh_non_finite_runs", "Runs whose numbers were not finite, computed again in fp32.", ["provider"]
+)
 MODEL_LOAD_SECONDS = Histogram(
     "immich_mesh_model_load_seconds",
     "Time to read a model into memory, download excluded.",

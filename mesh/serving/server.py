@@ -28,7 +28,8 @@ from mesh.serving.inference.compute import ComputePool, step_back
 from mesh.serving.interceptors import CallInterceptor, TokenInterceptor
 from mesh.serving.lifecycle.manager import ModelManager
 from mesh.serving.model_servicer import ModelServicer
-from mesh.serving.runtimes.session import RuntimeSettings, require_device
+from mesh.serving.runtimes.devices import require_device
+from mesh.serving.runtimes.session import RuntimeSettings
 
 log = structlog.get_logger()
 
@@ -63,9 +64,8 @@ class ServiceContext:
 
     @classmethod
     def of(cls, settings: ServiceSettings) -> "ServiceContext":
-        """From a service's settings. Raises UnavailableError when the device that was asked for is not there."""
-        runtime = RuntimeSettings.of(settings)
-        require_device(runtime)
+        """From a service's settings. Raises UnavailableError when the device that was asked for does not work."""
+        runtime = require_device(RuntimeSettings.of(settings))
         return cls(ComputePool(runtime.cores), runtime, ModelStore.of(settings))
 
 
@@ -212,7 +212,7 @@ async def _main(settings: ServiceSettings, build: Callable[[ServiceSettings, Ser
     if settings.metrics_port is not None:
         prometheus_client.start_http_server(settings.metrics_port, settings.metrics_host)
     async with running(service, settings) as server:
-        log.info("listening", address=server.address, version=mesh_version(), device=settings.device.value)
+        log.info("listening", address=server.address, version=mesh_version(), device=foundation.runtime.device.value)
         await stop.wait()
         log.info("draining", seconds=settings.drain_seconds)
     foundation.compute.close()

@@ -79,7 +79,7 @@ class TextRecogniser(EngineModel):
         self._input = engine.inputs[0]
         self._decoder = CTCLabelDecode(character=read_characters(engine.metadata, folder))
         self._rare = rare_characters(self._decoder.character)
-        self._widths = Widths.FINE if engine.provider == "CPUExecutionProvider" else Widths.COARSE
+        self._widths = Widths.FINE if engine.on_cpu else Widths.COARSE
         self._places = asyncio.Semaphore(lines_at_once)
         self._weights = lru_cache(maxsize=8)(lambda language: language_weights(language, self._decoder.character))
 

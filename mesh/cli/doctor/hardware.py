@@ -62,27 +62,25 @@ def check_disk(folder: Path) -> Iterator[Finding]:
 
 def check_device(services: dict[str, ServiceSettings]) -> Iterator[Finding]:
     """Whether each service's device is there, and whether a GPU lies idle."""
-    from mesh.serving.runtimes.session import RuntimeSettings, offered_providers, require_device
+    from mesh.serving.runtimes.devices import describe_runtimes, require_device
+    from mesh.serving.runtimes.session import RuntimeSettings
 
     try:
-        yield good("providers", ", ".join(offered_providers()))
+        yield good("runtimes", ", ".join(describe_runtimes()))
     except ImportError as error:
-        yield bad("providers", f"onnxruntime cannot be loaded: {error}", REINSTALL)
+        yield bad("runtimes", f"onnxruntime cannot be loaded: {error}", REINSTALL)
         return
-    gpus = gpu_names()
+    gpus, unused = gpu_names(), True
     for name, settings in services.items():
         try:
-            require_device(RuntimeSettings.of(settings))
+            runtime = require_device(RuntimeSettings.of(settings))
         except MeshError as error:
             yield bad(f"{name} device", error.message, f"or leave {name.upper()}_DEVICE and DEVICE unset for the CPU")
-            continue
-        if settings.device is not Device.CPU and not gpus:
-            yield bad(
-                f"{name} device", f"{settings.device.value} without a GPU that nvidia-smi shows", "check the driver"
-            )
         else:
-            yield good(f"{name} device", settings.device.value)
-    if gpus and all(settings.device is Device.CPU for settings in services.values()):
+            on = "the processor" if runtime.device is Device.AUTO else runtime.device.value
+            yield good(f"{name} device", f"{settings.device.value}: a graph runs on {on}")
+            unused = unused and runtime.device.is_processor
+    if gpus and unused:
         yield note("GPU", f"{', '.join(gpus)} is not used", "DEVICE=cuda make run")
     elif gpus:
         yield good("GPU", ", ".join(gpus))

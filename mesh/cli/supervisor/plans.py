@@ -119,9 +119,10 @@ def missing_devices(services: tuple[Plan, ...]) -> list[str]:
     faults = []
     for plan in services:
         settings = service_settings(plan.name)
-        if settings.device is Device.CPU:
+        if settings.device in (Device.AUTO, Device.CPU):
             continue
-        from mesh.serving.runtimes.session import RuntimeSettings, require_device  # onnxruntime, for those with a GPU
+        from mesh.serving.runtimes.devices import require_device  # runtimes, for those with a device of their own
+        from mesh.serving.runtimes.session import RuntimeSettings
 
         try:
             require_device(RuntimeSettings.of(settings))

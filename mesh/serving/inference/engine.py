@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,18 +18,18 @@ import numpy as np
 import structlog
 
 from mesh.core import context
-from mesh.core.settings import Device
 from mesh.core.tracing import record_span
 from mesh.serving import metrics
 from mesh.serving.inference.batcher import Batcher
 from mesh.serving.inference.calibration import Calibration, calibrate
 from mesh.serving.inference.compute import ComputePool, Lane
-from mesh.serving.runtimes.session import Array, ModelSession, OnnxSession, RuntimeSettings, TensorInfo, dummy_feeds
+from mesh.serving.runtimes.opening import Choice, choose
+from mesh.serving.runtimes.self_check import MakeCheck, default_check
+from mesh.serving.runtimes.session import Array, Feeds, ModelSession, RuntimeSettings, TensorInfo, dummy_feeds
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
-Feeds = Mapping[str, Array]
 SessionFactory = Callable[[Path, RuntimeSettings, int], ModelSession]
 Measure = Callable[[ModelSession, ModelSession, Feeds, int], Calibration | None]
 
@@ -64,8 +65,9 @@ class Engine:
         can_stack: whether items may be stacked along the first axis, told by the outputs; asked only where the graph
             leaves the first axis of every input and output open. (SCRFD's first axis may count anchors.)
         typical_axes: usual size of the axes that the graph leaves open, by index: the inputs that calibration times. A
-            graph that leaves more open than its batch is not calibrated without.
-        open_session: makes a session; tests put a fake here.
+            graph that leaves more open than its batch is neither calibrated nor compared in other runtimes without.
+        self_check: what a precision below fp32 must agree on; None compares the outputs' directions on made-up inputs.
+        open_session: makes a session with so many threads; None chooses the runtime. Tests put a fake here.
         measure: times narrow against wide runs on a CPU; tests put a known result here.
 
     Raises:
@@ -83,7 +85,8 @@ class Engine:
         lane: Lane = Lane.BULK,
         can_stack: Callable[[Sequence[TensorInfo]], bool] = lambda outputs: True,
         typical_axes: Mapping[int, int] | None = None,
-        open_session: SessionFactory = OnnxSession,
+        self_check: MakeCheck | None = None,
+        open_session: SessionFactory | None = None,
         measure: Measure = calibrate,
     ) -> None:
         self._compute = compute
@@ -91,18 +94,28 @@ class Engine:
         self._labels = (model, part)
         self._seconds = metrics.INFERENCE_SECONDS.labels(model, part)
         self._batch_size = metrics.BATCH_SIZE.labels(model, part)
-        on_cpu = runtime.device is Device.CPU
+        on_cpu = self.on_cpu = runtime.device.is_processor
         # A person's queries come one by one: all cores for each, and one copy in memory.
         self._always_wide = on_cpu and lane is Lane.INTERACTIVE
         threads = compute.cores if self._always_wide else 1
-        self._narrow = self._wide = compute.call(lambda: open_session(path, runtime, threads), lane)
-        if on_cpu and lane is Lane.BULK and compute.cores > 1 and runtime.lone_request_sessions:
-            wide = compute.call(lambda: open_session(path, runtime, compute.cores), lane)
+
+        def choice() -> Choice:
+            if open_session is not None:
+                return Choice(lambda threads: open_session(path, runtime, threads))
+            return choose(path, runtime, self_check or partial(default_check, typical_axes=typical_axes))
+
+        chosen = compute.call(choice, lane)
+        self._narrow = self._wide = compute.call(lambda: chosen.open(threads), lane)
+        if on_cpu and lane is Lane.BULK and compute.cores > 1 and runtime.low_latency_sessions:
+            wide = compute.call(lambda: chosen.open(compute.cores), lane)
             self._keep_best(wide, typical_axes, measure)
         self.inputs: tuple[TensorInfo, ...] = self._narrow.inputs
         self.outputs: tuple[TensorInfo, ...] = self._narrow.outputs
         self.metadata = self._narrow.metadata
         self.provider = self._narrow.provider
+        self.reason = chosen.reason
+        self._shown = metrics.MODEL_RUNTIME.labels(*self._labels, self.provider)
+        self._shown.set(1)
         self.memory_bytes = self._narrow.memory_bytes + (0 if self._wide is self._narrow else self._wide.memory_bytes)
         open_axes = [bool(info.shape) and info.shape[0] is None for info in (*self.inputs, *self.outputs)]
         self.stackable = all(open_axes) and can_stack(self.outputs)
@@ -176,6 +189,7 @@ class Engine:
 
     def close(self) -> None:
         """Gives the memory back; nothing may run any more."""
+        self._shown.set(0)
         self._narrow.close()
         if self._wide is not self._narrow:
             self._wide.close()

@@ -15,6 +15,7 @@ from mesh.serving.inference.compute import Lane
 from mesh.serving.inference.engine import Engine
 from mesh.serving.lifecycle.manager import LifecyclePolicy, ModelManager
 from mesh.serving.lifecycle.slot import M
+from mesh.serving.runtimes.self_check import MakeCheck
 from mesh.serving.runtimes.session import TensorInfo
 from mesh.serving.server import ServiceContext
 
@@ -28,6 +29,7 @@ class EngineOptions(TypedDict, total=False):
     lane: Lane
     can_stack: Callable[[Sequence[TensorInfo]], bool]
     typical_axes: Mapping[int, int]
+    self_check: MakeCheck
 
 
 @dataclass(frozen=True)

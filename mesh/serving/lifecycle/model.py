@@ -22,8 +22,9 @@ class EngineModel:
 
     @property
     def provider(self) -> str:
-        """Execution provider of the graph's session."""
-        return self.engine.provider
+        """What runs the graph, and why that where there was a choice."""
+        engine = self.engine
+        return f"{engine.provider} ({engine.reason})" if engine.reason else engine.provider
 
     async def drain(self) -> None:
         """Refuses new work and returns when the work under way is done."""

@@ -68,7 +68,7 @@ async def mesh(tmp_path: Path) -> AsyncIterator[Front]:
     """Router and all three services in this process, on known-answer models and the bundled OCR models."""
     write_clip(tmp_path)
     write_faces(tmp_path)
-    shared: dict[str, Any] = {"port": 0, "cache_folder": tmp_path, "offline": True, "lone_request_sessions": False}
+    shared: dict[str, Any] = {"port": 0, "cache_folder": tmp_path, "offline": True, "low_latency_sessions": False}
     addresses: dict[str, Any] = {}
     async with AsyncExitStack() as stack:
         for name, build, kind in SERVICES:

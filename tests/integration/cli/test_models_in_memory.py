@@ -60,7 +60,7 @@ def recognisers(up: Up) -> dict[str, str]:
 def test_a_budget_puts_the_least_recently_used_pack_out(tmp_path: Path, photo: Path) -> None:
     for name in ("buffalo_l", "buffalo_m", "buffalo_s"):
         write_heavy_faces(tmp_path / "cache", name)
-    settings = {"FACE_MEMORY_BUDGET_BYTES": str(BUDGET_BYTES), "FACE_LONE_REQUEST_SESSIONS": "false"}
+    settings = {"FACE_MEMORY_BUDGET_BYTES": str(BUDGET_BYTES), "FACE_LOW_LATENCY_SESSIONS": "false"}
     with (
         running(tmp_path, *ONLY_FACES, settings=settings) as up,
         RouterClient(up.url, timeout_seconds=PATIENCE_SECONDS) as client,

@@ -19,7 +19,7 @@ class FakeEngine:
 
     def __init__(self, answer: Answer, characters: str = "") -> None:
         self.inputs = (TensorInfo("x", (None, 3, None, None), "float32"),)
-        self.provider = "CPUExecutionProvider"
+        self.on_cpu = True
         self.metadata = {"character": "\n".join(characters)}
         self.shapes: list[tuple[int, ...]] = []
         self.running = self.most_running = 0

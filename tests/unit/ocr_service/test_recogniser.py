@@ -59,7 +59,7 @@ def test_long_lines_are_read_narrower() -> None:
 async def test_a_gpu_gets_fewer_shapes() -> None:
     assert len({padded_width(width, Widths.COARSE) for width in range(1, MAX_WIDTH + 1)}) < 50
     engine = FakeEngine(lambda _: spell("a", CHARACTERS), CHARACTERS)
-    engine.provider = "CUDAExecutionProvider"
+    engine.on_cpu = False
     await TextRecogniser(engine.as_engine(), Path()).read([line(width) for width in range(330, 361, 5)])
     assert {shape[3] for shape in engine.shapes} == {288}
 

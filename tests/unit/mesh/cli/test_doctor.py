@@ -64,7 +64,7 @@ def test_a_containers_limit_counts_before_the_machines_memory(tmp_path: Path) ->
 
 def test_a_device_that_is_not_there_is_bad_and_says_how_to_get_it() -> None:
     findings = list(hardware.check_device({"ocr": OcrSettings(device=Device.CUDA)}))
-    assert [finding.subject for finding in findings] == ["providers", "ocr device"]
+    assert [finding.subject for finding in findings] == ["runtimes", "ocr device"]
     assert findings[1].verdict is Verdict.BAD
     assert "onnxruntime" in findings[1].text
 

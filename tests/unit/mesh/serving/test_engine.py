@@ -18,7 +18,8 @@ from mesh.core.settings import BatchingSettings, Device
 from mesh.serving.inference.calibration import Calibration, calibrate
 from mesh.serving.inference.compute import ComputePool, Lane
 from mesh.serving.inference.engine import Engine
-from mesh.serving.runtimes.session import Array, OnnxSession, RuntimeSettings, TensorInfo, dummy_feeds
+from mesh.serving.runtimes.onnxruntime import OnnxSession
+from mesh.serving.runtimes.session import Array, RuntimeSettings, TensorInfo, dummy_feeds
 
 
 def doubling_graph(path: Path, batch: int | None) -> Path:
@@ -165,7 +166,7 @@ async def test_the_second_session_can_be_done_without(compute: ComputePool) -> N
         made.append(FakeSession(threads))
         return made[-1]
 
-    runtime = RuntimeSettings(cores=2, lone_request_sessions=False)
+    runtime = RuntimeSettings(cores=2, low_latency_sessions=False)
     Engine(Path("m"), runtime, compute, model="m", part="p", open_session=open_session)
     assert [session.threads for session in made] == [1]
 

@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import onnx
 import onnxruntime
 import pytest
 
 from mesh.core.errors import UnavailableError
 from mesh.core.settings import Device, ServiceSettings
-from mesh.serving.runtimes.session import OnnxSession, RuntimeSettings, provider_options
-from tests.unit.mesh.serving.test_engine import doubling_graph
+from mesh.serving.runtimes.onnxruntime import TINY_GRAPH, OnnxSession, provider_options
+from mesh.serving.runtimes.session import RuntimeSettings
+from tests.builders.graph import Graph
 
 
 def options_of(runtime: RuntimeSettings) -> dict[str, dict[str, str]]:
@@ -18,6 +20,12 @@ def options_of(runtime: RuntimeSettings) -> dict[str, dict[str, str]]:
 
 def test_a_cpu_has_nothing_beside_it() -> None:
     assert provider_options(RuntimeSettings()) == [("CPUExecutionProvider", {})]
+
+
+def test_the_graph_that_tries_a_device_is_one_product() -> None:
+    model = onnx.load_from_string(TINY_GRAPH)
+    onnx.checker.check_model(model)
+    assert [(node.op_type, list(node.input)) for node in model.graph.node] == [("MatMul", ["x", "x"])]
 
 
 def test_a_card_takes_memory_as_asked_and_searches_no_algorithm_per_shape() -> None:
@@ -41,6 +49,13 @@ def test_tensorrt_keeps_its_engines_beside_the_models(tmp_path: Path) -> None:
     assert tensorrt["trt_fp16_enable"] == "True"
     assert tensorrt["trt_engine_cache_path"] == tensorrt["trt_timing_cache_path"] == str(tmp_path / "tensorrt")
     assert tensorrt["trt_max_workspace_size"] == providers["CUDAExecutionProvider"]["gpu_mem_limit"] == str(10**9)
+
+
+@pytest.mark.parametrize(
+    ("device", "provider"), [(Device.ROCM, "MIGraphXExecutionProvider"), (Device.COREML, "CoreMLExecutionProvider")]
+)
+def test_other_makers_devices_are_providers_too(device: Device, provider: str) -> None:
+    assert list(options_of(RuntimeSettings(device=device))) == [provider, "CPUExecutionProvider"]
 
 
 class FallenBack:
@@ -71,5 +86,8 @@ def test_a_run_that_fails_never_moves_to_another_device(tmp_path: Path, monkeypa
         disable(self)
 
     monkeypatch.setattr(onnxruntime.InferenceSession, "disable_fallback", note)
-    OnnxSession(doubling_graph(tmp_path / "m.onnx", None), RuntimeSettings())
+    graph = Graph()
+    graph.output(graph.op("Neg", graph.input("x", [1])), "y", [1])
+    graph.save(tmp_path / "m.onnx")
+    OnnxSession(tmp_path / "m.onnx", RuntimeSettings())
     assert disabled == [True]

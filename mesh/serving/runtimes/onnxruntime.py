@@ -1,0 +1,228 @@
+"""Graphs in onnxruntime: on the processor in fp32, or on CUDA, TensorRT, ROCm (MIGraphX) and CoreML as providers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mesh.core.errors import UnavailableError
+from mesh.core.settings import Device
+from mesh.serving.lifecycle.memory import resident_bytes, trim_heap
+from mesh.serving.runtimes.session import (
+    Array,
+    Feeds,
+    RuntimeSettings,
+    TensorInfo,
+    first_line,
+    size_with_external_data,
+)
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+CPU_PROVIDER = "CPUExecutionProvider"
+PROVIDERS = {
+    Device.CUDA: "CUDAExecutionProvider",
+    Device.TENSORRT: "TensorrtExecutionProvider",
+    Device.ROCM: "MIGraphXExecutionProvider",
+    Device.COREML: "CoreMLExecutionProvider",
+}
+REMEDIES = {
+    Device.CUDA: "install the extra `cuda` instead of `cpu` (DEVICE=cuda make run)",
+    Device.TENSORRT: "install the extra `cuda` instead of `cpu` (DEVICE=tensorrt make run)",
+    Device.ROCM: "install AMD's wheel onnxruntime-migraphx in place of onnxruntime",
+    Device.COREML: "CoreML is part of onnxruntime on macOS alone",
+}
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(int64)": "int64",
+    "tensor(int32)": "int32",
+    "tensor(uint8)": "uint8",
+    "tensor(bool)": "bool",
+}
+# `y = x @ x` for a float32 x of shape (2, 2): written by hand, since images that serve have no `onnx`.
+TINY_GRAPH = (
+    b'\x08\x08:D\n\x11\n\x01x\n\x01x\x12\x01y"\x06MatMul\x12\x05probe'
+    b"Z\x13\n\x01x\x12\x0e\n\x0c\x08\x01\x12\x08\n\x02\x08\x02\n\x02\x08\x02"
+    b"b\x13\n\x01y\x12\x0e\n\x0c\x08\x01\x12\x08\n\x02\x08\x02\n\x02\x08\x02B\x04\n\x00\x10\x11"
+)
+
+
+class OnnxSession:
+    """An ONNX model in onnxruntime."""
+
+    def __init__(self, path: Path, runtime: RuntimeSettings, threads: int = 1) -> None:
+        """Reads the model. Blocking: seconds for large models. Its threads have the niceness of the caller's.
+
+        Args:
+            path: the .onnx file; external data is looked for beside it.
+            runtime: device and its limits.
+            threads: threads of one run on the CPU.
+
+        Raises:
+            UnavailableError: the file cannot be read, or the device that was asked for is not active.
+        """
+        import onnxruntime
+
+        before = resident_bytes()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        # With several threads, one that sleeps between two operators of a run costs a third of its speed (measured:
+        # text detection 7.2 runs per second spinning, 5.2 sleeping, on two cores). A single thread never waits.
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(threads > 1)))
+        # But not when the run is over: its threads would spin for some 35 ms more, on cores that the next step of the
+        # same photo needs (measured: faces of a lone photo 338 ms spinning on, 300 ms not).
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        session = self._session = open_on_device(path, runtime, options)
+        self.provider: str = session.get_providers()[0]
+        self.inputs = tuple(_tensor_info(node) for node in session.get_inputs())
+        self.outputs = tuple(_tensor_info(node) for node in session.get_outputs())
+        self._output_names = [output.name for output in self.outputs]
+        self.metadata: Mapping[str, str] = dict(session.get_modelmeta().custom_metadata_map)
+        # What reading took beside the weights: two thirds of a ViT-B-16's file.
+        trim_heap()
+        size = size_with_external_data(path)
+        # What a card holds is not seen from here: the file's size stands for it.
+        self.memory_bytes = max(resident_bytes() - before, size) if runtime.device.is_processor else size
+
+    def run(self, feeds: Feeds) -> list[Array]:
+        """All outputs, in the graph's order. Blocks; releases the GIL while the graph runs."""
+        outputs: list[Array] = self._session.run(self._output_names, dict(feeds))
+        return outputs
+
+    def close(self) -> None:
+        """Gives the memory back."""
+        del self._session
+
+
+def open_on_device(
+    source: Path | bytes, runtime: RuntimeSettings, options: "onnxruntime.SessionOptions"
+) -> "onnxruntime.InferenceSession":
+    """An onnxruntime session on the device that was asked for, and on no other, now and later.
+
+    Raises:
+        UnavailableError: the file cannot be read, or the device is not active.
+    """
+    import onnxruntime
+
+    options.log_severity_level = 3
+    options.inter_op_num_threads = 1
+    providers = provider_options(runtime)
+    wanted = providers[0][0]
+    if wanted in (PROVIDERS[Device.CUDA], PROVIDERS[Device.TENSORRT]):
+        onnxruntime.preload_dlls()
+    if runtime.device is Device.TENSORRT:
+        try:
+            _engine_cache(runtime).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UnavailableError(f"TensorRT needs a folder for the engines that it builds: {error}") from error
+    name = source if isinstance(source, Path) else Path("a graph of one operator")
+    try:
+        session = onnxruntime.InferenceSession(
+            source if isinstance(source, bytes) else str(source), options, providers=providers
+        )
+    except Exception as error:
+        # onnxruntime raises classes of its own, derived from Exception alone, for every kind of bad file.
+        raise UnavailableError(f"cannot read the model {name}: {first_line(error)}") from error
+    session.disable_fallback()  # else a run that fails on the card would make a new session on the CPU, and stay there
+    active = session.get_providers()[0]
+    if active != wanted:
+        raise UnavailableError(
+            f"{runtime.device.value} was asked for, but onnxruntime runs {name.name} on {active}: "
+            "run `immich-mesh doctor`"
+        )
+    return session
+
+
+def provider_options(runtime: RuntimeSettings) -> list[tuple[str, dict[str, str]]]:
+    """onnxruntime's providers for a device, the wanted one first.
+
+    The CPU stands last for a graph's few nodes that a GPU provider has no kernel for (shape arithmetic); a GPU provider
+    that is not active at all is refused by `open_on_device`.
+    """
+    cpu: tuple[str, dict[str, str]] = (CPU_PROVIDER, {})
+    if runtime.device not in PROVIDERS:
+        return [cpu]
+    device_id = {"device_id": str(runtime.device_id)}
+    limit = {"gpu_mem_limit": str(runtime.gpu_memory_limit_bytes)} if runtime.gpu_memory_limit_bytes else {}
+    provider = PROVIDERS[runtime.device]
+    if runtime.device is Device.COREML:
+        return [(provider, {}), cpu]
+    if runtime.device is Device.ROCM:
+        return [(provider, {**device_id, "migraphx_fp16_enable": str(int(runtime.fp16))}), cpu]
+    cuda = (
+        PROVIDERS[Device.CUDA],
+        {
+            **device_id,
+            # Shapes vary (OCR): grow by what is asked, not by powers of two, and do not search algorithms per shape.
+            "arena_extend_strategy": "kSameAsRequested",
+            "cudnn_conv_algo_search": "HEURISTIC",
+            "cudnn_conv_use_max_workspace": "1",
+            **limit,
+        },
+    )
+    if runtime.device is Device.CUDA:
+        return [cuda, cpu]
+    workspace = {"trt_max_workspace_size": limit["gpu_mem_limit"]} if limit else {}
+    tensorrt = {
+        **device_id,
+        "trt_fp16_enable": str(runtime.fp16),
+        # An engine is built for minutes, for every new range of shapes: kept beside the models, not built again.
+        "trt_engine_cache_enable": "True",
+        "trt_engine_cache_path": str(_engine_cache(runtime)),
+        "trt_timing_cache_enable": "True",
+        "trt_timing_cache_path": str(_engine_cache(runtime)),
+        **workspace,
+    }
+    return [(provider, tensorrt), cuda, cpu]
+
+
+def offered_providers() -> list[str]:
+    """The execution providers that the installed onnxruntime was built with, the preferred first; not what works."""
+    import onnxruntime
+
+    return list(onnxruntime.get_available_providers())
+
+
+def version() -> str:
+    """Of the installed onnxruntime."""
+    import onnxruntime
+
+    return str(onnxruntime.__version__)
+
+
+def require(runtime: RuntimeSettings) -> None:
+    """Runs a graph of one operator on the device: what a wheel was built with says nothing about what is there.
+
+    Raises:
+        UnavailableError: onnxruntime has no provider for the device, or the provider does not run; says why.
+    """
+    import onnxruntime
+
+    wanted, offered = provider_options(runtime)[0][0], offered_providers()
+    if wanted not in offered:
+        raise UnavailableError(
+            f"device {runtime.device.value} needs onnxruntime's {wanted}, but this installation offers only "
+            f"{', '.join(offered)}: {REMEDIES[runtime.device]}, or set DEVICE=auto"
+        )
+    session = open_on_device(TINY_GRAPH, runtime, onnxruntime.SessionOptions())
+    numbers = np.arange(4, dtype=np.float32).reshape(2, 2)
+    try:
+        (product,) = session.run(None, {"x": numbers})
+    except Exception as error:
+        # onnxruntime's own classes, derived from Exception alone: no kernel for this card, its driver too old.
+        raise UnavailableError(f"device {runtime.device.value} cannot run a graph: {first_line(error)}") from error
+    if not np.allclose(product, numbers @ numbers):
+        raise UnavailableError(f"device {runtime.device.value} computes wrong numbers: check driver and card")
+
+
+def _engine_cache(runtime: RuntimeSettings) -> Path:
+    return runtime.cache_folder / "tensorrt"
+
+
+def _tensor_info(node: Any) -> TensorInfo:
+    shape = tuple(size if isinstance(size, int) and size > 0 else None for size in node.shape)
+    return TensorInfo(node.name, shape, _DTYPES.get(node.type, node.type))

@@ -1,0 +1,212 @@
+"""Which runtime and precision a graph runs in, and its sessions.
+
+On a device of onnxruntime there is nothing to choose. Where OpenVINO is asked for, or may be taken (`auto`), the graph
+is run in both on the same inputs when it is first loaded: a precision is taken when its outputs agree with fp32's, and
+`auto` takes what was the fastest of those. The verdict is kept beside the graph, for this version and processor.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from mesh.core.errors import UnavailableError
+from mesh.core.settings import Device, Precision
+from mesh.serving.runtimes import onnxruntime, openvino
+from mesh.serving.runtimes.compiled import CompiledFiles
+from mesh.serving.runtimes.devices import OPENVINO_DEVICES
+from mesh.serving.runtimes.guarded import GuardedSession
+from mesh.serving.runtimes.onnxruntime import OnnxSession
+from mesh.serving.runtimes.openvino import OpenVinoSession
+from mesh.serving.runtimes.self_check import MakeCheck, SelfCheck
+from mesh.serving.runtimes.session import ModelSession, RuntimeSettings
+
+log = structlog.get_logger()
+
+WORTHWHILE_SPEED = 1.05
+"""`auto` leaves onnxruntime in fp32 only for what was faster by more than a measurement errs."""
+TIMED_RUNS = 3
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a graph runs in.
+
+    Attributes:
+        precision: of OpenVINO; None for onnxruntime.
+        reason: why, in a few words.
+    """
+
+    precision: Precision | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the sessions of a graph are opened.
+
+    Attributes:
+        open: a session whose runs have so many threads. Blocking; raises UnavailableError.
+        reason: why this runtime, in a few words; empty where settings left no choice.
+    """
+
+    open: Callable[[int], ModelSession]
+    reason: str = ""
+
+
+def choose(graph: Path, runtime: RuntimeSettings, make_check: MakeCheck) -> Choice:
+    """Decides what a graph runs in. Blocking: seconds when it is loaded for the first time.
+
+    Raises:
+        UnavailableError: the file cannot be read, or the device that was asked for cannot run it.
+    """
+    if runtime.device is Device.AUTO and not openvino.is_installed():
+        return Choice(lambda threads: _open_onnx(graph, runtime, threads), "no other runtime is installed")
+    if runtime.device is not Device.AUTO and runtime.device not in OPENVINO_DEVICES:
+        return Choice(lambda threads: _open_onnx(graph, runtime, threads))
+    files = CompiledFiles(graph, runtime.cache_folder)
+    record = files.path("json", *_conditions(runtime))
+    verdict = _read_verdict(files, record)
+    if verdict is None:
+        verdict = _Comparison(graph, runtime, files).verdict(make_check)
+        files.note(record, asdict(verdict))
+    precision = verdict.precision
+    if precision is None:
+        files.remove_others({record})
+        return Choice(lambda threads: _open_onnx(graph, runtime, threads), verdict.reason)
+    files.remove_others({record, _source_path(files, precision)})
+    return Choice(lambda threads: _open_openvino(graph, files, runtime, precision, threads), verdict.reason)
+
+
+class _Comparison:
+    """One graph in onnxruntime's fp32 against OpenVINO's precisions."""
+
+    def __init__(self, graph: Path, runtime: RuntimeSettings, files: CompiledFiles) -> None:
+        self._graph = graph
+        self._runtime = runtime
+        self._files = files
+        self._may_refuse = runtime.device is Device.AUTO
+
+    def verdict(self, make_check: MakeCheck) -> Verdict:
+        """Runs and compares. Raises UnavailableError: nothing that was asked for can run it rightly."""
+        exact = OnnxSession(self._graph, replace(self._runtime, device=Device.CPU))
+        try:
+            check = make_check(exact.inputs)
+            if check is None:
+                reason = "not compared: the shapes of its inputs are not known"
+                return Verdict(None if self._may_refuse else Precision.FP32, reason)
+            return self._compare(exact, check)
+        finally:
+            exact.close()
+
+    def _compare(self, exact: ModelSession, check: SelfCheck) -> Verdict:
+        wanted = check.run(exact)
+        faults: list[str] = []
+        for precision in self._precisions(faults):
+            try:
+                session = _open_source(self._graph, self._files, self._runtime, precision, threads=1)
+            except UnavailableError as error:
+                if not self._may_refuse:
+                    raise
+                faults.append(error.message)
+                continue
+            try:
+                agreement = check.compare(wanted, check.run(session))
+                if agreement.fault:
+                    faults.append(f"{precision.value}: {agreement.fault}")
+                    continue
+                speed = self._times_as_fast(exact, session, check)
+            finally:
+                session.close()
+            if self._may_refuse and speed < WORTHWHILE_SPEED:
+                faults.append(f"{precision.value}: {speed:.2f} x as fast")
+                continue
+            self._tell(faults)
+            outcome = "same result" if check.judge else f"cosine {agreement.cosine:.4f}"
+            return Verdict(precision, f"{speed:.1f} x as fast as onnxruntime, {outcome}")
+        self._tell(faults)
+        if not self._may_refuse:
+            raise UnavailableError(f"OpenVINO cannot run {self._graph} rightly: {'; '.join(faults)}")
+        return Verdict(None, f"OpenVINO not taken: {'; '.join(faults)}")
+
+    def _precisions(self, faults: list[str]) -> Iterator[Precision]:
+        """What to try, the fastest first."""
+        wanted, fast = self._runtime.precision, openvino.fast_precision(self._runtime.device)
+        if wanted is Precision.AUTO:
+            wanted = fast
+        if wanted is not Precision.FP32:
+            if wanted is fast:
+                yield wanted
+            else:
+                faults.append(f"{wanted.value}: this device does not compute in it")
+        yield Precision.FP32
+
+    def _times_as_fast(self, exact: ModelSession, session: ModelSession, check: SelfCheck) -> float:
+        """How many times the speed of onnxruntime. On a processor by its own time, since others may keep it busy."""
+        clock = time.process_time if self._runtime.device.is_processor else time.perf_counter
+        feeds, seconds = check.feeds[0], dict.fromkeys((exact, session), float("inf"))
+        for _ in range(TIMED_RUNS):
+            for one in seconds:
+                started = clock()
+                one.run(feeds)
+                seconds[one] = min(seconds[one], clock() - started)
+        return seconds[exact] / max(seconds[session], 1e-9)
+
+    def _tell(self, faults: list[str]) -> None:
+        if faults:
+            log.warning("not taken", graph=str(self._graph), reasons=faults)
+
+
+def _conditions(runtime: RuntimeSettings) -> tuple[str, ...]:
+    """All that a verdict depends on beside the graph."""
+    versions = (onnxruntime.version(), openvino.version(), openvino.processor_name())
+    return (*versions, runtime.device.value, runtime.precision.value)
+
+
+def _read_verdict(files: CompiledFiles, record: Path) -> Verdict | None:
+    noted = files.noted(record)
+    try:
+        return (
+            Verdict(Precision(noted["precision"]) if noted["precision"] else None, noted["reason"]) if noted else None
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def _open_onnx(graph: Path, runtime: RuntimeSettings, threads: int) -> ModelSession:
+    return GuardedSession(OnnxSession(graph, runtime, threads))
+
+
+def _open_openvino(
+    graph: Path, files: CompiledFiles, runtime: RuntimeSettings, precision: Precision, threads: int
+) -> ModelSession:
+    def open_exact() -> ModelSession:
+        return OnnxSession(graph, replace(runtime, device=Device.CPU))
+
+    session = _open_source(graph, files, runtime, precision, threads)
+    return GuardedSession(session, None if precision is Precision.FP32 else open_exact)
+
+
+def _source_path(files: CompiledFiles, precision: Precision) -> Path:
+    return files.path("xml", openvino.version(), "fp32" if precision is Precision.FP32 else "half")
+
+
+def _open_source(
+    graph: Path, files: CompiledFiles, runtime: RuntimeSettings, precision: Precision, threads: int
+) -> ModelSession:
+    """A session of OpenVINO's own file of the graph, made first when it is not there or damaged."""
+    source = _source_path(files, precision)
+    if source.exists():
+        try:
+            return OpenVinoSession(source, runtime, precision, threads)
+        except UnavailableError as error:
+            log.warning("made again", file=str(source), reason=error.message)
+            source.unlink(missing_ok=True)
+    try:
+        files.make(source, lambda target: openvino.convert(graph, target, precision), ".bin")
+    except OSError as error:
+        log.warning("cannot be kept on disk: weights stay in memory twice", graph=str(graph), reason=str(error))
+        source = graph
+    return OpenVinoSession(source, runtime, precision, threads)
