@@ -200,7 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=20.0, help="of load per row (default: %(default)s)")
     parser.add_argument("--raw-seconds", type=float, default=10.0, help="per thread setting (default: %(default)s)")
     parser.add_argument("--raw-batch", nargs="+", type=int, default=[1], help="photos per run of raw on a GPU")
-    parser.add_argument("--device", choices=[device.value for device in Device], default="cpu")
+    parser.add_argument("--device", choices=[device.value for device in Device], default="auto")
     parser.add_argument("--url", nargs="+", default=[], metavar="NAME=URL", help="other servers beside the mesh")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME=URL", help="other servers, without the mesh")
     parser.add_argument("--no-search", dest="search", action="store_false", help="leave out search under a backlog")

@@ -1,7 +1,8 @@
-"""`python -m bench.raw`: the limit. The mesh's own graphs and inputs, driven flat out by onnxruntime alone.
+"""`python -m bench.raw`: the limit. The mesh's own graphs and inputs, driven flat out by the runtime alone.
 
 python -m bench.raw                            all families, ten seconds per thread setting
 python -m bench.raw --family clip --seconds 30
+python -m bench.raw --device cpu               in onnxruntime, whatever the mesh would choose
 python -m bench.raw --device cuda --batch 1 8 32
 
 A photo is every run that the mesh makes for it: one for CLIP, detector and faces, detector and lines. Nothing is
@@ -21,7 +22,6 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from bench import report
 from bench.models import benchmark_cache
@@ -30,8 +30,9 @@ from bench.processes import Quiet
 from bench.recording import FAMILIES, Run, record
 from mesh.core.cores import usable_cores
 from mesh.core.settings import Device
-from mesh.serving.runtimes.onnxruntime import open_on_device
-from mesh.serving.runtimes.session import RuntimeSettings
+from mesh.serving.runtimes.onnxruntime import OnnxSession
+from mesh.serving.runtimes.opening import choose
+from mesh.serving.runtimes.session import ModelSession, RuntimeSettings
 
 PHOTOS = 4
 """Different photos whose runs are replayed in turn: lines of text differ in number and width."""
@@ -54,7 +55,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Limit:
-    """What onnxruntime alone reaches for one family.
+    """What the runtime alone reaches for one family.
 
     Attributes:
         per_second: photos per second of the best setting.
@@ -63,6 +64,7 @@ class Limit:
         cpu_ms: CPU time of one photo in that setting, in milliseconds: less disturbed by other work on the machine.
         others_share: share of the machine that other processes took meanwhile, 0 to 1.
         settings: photos per second of every setting tried.
+        providers: what ran its graphs.
     """
 
     per_second: float
@@ -71,47 +73,58 @@ class Limit:
     cpu_ms: float
     others_share: float
     settings: dict[str, float]
+    providers: list[str]
 
 
 def settings_for(device: Device, batches: Sequence[int]) -> list[Setting]:
     """What is worth trying: on a CPU every split of the cores, on a GPU every batch, and single photos."""
-    if device is not Device.CPU:
+    if not device.is_processor:
         return [Setting(workers, 1, batch=batch) for batch in sorted({1, *batches}) for workers in (1, 2)]
     cores = usable_cores()
     splits = [workers for workers in range(1, cores + 1) if cores % workers == 0]
     narrow = [Setting(workers, cores // workers) for workers in splits]
-    return [*narrow, Setting(1, cores, spin=True)] if cores > 1 else narrow
+    spinning = device is Device.CPU and cores > 1  # a setting of onnxruntime
+    return [*narrow, Setting(1, cores, spin=True)] if spinning else narrow
 
 
 def measure(
-    family: str, cache_folder: Path, seconds: float, device: Device = Device.CPU, batches: Sequence[int] = (1,)
+    family: str, cache_folder: Path, seconds: float, device: Device = Device.AUTO, batches: Sequence[int] = (1,)
 ) -> Limit:
     """The limit of one family, each setting driven for `seconds`."""
     jobs = record(family, cache_folder, [preview(seed) for seed in range(PHOTOS)], device)
     rates: dict[Setting, float] = {}
     costs: dict[Setting, float] = {}
     stages: list[list[float]] = []
+    providers: set[str] = set()
     quiet = Quiet(time.process_time)
     for setting in settings_for(device, batches):
         with ThreadPoolExecutor(setting.workers) as threads:
-            driver = Driver(setting, device, threads)
+            driver = Driver(setting, device, cache_folder, threads)
             rates[setting], costs[setting] = driver.drive(jobs, seconds)
+            providers |= driver.providers
             if setting.batch == 1:
                 stages.append(driver.stage_seconds(jobs[0]))
     alone = sum(min(seconds) for seconds in zip(*stages, strict=True))
     best = max(rates, key=lambda setting: rates[setting])
     tried = {str(setting): rate for setting, rate in rates.items()}
-    return Limit(rates[best], str(best), alone * 1000, costs[best] * 1000, quiet.others_share(), tried)
+    return Limit(
+        rates[best], str(best), alone * 1000, costs[best] * 1000, quiet.others_share(), tried, sorted(providers)
+    )
 
 
 class Driver:
     """Replays the runs of photos in one setting."""
 
-    def __init__(self, setting: Setting, device: Device, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, setting: Setting, device: Device, cache_folder: Path, threads: ThreadPoolExecutor) -> None:
         self._setting = setting
-        self._device = device
+        self._runtime = RuntimeSettings(device=device, cache_folder=cache_folder)
         self._threads = threads
-        self._sessions: dict[Path, onnxruntime.InferenceSession] = {}
+        self._sessions: dict[Path, ModelSession] = {}
+
+    @property
+    def providers(self) -> set[str]:
+        """What runs the graphs that were driven."""
+        return {session.provider for session in self._sessions.values()}
 
     def drive(self, jobs: list[list[Run]], seconds: float) -> tuple[float, float]:
         """Photos per second with all workers busy for that long, and CPU seconds per photo."""
@@ -132,7 +145,7 @@ class Driver:
     def replay(self, job: Iterable[Run]) -> None:
         """All runs of one photo, one after the other."""
         for run in job:
-            self._session(run.graph).run(None, run.feeds)
+            self._session(run.graph).run(run.feeds)
 
     def stage_seconds(self, job: Iterable[Run]) -> list[float]:
         """Median seconds of each stage of one photo with nothing else going on.
@@ -143,7 +156,7 @@ class Driver:
         medians = []
         for graph, runs in groupby(job, key=lambda run: run.graph):
             feeds = [run.feeds for run in runs]
-            one = partial(self._session(graph).run, None)
+            one = self._session(graph).run
             in_a_row = _median_seconds(partial(_exhaust, map, one, feeds))
             side_by_side = _median_seconds(partial(_exhaust, self._threads.map, one, feeds))
             medians.append(min(in_a_row, side_by_side))
@@ -152,19 +165,21 @@ class Driver:
     def batched(self, job: Iterable[Run]) -> Iterator[Run]:
         """The runs of as many equal photos as the setting's batch: stacked where the graph takes it, else repeated."""
         for run in job:
-            first_axis = self._session(run.graph).get_inputs()[0].shape[0]
-            if isinstance(first_axis, int):
+            if self._session(run.graph).inputs[0].shape[0] is not None:
                 yield from [run] * self._setting.batch
             else:
                 yield Run(run.graph, {name: np.concatenate([a] * self._setting.batch) for name, a in run.feeds.items()})
 
-    def _session(self, graph: Path) -> onnxruntime.InferenceSession:
+    def _session(self, graph: Path) -> ModelSession:
         if graph not in self._sessions:
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = self._setting.threads
-            options.add_session_config_entry("session.intra_op.allow_spinning", str(int(self._setting.spin)))
-            self._sessions[graph] = open_on_device(graph, RuntimeSettings(device=self._device), options)
+            self._sessions[graph] = self._open(graph)
         return self._sessions[graph]
+
+    def _open(self, graph: Path) -> ModelSession:
+        """As the mesh opens it, by the verdict of the service that was recorded; onnxruntime also without spinning."""
+        if self._runtime.device is Device.CPU:
+            return OnnxSession(graph, self._runtime, self._setting.threads, spin=self._setting.spin)
+        return choose(graph, self._runtime, lambda inputs: None).open(self._setting.threads)
 
 
 def _exhaust(mapping: Callable[..., Iterable[object]], work: Callable[..., object], items: Sequence[object]) -> None:
@@ -200,7 +215,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("bench.raw", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--family", nargs="+", choices=list(FAMILIES), default=list(FAMILIES))
     parser.add_argument("--seconds", type=float, default=10.0, help="per thread setting (default: %(default)s)")
-    parser.add_argument("--device", choices=[device.value for device in Device], default="cpu")
+    parser.add_argument("--device", choices=[device.value for device in Device], default="auto")
     parser.add_argument("--batch", nargs="+", type=int, default=[1], help="photos per run on a GPU")
     return parser
 

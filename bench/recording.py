@@ -1,11 +1,11 @@
-"""What the mesh asks of onnxruntime for one photo: every run of every graph, with its inputs.
+"""What the mesh asks of its runtimes for one photo: every run of every graph, with its inputs.
 
 Replayed flat out by `bench.raw`, these runs are the limit that the mesh is measured against: the same files, the same
 shapes, and nothing else to do.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,9 @@ from face_service.config import FaceSettings
 from mesh.core.channels import open_channel
 from mesh.core.logs import configure_logs
 from mesh.core.settings import Device, LogFormat, ServiceSettings
-from mesh.serving.runtimes.onnxruntime import OnnxSession
-from mesh.serving.runtimes.session import Array, RuntimeSettings
+from mesh.serving.runtimes.opening import Choice, choose
+from mesh.serving.runtimes.self_check import MakeCheck
+from mesh.serving.runtimes.session import Array, Feeds, ModelSession, RuntimeSettings, TensorInfo
 from mesh.serving.server import ServiceContext, running
 from ocr_service.config import OcrSettings
 
@@ -67,7 +68,7 @@ FAMILIES = {
 }
 
 
-def record(family: str, cache_folder: Path, photos: Sequence[bytes], device: Device = Device.CPU) -> list[list[Run]]:
+def record(family: str, cache_folder: Path, photos: Sequence[bytes], device: Device = Device.AUTO) -> list[list[Run]]:
     """The runs that the service of a family makes for each photo on that device, in their order."""
     configure_logs("WARNING", LogFormat.PRETTY, "bench")
     with _watched() as log:
@@ -90,20 +91,37 @@ async def _record(
     return jobs
 
 
+class Watched:
+    """A session that notes its runs."""
+
+    def __init__(self, session: ModelSession, graph: Path, log: list[Run]) -> None:
+        self._session = session
+        self._graph = graph
+        self._log = log
+        self.inputs: tuple[TensorInfo, ...] = session.inputs
+        self.outputs: tuple[TensorInfo, ...] = session.outputs
+        self.metadata: Mapping[str, str] = session.metadata
+        self.provider = session.provider
+        self.memory_bytes = session.memory_bytes
+
+    def run(self, feeds: Feeds) -> list[Array]:
+        """Notes the run and does it."""
+        self._log.append(Run(self._graph, dict(feeds)))
+        return self._session.run(feeds)
+
+    def close(self) -> None:
+        """As the session's own."""
+        self._session.close()
+
+
 @contextmanager
 def _watched() -> Iterator[list[Run]]:
-    """Notes every run of every session that is opened in the block."""
+    """Notes every run of every session that engines open in the block."""
     log: list[Run] = []
-    opening, running_one = OnnxSession.__init__, OnnxSession.run
-    paths: dict[int, Path] = {}
 
-    def init(self: OnnxSession, path: Path, runtime: RuntimeSettings, threads: int = 1) -> None:
-        opening(self, path, runtime, threads)
-        paths[id(self)] = path
+    def choose_watched(graph: Path, runtime: RuntimeSettings, make_check: MakeCheck) -> Choice:
+        choice = choose(graph, runtime, make_check)
+        return Choice(lambda threads: Watched(choice.open(threads), graph, log), choice.reason)
 
-    def run(self: OnnxSession, feeds: dict[str, Array]) -> list[Array]:
-        log.append(Run(paths[id(self)], dict(feeds)))
-        return running_one(self, feeds)
-
-    with patch.object(OnnxSession, "__init__", init), patch.object(OnnxSession, "run", run):
+    with patch("mesh.serving.inference.engine.choose", choose_watched):
         yield log

@@ -54,13 +54,14 @@ TINY_GRAPH = (
 class OnnxSession:
     """An ONNX model in onnxruntime."""
 
-    def __init__(self, path: Path, runtime: RuntimeSettings, threads: int = 1) -> None:
+    def __init__(self, path: Path, runtime: RuntimeSettings, threads: int = 1, *, spin: bool = True) -> None:
         """Reads the model. Blocking: seconds for large models. Its threads have the niceness of the caller's.
 
         Args:
             path: the .onnx file; external data is looked for beside it.
             runtime: device and its limits.
             threads: threads of one run on the CPU.
+            spin: whether several threads wait for each other spinning.
 
         Raises:
             UnavailableError: the file cannot be read, or the device that was asked for is not active.
@@ -72,7 +73,7 @@ class OnnxSession:
         options.intra_op_num_threads = threads
         # With several threads, one that sleeps between two operators of a run costs a third of its speed (measured:
         # text detection 7.2 runs per second spinning, 5.2 sleeping, on two cores). A single thread never waits.
-        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(threads > 1)))
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin and threads > 1)))
         # But not when the run is over: its threads would spin for some 35 ms more, on cores that the next step of the
         # same photo needs (measured: faces of a lone photo 338 ms spinning on, 300 ms not).
         options.add_session_config_entry("session.force_spinning_stop", "1")

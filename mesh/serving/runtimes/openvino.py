@@ -111,8 +111,7 @@ class OpenVinoSession:
             path: OpenVINO's .xml with the weights beside it, or an .onnx file.
             runtime: device and cores.
             precision: what it computes in.
-            threads: threads of one run on the processor: with one, as many runs side by side as there are cores; with
-                more, one run at a time.
+            threads: threads of one run on the processor; as many runs go side by side as the cores have room for.
 
         Raises:
             UnavailableError: the file cannot be read or compiled for the device.
@@ -122,7 +121,7 @@ class OpenVinoSession:
         config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": HINTS[precision]}
         at_once = 1
         if name == "CPU":
-            at_once = runtime.cores if threads == 1 else 1
+            at_once = max(1, runtime.cores // threads)
             config |= {
                 "NUM_STREAMS": at_once,
                 "INFERENCE_NUM_THREADS": at_once * threads,

@@ -1,4 +1,4 @@
-"""The limit is measured on exactly what the service asks of onnxruntime."""
+"""The limit is measured on exactly what the service asks of its runtimes."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,6 +33,7 @@ def test_limit(tmp_path: Path) -> None:
     assert limit.settings[limit.setting] == limit.per_second
     assert 0 < limit.alone_ms < 5_000
     assert limit.cpu_ms > 0
+    assert limit.providers
 
 
 def test_settings() -> None:
@@ -49,7 +50,7 @@ def test_batches_stack_what_can_be_stacked(tmp_path: Path) -> None:
     write_faces(tmp_path)  # the detector's batch axis is fixed, the recogniser's is open
     (job,) = record("face", tmp_path, [preview(0)])
     with ThreadPoolExecutor(1) as threads:
-        driver = raw.Driver(raw.Setting(1, 1, batch=3), Device.CPU, threads)
+        driver = raw.Driver(raw.Setting(1, 1, batch=3), Device.CPU, tmp_path, threads)
         per_second, cpu_seconds = driver.drive([job], 0.1)
     assert per_second > 0
     assert 0 < cpu_seconds < 5
