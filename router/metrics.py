@@ -17,6 +17,7 @@ from router.domain.tasks import CLIP, FACE, OCR, Lane
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 240.0)
 BYTES = (1_000, 10_000, 50_000, 100_000, 200_000, 400_000, 1_000_000, 4_000_000, 16_000_000, 67_108_864)
+_PHOTOS = frozenset({CLIP, FACE, OCR, "several"})
 _TASKS = frozenset({CLIP, FACE, OCR, "clip-textual", "several", "ping", "none"})
 
 
@@ -116,6 +117,18 @@ class RouterMetrics:
         total, duration = self._request_children(listener, task if task in _TASKS else "other", code)
         total.inc()
         duration.observe(seconds)
+
+    def failed_photos(self) -> float:
+        """Immich's photos that were answered with a server's error so far; Immich drops each of these jobs."""
+        return sum(
+            sample.value
+            for metric in self.requests.collect()
+            for sample in metric.samples
+            if sample.name.endswith("_total")
+            and sample.labels["listener"] == "immich_ml"
+            and sample.labels["task"] in _PHOTOS
+            and sample.labels["code"].startswith("5")
+        )
 
     def try_done(self, cluster: str, outcome: str, seconds: float) -> None:
         """A try at an endpoint ended; `outcome` is `ok` or a kind of failure."""

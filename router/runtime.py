@@ -16,6 +16,7 @@ from prometheus_client import start_http_server
 from router.config import ListenerSettings, RouterSettings
 from router.dispatch.cluster_manager import ClusterManager, Opener
 from router.dispatch.dispatcher import Dispatcher
+from router.gateway.healing.service import Healing
 from router.gateway.refresh.mesh_recogniser import MeshRecogniser
 from router.listeners.access import AccessLog
 from router.listeners.admin import Admin, AdminContext
@@ -54,6 +55,13 @@ class Router:
         self.dispatcher = Dispatcher(self.clusters, self.metrics, timing, rng)
         self.status = RouterStatus(settings, config_file, lambda: self.clusters.can_serve)
         self.reloader = Reloader(self.status, self.clusters, self.access_log, self.metrics)
+        self.healing = Healing(
+            settings.listeners.photos,
+            settings.healing,
+            self.metrics.failed_photos,
+            lambda: self.clusters.can_serve,
+            self.metrics.registry,
+        )
         self.listeners: list[HttpListener] = []
         self._metrics_server: WSGIServer | None = None
 
@@ -67,12 +75,14 @@ class Router:
                 await listener.start()
                 self.listeners.append(listener)
                 log.info("listening", listener=name, address=listener.address)
+            await self.healing.start()
         except OSError:
             await self.stop()
             raise
 
     async def stop(self) -> None:
-        """Drains: no new connections, requests in flight finish, then everything is closed."""
+        """Drains: Immich's queues wait, no new connections, requests in flight finish, then everything is closed."""
+        await self.healing.stop()
         self.drain()
         for listener in self.listeners:
             listener.close_socket()

@@ -14,6 +14,7 @@ from mesh.hub.catalogue import clip_dimension
 from router.config.clusters import ClusterSettings, Protocol
 from router.config.listeners import ListenersSettings, split_names
 from router.config.routes import RouteSettings
+from router.gateway.healing.settings import HealingSettings
 from sql.immich_environment import immich_database_url
 
 
@@ -64,6 +65,7 @@ class RouterSettings(MeshSettings):
         "listeners.mt_photos.face_model": ("RECOGNITION_MODEL",),
         "listeners.mt_photos.face_min_score": ("DETECTION_THRESH",),
         "listeners.photos.immich_url": ("IMMICH_URL",),
+        "healing.api_key": ("IMMICH_API_KEY",),
     }
 
     listeners: ListenersSettings = ListenersSettings()
@@ -71,6 +73,8 @@ class RouterSettings(MeshSettings):
         {}, description="Clusters by name; ocr, clip and face exist by default."
     )
     routes: tuple[RouteSettings, ...] = Field((), description="Routes before the default ones.")
+
+    healing: HealingSettings = Field(HealingSettings(), description="Self-healing of what Immich dropped.")
 
     ocr_endpoints: Annotated[tuple[str, ...], NoDecode] = Field(
         ("127.0.0.1:50051",), description="Endpoints of cluster ocr; empty where the mesh does not serve it."

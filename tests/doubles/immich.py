@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 
 from aiohttp import WSMsgType, web
 
+from tests.doubles.immich_admin import AdminCalls
 from tests.doubles.immich_filters import RefusedFilterError, passes
 from tests.doubles.immich_library import RECORDED, DoubleAsset, DoubleKey, DoubleUser, ImmichLibrary, recorded
 
@@ -86,6 +87,12 @@ class ImmichDouble(ImmichLibrary):
                     raise _problem(403, f"Missing required permission: {permission}")
                 return known
         raise _problem(401, "Authentication required")
+
+    def _administrator(self, request: web.Request, permission: str) -> DoubleKey:
+        key = self._caller(request, permission)
+        if not key.user.admin:
+            raise _problem(403, "Forbidden")
+        return key
 
     def _searched(self, key: DoubleKey, body: dict[str, Any]) -> list[DoubleAsset]:
         owners = {key.user.id} | {owner for owner, shown in key.user.partners.items() if shown}
@@ -298,6 +305,8 @@ class ImmichDouble(ImmichLibrary):
         app.router.add_post("/api/search/{kind:smart|metadata}", self._search)
         app.router.add_post("/api/assets/jobs", self._jobs)
         app.router.add_post("/api/assets", self._upload)
+        modern = self.version is not None and self.version >= (3, 0, 0)
+        app.router.add_routes(AdminCalls(self, self._administrator, _problem).routes(modern=modern))
         app.router.add_get("/api/assets/{id}", self._asset)
         app.router.add_get("/api/assets/{id}/thumbnail", self._thumbnail)
         app.router.add_get("/api/assets/{id}/original", self._original)

@@ -25,6 +25,7 @@ class DoubleUser:
 
     name: str
     id: UUID = field(default_factory=uuid4)
+    admin: bool = False
     partners: dict[UUID, bool] = field(default_factory=dict)
 
 
@@ -81,6 +82,15 @@ class DoubleAlbum:
 
 
 @dataclass
+class DoubleQueue:
+    """A queue of jobs; `started` counts how often it was told to queue what is missing."""
+
+    paused: bool = False
+    jobs: int = 0
+    started: int = 0
+
+
+@dataclass
 class DoubleKey:
     """What some credential stands for."""
 
@@ -99,6 +109,14 @@ class ImmichLibrary:
         self.assets: dict[UUID, DoubleAsset] = {}
         self.albums: dict[UUID, DoubleAlbum] = {}
         self.refused: set[UUID] = set()
+        self.queues = {name: DoubleQueue() for name in ("ocr", "smartSearch", "faceDetection", "backgroundTask")}
+        self.ml: dict[str, Any] = {
+            "enabled": True,
+            "urls": [],
+            "clip": {"enabled": True, "modelName": "ViT-B-32__openai"},
+            "ocr": {"enabled": True, "modelName": "PP-OCRv5_mobile"},
+            "facialRecognition": {"enabled": True, "modelName": "buffalo_l"},
+        }
         self.persons: list[dict[str, Any]] = []
 
     def user(self, name: str, secret: str | None = None) -> DoubleUser:

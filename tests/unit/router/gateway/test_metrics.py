@@ -5,9 +5,22 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from router.gateway.healing.metrics import HealingMetrics
 from router.gateway.metrics import PhotosMetrics
 
 DOCS = Path(__file__).parents[4] / "docs" / "metrics.md"
+
+
+def test_healings_too() -> None:
+    registry = CollectorRegistry()
+    HealingMetrics(registry).starts.labels("ocr", "started").inc()
+    kinds = {
+        (f"{family.name}_total" if family.type == "counter" else family.name, family.type)
+        for family in registry.collect()
+    }
+    section = DOCS.read_text(encoding="utf-8").partition("## Self-healing")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", section, re.MULTILINE)
+    assert kinds == set(rows)
 
 
 def test_names_types_and_labels_are_as_documented() -> None:
