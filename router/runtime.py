@@ -53,7 +53,7 @@ class Router:
         self.access_log.enabled = settings.access_log
         self.clusters = ClusterManager(self.metrics, timing, rng, opener)
         self.dispatcher = Dispatcher(self.clusters, self.metrics, timing, rng)
-        self.status = RouterStatus(settings, config_file, lambda: self.clusters.can_serve)
+        self.status = RouterStatus(settings, config_file, self.clusters)
         self.reloader = Reloader(self.status, self.clusters, self.access_log, self.metrics)
         self.healing = Healing(
             settings.listeners.photos,

@@ -17,6 +17,7 @@ from router.config.clusters import (
 from router.config.listeners import (
     PRIVATE_NETWORKS,
     AdminListener,
+    BufferingListenerSettings,
     ImmichMlListener,
     ListenerSettings,
     ListenersSettings,
@@ -33,6 +34,7 @@ __all__ = [
     "AdminListener",
     "AliasedNames",
     "Balancer",
+    "BufferingListenerSettings",
     "CircuitBreakerSettings",
     "ClusterSettings",
     "HealthCheckSettings",

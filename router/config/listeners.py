@@ -1,5 +1,6 @@
 """Settings of the listeners: where each API is, who may call it, and how patient it is."""
 
+import re
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -24,6 +25,8 @@ PRIVATE_NETWORKS = (
 """Who may call when nothing else is said: this machine and private networks, never the internet."""
 
 Network = IPv4Network | IPv6Network
+
+_PATH = re.compile(r"[A-Za-z0-9._~-]+(?:/[A-Za-z0-9._~-]+)*")
 
 
 def split_names(value: Any) -> Any:
@@ -58,7 +61,18 @@ class ListenerSettings(Frozen):
         return split_names(value)
 
 
-class ImmichMlListener(ListenerSettings):
+class BufferingListenerSettings(ListenerSettings):
+    """A listener whose requests are held in memory until they are answered."""
+
+    max_buffered_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=1,
+        description="Bytes of all bodies that are being read or answered; more wait, and where bodies half read are in"
+        " the way, the largest of them is answered 503.",
+    )
+
+
+class ImmichMlListener(BufferingListenerSettings):
     """Immich's machine-learning API."""
 
     port: int = Field(3003, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
@@ -67,13 +81,29 @@ class ImmichMlListener(ListenerSettings):
         description="When set, only requests to one of these host names are answered: Immich can send no key.",
     )
 
+    path: SecretStr | None = Field(
+        None,
+        description="Secret path, the only key that Immich (3 or later) can carry: with `SECRET` here Immich's URL is"
+        " `http://router:3003/SECRET/`, and requests to any other path but `/ping` are answered 404.",
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _path(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        path = value.get_secret_value().strip("/")
+        if path and not _PATH.fullmatch(path):
+            raise ValueError("a path has letters, digits and . _ ~ - and / between its parts")
+        return SecretStr(path) if path else None
+
     @field_validator("secret_hosts", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:
         return split_names(value)
 
 
-class MtPhotosListener(ListenerSettings):
+class MtPhotosListener(BufferingListenerSettings):
     """The MT Photos API."""
 
     port: int = Field(8060, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
@@ -84,7 +114,7 @@ class MtPhotosListener(ListenerSettings):
     face_min_score: float = Field(0.65, ge=0, le=1, description="Faces less certain than this are left out.")
 
 
-class AdminListener(ListenerSettings):
+class AdminListener(BufferingListenerSettings):
     """The admin page and API."""
 
     host: str = Field("127.0.0.1", description="Address to listen on; the admin API has no key: keep it private.")

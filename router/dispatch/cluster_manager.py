@@ -60,6 +60,11 @@ class ClusterManager:
         """Whether any cluster could answer anything."""
         return any(cluster.can_serve for cluster in self._clusters.values())
 
+    @property
+    def passes_on(self) -> bool:
+        """Whether any cluster is a native Immich ML server, which gets requests as they came."""
+        return any(cluster.settings.protocol is Protocol.HTTP for cluster in self._clusters.values())
+
     def cluster(self, name: str) -> Cluster:
         """The cluster of that name. Raises ClusterRemovedError: a new configuration has it no more."""
         found = self._clusters.get(name)

@@ -26,6 +26,8 @@ from router.domain.tasks import (
 from router.errors import InvalidEntriesError
 
 MAX_ENTRIES_BYTES = 64 * 1024
+MAX_TASKS = 16
+"""Immich asks for one at a time."""
 MIN_RESOLUTION = 32
 """Smallest `maxResolution` that the OCR service takes; Immich lets people set less."""
 
@@ -137,6 +139,8 @@ def parse_entries(data: bytes) -> tuple[Task, ...]:
         raise InvalidEntriesError(
             'the part \'entries\' must be a JSON object such as {"clip":{"visual":{"modelName":"…"}}}'
         )
+    if len(entries) > MAX_TASKS:
+        raise InvalidEntriesError(f"the part 'entries' asks for more than {MAX_TASKS} tasks")
     return tuple(_task(name, types) for name, types in entries.items())
 
 

@@ -58,7 +58,8 @@ class PredictRequest:
         tasks: at least one.
         image, text: the payload; a task without its own is refused.
         request_id: travels to the services' logs.
-        original: the request as it came, for passing it on unchanged; None when it came in another dialect.
+        original: the request as it came, for passing it on unchanged; None where nobody would get it.
+        size: bytes of the body.
         started: when it came, on `time.monotonic()`'s clock.
         passed_on: whether another router has passed it on already.
         stats: what happened, one for each task, in their order.
@@ -69,19 +70,13 @@ class PredictRequest:
     text: Content | None = None
     request_id: str = ""
     original: HttpMessage | None = None
+    size: int = 0
     started: float = field(default_factory=time.monotonic)
     passed_on: bool = False
     stats: list[CallStats] = field(init=False)
 
     def __post_init__(self) -> None:
         self.stats = [CallStats() for _ in self.tasks]
-
-    @property
-    def size(self) -> int:
-        """Bytes of the body, or of the payload where the body was not kept."""
-        if self.original is not None:
-            return len(self.original.body)
-        return sum(len(content.data) for content in (self.image, self.text) if content is not None)
 
     def content(self, task: Task) -> Content:
         """What the task works on. Raises InvalidInputError, naming the part that is missing."""

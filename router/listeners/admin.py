@@ -23,8 +23,10 @@ from router.config.file import config_dump
 from router.dispatch.cluster_manager import ClusterManager
 from router.domain.requests import Predict
 from router.listeners.admin_views import cluster_view, listener_view, stats
-from router.listeners.http import HttpListener, json_response, read_body
+from router.listeners.bodies import read_small_body
+from router.listeners.http import HttpListener
 from router.listeners.immich_ml import ImmichMl
+from router.listeners.messages import json_response
 from router.listeners.pages import add_page
 from router.listeners.recent import RecentRequests
 from router.listeners.same_site import SameSite
@@ -32,9 +34,6 @@ from router.listeners.status import ReloadReport, RouterStatus
 from router.upstream.models import ModelClient, ModelStatus
 
 log = structlog.get_logger()
-
-PROBED = {"/ready", "/stats/prometheus"}
-"""Asked by probes and scrapers, under whatever name they know this router."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Asked = TypeVar("Asked", bound=BaseModel)
@@ -93,8 +92,7 @@ class Admin:
 
         @web.middleware
         async def same_site(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if request.path not in PROBED:
-                self._same_site.check(request)
+            self._same_site.check(request)
             return await handler(request)
 
         app = web.Application(middlewares=[same_site])
@@ -250,7 +248,7 @@ class Admin:
 
     async def _asked(self, request: web.Request, kind: type[Asked]) -> Asked:
         """What the JSON body, or else the query, asks for. Raises InvalidInputError."""
-        body = await read_body(request, self._settings)
+        body = await read_small_body(request, self._settings)
         try:
             return kind.model_validate_json(body) if body else kind.model_validate(dict(request.query))
         except ValidationError as error:

@@ -6,10 +6,10 @@ from typing import Any
 from aiohttp import web, web_response
 from aiohttp.web_protocol import RequestHandler
 
-from router.listeners.messages import PREDICT, json_response, read_body
+from router.listeners.connection import Connection
 from router.listeners.observe import ListenerContext, observing
 
-__all__ = ["PREDICT", "SERVER_OPTIONS", "HttpListener", "ListenerContext", "json_response", "read_body"]
+__all__ = ["SERVER_OPTIONS", "HttpListener", "ListenerContext"]
 
 # Who answers, but not on which versions of what: aiohttp tells that even to what is no HTTP, and has no setting for it.
 web_response.SERVER_SOFTWARE = "immich-mesh"  # type: ignore[attr-defined]
@@ -89,7 +89,7 @@ class HttpListener:
         assert server is not None
         if len(server.connections) >= self.settings.max_connections:
             return _Refused()
-        handler = server()
+        handler = Connection.of(server, self.name)
         # aiohttp times idle connections only after their first request.
         self._newcomers.add(handler)
         asyncio.get_running_loop().call_later(self.settings.header_timeout_seconds, self._give_up_on, handler)

@@ -16,12 +16,12 @@ from pydantic import BaseModel, Field, ValidationError
 from mesh.core.context import request_id
 from mesh.core.errors import InvalidInputError, MeshError, UnauthenticatedError, UnavailableError
 from router.config import MtPhotosListener
-from router.dispatch.multipart import parse_form
 from router.domain.requests import Content, Predict, PredictRequest
 from router.domain.results import ClipImageResult, ClipTextResult, FaceResult, OcrResult, Result
 from router.domain.tasks import ClipTextual, ClipVisual, FaceRecognition, Task, TextRecognition
 from router.errors import InvalidEntriesError, MissingKeyError
-from router.listeners.http import PREDICT, json_response, read_body
+from router.listeners.bodies import read_form, read_small_body
+from router.listeners.messages import PREDICT, json_response
 from router.listeners.mt_photos_openapi import document
 from router.listeners.pages import add_page
 from router.listeners.status import RouterStatus
@@ -162,7 +162,7 @@ class MtPhotos:
 
     async def clip_text(self, http: web.Request) -> web.Response:
         """The vector of a search query."""
-        body = await read_body(http, self._settings)
+        body = await read_small_body(http, self._settings)
         try:
             query = TextQuery.model_validate_json(body)
         except ValidationError as error:
@@ -206,18 +206,18 @@ class MtPhotos:
 
     async def _file(self, http: web.Request) -> Content:
         """The photo in the field `file`. Raises InvalidEntriesError when there is none."""
-        form = parse_form(await read_body(http, self._settings), http.headers.get("content-type", ""))
-        file = form.get("file")
+        form = await read_form(http, self._settings)
+        file = form.parts.get("file")
         if file is None:
             raise InvalidEntriesError(
-                f"send the photo in the field 'file'; the form has {', '.join(form) or 'no fields'}"
+                f"send the photo in the field 'file'; the form has {', '.join(form.parts) or 'no fields'}"
             )
         return Content(file.data)
 
     async def _answer(self, http: web.Request, task: Task, content: Content, kind: type[Expected]) -> Expected:
         """One task's result, of the kind that it has. Raises MeshError."""
         text, image = (content, None) if isinstance(task, ClipTextual) else (None, content)
-        request = PredictRequest([task], image, text, request_id.get())
+        request = PredictRequest([task], image, text, request_id.get(), size=len(content.data))
         http[PREDICT] = request
         (result,) = await self._predict(request)
         if not isinstance(result, kind):

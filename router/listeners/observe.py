@@ -13,10 +13,12 @@ from aiohttp import web
 from mesh.core.context import REQUEST_ID_HEADER, request_id
 from mesh.core.errors import InvalidInputError, MeshError
 from mesh.core.tracing import remote_span
-from router.config import ImmichMlListener, ListenerSettings
+from router.config import BufferingListenerSettings, ImmichMlListener, ListenerSettings
 from router.domain.requests import PredictRequest
 from router.errors import NoSuchPathError, WrongMethodError, error_body, http_status, retry_after
 from router.listeners.access import AccessLog
+from router.listeners.bodies import BODIES, LEASE
+from router.listeners.body_budget import BodyBudget
 from router.listeners.guard import Guard
 from router.listeners.messages import PREDICT, json_response
 from router.listeners.recent import AnsweredRequest, RecentRequests
@@ -48,6 +50,8 @@ def observing(context: ListenerContext, first_request: Callable[[web.Request], N
     settings, metrics, name = context.settings, context.metrics, context.name
     hosts = settings.secret_hosts if isinstance(settings, ImmichMlListener) else ()
     guard = Guard(settings.allow, hosts)
+    bodies = _budget(settings)
+    shown = _without_secret if isinstance(settings, ImmichMlListener) and settings.path else _path
     in_flight = metrics.in_flight.labels(name)
     sizes = metrics.request_bytes.labels(name)
 
@@ -55,14 +59,17 @@ def observing(context: ListenerContext, first_request: Callable[[web.Request], N
     async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.monotonic()
         first_request(request)
+        path = shown(request)
         given = request.headers.get(REQUEST_ID_HEADER, "")
         identity = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         request_id.set(identity)
+        if bodies is not None:
+            request[BODIES] = bodies
         in_flight.inc()
         status = 499  # what nginx calls a client that left
         try:
-            with remote_span(f"{name} {request.path}", request.headers):
-                response = await _answered(request, handler, guard, identity)
+            with remote_span(f"{name} {path}", request.headers):
+                response = await _answered(request, handler, guard, identity, path)
             status = response.status
             if not response.prepared:
                 response.headers[REQUEST_ID_HEADER] = identity
@@ -74,20 +81,40 @@ def observing(context: ListenerContext, first_request: Callable[[web.Request], N
             took = time.monotonic() - started
             # aiohttp keeps a connection's last request for as long as the connection idles: without the photo.
             predict: PredictRequest | None = request.pop(PREDICT, None)
-            metrics.request_done(name, _task_label(request, predict), status, took)
+            if (lease := request.pop(LEASE, None)) is not None:
+                lease.release()
+            metrics.request_done(name, _task_label(path, predict), status, took)
             if request.content_length:
                 sizes.observe(request.content_length)
             if predict is not None:
-                answered = _answered_request(name, request, predict, status, took)
+                answered = _answered_request(name, request, path, predict, status, took)
                 context.recent.add(answered)
                 context.access_log.write(answered)
             elif context.access_log.enabled:
-                _write_line(name, request, status, took)
+                _write_line(name, request, path, status, took)
 
     return observe
 
 
-async def _answered(request: web.Request, handler: Handler, guard: Guard, identity: str) -> web.StreamResponse:
+def _budget(settings: ListenerSettings) -> BodyBudget | None:
+    if not isinstance(settings, BufferingListenerSettings):
+        return None
+    return BodyBudget(max(settings.max_buffered_bytes, settings.max_body_bytes))
+
+
+def _path(request: web.Request) -> str:
+    return request.rel_url.raw_path  # percent-encoded: no line ends, no control characters
+
+
+def _without_secret(request: web.Request) -> str:
+    """The end of the path where it is one of ours: what stands before it may be the secret, or nearly."""
+    end = request.rel_url.raw_path.rpartition("/")[2]
+    return f"/{end}" if end in ("", "ping", "predict") else "(hidden)"
+
+
+async def _answered(
+    request: web.Request, handler: Handler, guard: Guard, identity: str, path: str
+) -> web.StreamResponse:
     # Errors are answered where they are caught: a local variable would tie them, by their traceback, to this frame and
     # the body in it until the garbage collector comes by.
     try:
@@ -96,21 +123,19 @@ async def _answered(request: web.Request, handler: Handler, guard: Guard, identi
     except web.HTTPException as answer:
         if answer.status < 400:
             raise
-        return _error_response(_in_our_words(answer, request), identity)
+        return _error_response(_in_our_words(answer, request, path), identity)
     except MeshError as failure:
         return _error_response(failure, identity)
     except Exception as failure:
-        log.exception("request failed", path=request.path)
+        log.exception("request failed", path=path)
         return _error_response(failure, identity)
 
 
-def _in_our_words(answer: web.HTTPException, request: web.Request) -> MeshError:
+def _in_our_words(answer: web.HTTPException, request: web.Request, path: str) -> MeshError:
     if isinstance(answer, web.HTTPNotFound):
-        return NoSuchPathError(f"no such path here: {request.path}")
+        return NoSuchPathError(f"no such path here: {path}")
     if isinstance(answer, web.HTTPMethodNotAllowed):
-        return WrongMethodError(
-            f"{request.path} takes {', '.join(sorted(answer.allowed_methods))}, not {request.method}"
-        )
+        return WrongMethodError(f"{path} takes {', '.join(sorted(answer.allowed_methods))}, not {request.method}")
     return InvalidInputError(answer.reason)
 
 
@@ -122,7 +147,7 @@ def _error_response(error: Exception, identity: str) -> web.Response:
 
 
 def _answered_request(
-    name: str, request: web.Request, predict: PredictRequest, status: int, took: float
+    name: str, request: web.Request, path: str, predict: PredictRequest, status: int, took: float
 ) -> AnsweredRequest:
     calls = predict.stats
     return AnsweredRequest(
@@ -130,7 +155,7 @@ def _answered_request(
         request_id=request_id.get(),
         listener=name,
         method=request.method,
-        path=request.path,
+        path=path,
         task=",".join(task.task if task.task != "clip" else f"clip {task.type}" for task in predict.tasks),
         model=",".join(task.model_name for task in predict.tasks),
         endpoint=",".join(call.endpoint for call in calls),
@@ -144,24 +169,24 @@ def _answered_request(
     )
 
 
-def _task_label(request: web.Request, predict: PredictRequest | None) -> str:
+def _task_label(path: str, predict: PredictRequest | None) -> str:
     if predict is None:
-        return "ping" if request.path == "/ping" else "none"
+        return "ping" if path.endswith("/ping") else "none"
     if len(predict.tasks) > 1:
         return "several"
     task = predict.tasks[0]
     return f"{task.task}-textual" if task.type == "textual" else task.task
 
 
-def _write_line(name: str, request: web.Request, status: int, took: float) -> None:
+def _write_line(name: str, request: web.Request, path: str, status: int, took: float) -> None:
     # Probes, and an open admin page, ask again and again.
-    asked_by_machines = request.path == "/ping" or (name == "admin" and request.method == "GET")
+    asked_by_machines = path.endswith("/ping") or (name == "admin" and request.method == "GET")
     write = log.debug if asked_by_machines else log.info
     write(
         "request",
         listener=name,
         method=request.method,
-        path=request.path,
+        path=path,
         code=status,
         ms=round(1000 * took, 1),
         bytes=request.content_length or 0,

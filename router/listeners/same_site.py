@@ -42,7 +42,10 @@ class SameSite:
             raise ForbiddenError("pages of other sites may not change anything here")
 
     def _is_ours(self, host: str) -> bool:
-        name = urlsplit(f"//{host}").hostname or ""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
         try:
             ip_address(name)
         except ValueError:

@@ -1,9 +1,9 @@
 """What listeners may know of the router: set by the composition root, read by them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from router.config import RouterSettings
 
@@ -17,30 +17,47 @@ class ReloadReport:
     restart_needed: tuple[str, ...] = ()
 
 
+class Clusters(Protocol):
+    """What is asked of the clusters."""
+
+    @property
+    def can_serve(self) -> bool:
+        """Whether any cluster could answer anything."""
+
+    @property
+    def passes_on(self) -> bool:
+        """Whether any cluster is a native Immich ML server."""
+
+
 class RouterStatus:
     """The router's state.
 
     Args:
         settings: those in use; replaced by a reload.
         config_file: where a reload reads from; None when there is no file.
-        can_serve: whether any cluster could answer anything.
+        clusters: asked whether they can serve.
 
     Attributes:
         draining: whether requests should go to another router; those that come are still answered.
     """
 
-    def __init__(self, settings: RouterSettings, config_file: Path | None, can_serve: Callable[[], bool]) -> None:
+    def __init__(self, settings: RouterSettings, config_file: Path | None, clusters: Clusters) -> None:
         self.settings = settings
         self.config_file = config_file
         self.draining = False
         self.started_at = datetime.now(UTC)
         self.last_reload: ReloadReport | None = None
-        self._can_serve = can_serve
+        self._clusters = clusters
 
     @property
     def can_serve(self) -> bool:
         """Whether any cluster could answer anything."""
-        return self._can_serve()
+        return self._clusters.can_serve
+
+    @property
+    def passes_on(self) -> bool:
+        """Whether requests may be passed on as they came."""
+        return self._clusters.passes_on
 
     @property
     def ready(self) -> bool:

@@ -204,8 +204,8 @@ async def test_a_rebound_name_may_not_read_but_known_names_and_probes_may(stage:
     for path, headers, status in (
         ("/config_dump", rebound, 403),
         ("/", rebound, 403),
-        ("/ready", rebound, 200),
-        ("/stats/prometheus", rebound, 200),
+        ("/ready", rebound, 403),
+        ("/stats/prometheus", rebound, 403),
         ("/config_dump", {"Host": "mesh.example"}, 200),
         ("/config_dump", {"Host": "localhost:9901"}, 200),
         ("/config_dump", {"Host": "[::1]:9901"}, 200),

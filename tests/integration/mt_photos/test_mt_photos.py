@@ -60,6 +60,8 @@ class FakeRouter:
         self.native = False
         self.requests: list[PredictRequest] = []
 
+    can_serve, passes_on = True, False
+
     def models(self) -> Mapping[str, FakeModels]:
         return {"ocr": self.ocr, "clip": self.clip}
 
@@ -105,7 +107,7 @@ async def stage() -> AsyncIterator[Stage]:
     settings = MtPhotosListener(host="127.0.0.1", port=0, api_key=SecretStr("secret"), max_body_bytes=100_000)
     router = FakeRouter()
     whole = RouterSettings(listeners=ListenersSettings(mt_photos=settings))
-    status = RouterStatus(whole, None, can_serve=lambda: True)
+    status = RouterStatus(whole, None, router)
     context = ListenerContext(
         name="mt_photos",
         settings=settings,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.dispatch.entries import parse_entries, write_entries
-from router.dispatch.multipart import parse_form
+from router.dispatch.forms import parse_form
 from router.domain.tasks import ClipTextual, ClipVisual, FaceRecognition, ForeignTask, OcrDialect, Task, TextRecognition
 from router.errors import InvalidEntriesError
 from tests.contract.recorded import recorded

@@ -3,17 +3,29 @@
 import contextlib
 import email
 import email.policy
+import sys
 from collections.abc import Mapping
+from types import FrameType
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mesh.core.errors import InvalidInputError
-from router.dispatch.multipart import MAX_PARTS, Part, join_parts, parse_form, split_parts
+from router.dispatch.forms import parse_form
+from router.dispatch.multipart import MAX_FALSE_DELIMITERS, MAX_PARTS, MultipartParser, Part, join_parts
+from router.errors import BodyTooLargeError
 from tests.contract.recorded import PREDICTIONS, recorded
 
 IMAGE = b"\xff\xd8\xff\xe0\r\n--almost a boundary\r\n\r\n\x00\xff"
+
+
+def split_parts(data: bytes, boundary: bytes, size: int = 1 << 20) -> dict[str, Part]:
+    """The parts of a body that arrives in pieces of `size` bytes."""
+    parser = MultipartParser(boundary)
+    for start in range(0, len(data), size):
+        parser.feed(data[start : start + size])
+    return parser.finish()
 
 
 def body(*lines: bytes) -> bytes:
@@ -166,6 +178,57 @@ def test_the_number_of_parts_is_bounded() -> None:
         split_parts(join_parts(parts, b"xyz"), b"xyz")
 
 
+HEAD = b'--X\r\nContent-Disposition: form-data; name="image"\r\n\r\n'
+
+
+def test_text_that_looks_like_a_delimiter_is_data_a_few_times() -> None:
+    photo = b"\r\n--Xa" * MAX_FALSE_DELIMITERS
+    assert split_parts(HEAD + photo + b"\r\n--X--", b"X")["image"].data == photo
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"\r\n--Xa" * 1_000_000, "again and again"),
+        (b"\r\n--X" + b" " * 10_000_000, "closing boundary"),
+        ((b"\r\n--X" + b" " * 1000) * 10_000, "again and again"),
+    ],
+)
+def test_what_a_client_can_make_expensive_is_capped(data: bytes, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        split_parts(HEAD + data, b"X", 65_536)
+
+
+def test_no_piece_costs_more_than_its_bytes() -> None:
+    """Counted in calls of Python functions: what walks over bytes one by one makes as many calls or loops as bytes."""
+    parser, counted = MultipartParser(b"X" * 70), 0
+
+    def count(_: FrameType, event: str, __: object) -> None:
+        nonlocal counted
+        counted += event in ("call", "c_call")
+
+    hostile = HEAD.replace(b"X", b"X" * 70) + (b"\r\n--" + b"X" * 69) * 100_000
+    sys.setprofile(count)
+    try:
+        for start in range(0, len(hostile), 65_536):
+            parser.feed(hostile[start : start + 65_536])
+    finally:
+        sys.setprofile(None)
+    assert counted < 50 * (len(hostile) // 65_536 + 1)
+
+
+def test_a_long_boundary_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="longer than 70"):
+        parse_form(b"", "multipart/form-data; boundary=" + "x" * 71)
+
+
+def test_an_url_encoded_form_is_small() -> None:
+    with pytest.raises(BodyTooLargeError):
+        parse_form(b"a=b&" * 40_000, "application/x-www-form-urlencoded")
+    with pytest.raises(InvalidInputError, match="more than 32 fields"):
+        parse_form(b"a=b&" * 33, "application/x-www-form-urlencoded")
+
+
 def test_text_that_is_not_utf_8_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="not UTF-8"):
         Part(b"\xff").text("text")
@@ -188,20 +251,24 @@ def forms(draw: st.DrawFn) -> tuple[bytes, dict[str, Part]]:
     return boundary, draw(st.dictionaries(NAMES, part, min_size=1, max_size=5))
 
 
-@given(forms())
-def test_what_is_joined_is_split_again(case: tuple[bytes, dict[str, Part]]) -> None:
+@given(forms(), st.integers(1, 40))
+def test_what_is_joined_is_split_again_however_it_arrives(case: tuple[bytes, dict[str, Part]], size: int) -> None:
     boundary, parts = case
+    assert split_parts(join_parts(parts, boundary), boundary, size) == parts
     assert split_parts(join_parts(parts, boundary), boundary) == parts
 
 
 @given(st.binary(max_size=400), st.sampled_from([b"x", b"xyz", b"--"]))
 @example(b"--x\r\n\r\n--x--", b"x")
 @example(b"--x\r\n\r\n\r\n--x", b"x")
-def test_any_bytes_give_parts_or_a_refusal(data: bytes, boundary: bytes) -> None:
+def test_any_bytes_give_parts_or_a_refusal_however_they_arrive(data: bytes, boundary: bytes) -> None:
     try:
         parts = split_parts(data, boundary)
     except InvalidInputError:
+        with pytest.raises(InvalidInputError):
+            split_parts(data, boundary, 1)
         return
+    assert split_parts(data, boundary, 1) == parts
     assert all(b"\r\n--" + boundary + b"\r\n" not in part.data for part in parts.values())
 
 
