@@ -19,7 +19,7 @@ NAME = "immich_mesh.ocr.v1.OcrService"
 def build(settings: ServiceSettings, foundation: ServiceContext) -> Service:
     """The service, its models not yet loaded."""
     assert isinstance(settings, OcrSettings)
-    models = OcrModels(foundation, LifecyclePolicy.of(settings))
+    models = OcrModels(foundation, LifecyclePolicy.of(settings), language_fallback=settings.language_fallback)
     servicer = OcrServicer(OcrPipeline(models, settings.max_image_pixels), settings)
     return Service(NAME, partial(ocr_pb2_grpc.add_OcrServiceServicer_to_server, servicer), models.manager)
 

@@ -23,6 +23,11 @@ class OcrSettings(ServiceSettings):
 
     port: int = Field(50051, ge=0, le=65535, description="Port of the gRPC server; 0 takes any free one.")
     model_name: str = Field(DEFAULT_MODEL, description="Model that answers when a request names none.")
+    language_fallback: bool = Field(
+        False,
+        description="Let the default model read what a language's own model cannot be had for. Scripts that it does not"
+        " know come out as garbage.",
+    )
     min_detection_score: float = Field(0.5, ge=0, le=1, description="Least certainty of a box, 0 to 1.")
     min_recognition_score: float = Field(0.8, ge=0, le=1, description="Least certainty of a text, 0 to 1.")
     max_resolution: int = Field(736, ge=32, le=8192, description="Short side of the photo during detection, in pixels.")

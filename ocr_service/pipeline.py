@@ -54,4 +54,4 @@ class OcrPipeline:
                 lambda: decode_photo("ocr", data, max_pixels=self._max_pixels, order=ChannelOrder.BGR)
             )
             lines = await read_photo(image.pixels, detector, recogniser, options)
-        return Photo(lines, image.width, image.height), self._models.manager.resolve(model_name)
+        return Photo(lines, image.width, image.height), recogniser.name

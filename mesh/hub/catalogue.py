@@ -1,7 +1,7 @@
 """Which models exist: their names, dimensions, languages and where their files come from.
 
 The data lies in `catalogue.toml`, the commits and checksums of the hub's repositories in `pins.toml`. Routes ask for
-dimensions (`clip_dimension`) and languages (`reads_as_much`), the store for sources (`find`), the command line for the
+dimensions (`clip_dimension`) and languages (`stands_in`), the store for sources (`find`), the command line for the
 list (`entries`). A model that is not listed here still works from a complete folder in the cache; it is never
 downloaded.
 """
@@ -50,16 +50,16 @@ def clip_names(dimension: int) -> tuple[str, ...]:
     )
 
 
-def reads_as_much(served: str, asked: str) -> bool:
-    """Whether OCR model `served` reads every language that `asked` stands for.
+def stands_in(served: str, asked: str) -> bool:
+    """Whether OCR model `served` may answer for the name `asked`.
 
-    A name that the catalogue lacks stands for no language, unless it names one as Immich does (`KOREAN__PP-OCRv9`).
+    It may for every name that asks for no language of its own; for one that does, such as `KOREAN__PP-OCRv5_mobile`,
+    only where it is known to read all that this name stands for.
     """
-    wanted = find(Family.OCR, asked)
-    if wanted is None:
-        return not names_language(asked)
-    given = find(Family.OCR, served)
-    return given is not None and set(wanted.languages) <= set(given.languages)
+    if not names_language(asked):
+        return True
+    given, wanted = find(Family.OCR, served), find(Family.OCR, asked)
+    return given is not None and wanted is not None and set(wanted.languages) <= set(given.languages)
 
 
 def names_language(name: str) -> bool:

@@ -21,6 +21,7 @@ from mesh.serving.images import Pixels
 from mesh.serving.inference.engine import Engine
 from mesh.serving.lifecycle.model import EngineModel
 from ocr_service.recognition.characters import RARE_WEIGHT, language_weights, rare_characters, read_characters
+from ocr_service.recognition.direction import has_right_to_left, logical_order
 
 HEIGHT = 48
 """Height of the recogniser's input in pixels."""
@@ -63,7 +64,7 @@ class Reading:
 class TextRecogniser(EngineModel):
     """The recognition half of a PP-OCR model, as the model manager holds it."""
 
-    def __init__(self, engine: Engine, folder: Path, lines_at_once: int = 128) -> None:
+    def __init__(self, engine: Engine, folder: Path, lines_at_once: int = 128, name: str = "") -> None:
         """Reads the model's characters.
 
         Args:
@@ -71,13 +72,16 @@ class TextRecogniser(EngineModel):
             folder: where the model lies; its character dictionary may lie beside it.
             lines_at_once: lines of all photos that are with the engine at the same time; fewer than its queue takes, so
                 that a photo which was let in is never refused half-way.
+            name: the model's.
 
         Raises:
             ModelNotFoundError: the model has no character dictionary.
         """
         super().__init__(engine)
+        self.name = name
         self._input = engine.inputs[0]
         self._decoder = CTCLabelDecode(character=read_characters(engine.metadata, folder))
+        self._right_to_left = has_right_to_left(self._decoder.character)
         self._rare = rare_characters(self._decoder.character)
         self._widths = Widths.FINE if engine.on_cpu else Widths.COARSE
         self._places = asyncio.Semaphore(lines_at_once)
@@ -129,7 +133,7 @@ class TextRecogniser(EngineModel):
             # that the blank, class 0, has no part in the choice.
             best[0, rare] = 1 + (weighted[0, rare, 1:] * np.where(self._rare[1:], RARE_WEIGHT, 1)).argmax(axis=1)
         text, score = self._decoder.decode(best, certainty, is_remove_duplicate=True)[0]
-        return Reading(text, float(score))
+        return Reading(logical_order(text) if self._right_to_left else text, float(score))
 
 
 def to_input(line: Pixels, widths: Widths = Widths.FINE, squeeze: float = SQUEEZE) -> NDArray[np.float32]:

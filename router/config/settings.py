@@ -56,6 +56,7 @@ class RouterSettings(MeshSettings):
         "immich_api": ("IMMICH_API",),
         "auth_token": ("MESH_AUTH_TOKEN",),
         "clip_model": ("CLIP_MODEL",),
+        "ocr_model": ("OCR_MODEL_NAME",),
         "log_format": ("MESH_LOG_FORMAT",),
         "log_level": ("MESH_LOG_LEVEL", "IMMICH_LOG_LEVEL", "LOG_LEVEL"),
         "listeners.immich_ml.host": ("IMMICH_HOST",),
@@ -89,6 +90,11 @@ class RouterSettings(MeshSettings):
         "", description="URL of a native Immich ML server for tasks that the mesh does not know; empty for none."
     )
     clip_model: str = Field("ViT-B-16__cn-clip", description="CLIP model that serves every CLIP name of its dimension.")
+    ocr_model: str = Field(
+        "PP-OCRv6_small",
+        description="The OCR service's default model; it serves every OCR name but those of languages that it does not"
+        " read.",
+    )
     upstream_tls: TlsSettings | None = Field(None, description="TLS to the services; empty for plain text.")
     auth_token: SecretStr | None = Field(None, description="Bearer token that the services demand.")
 

@@ -2,6 +2,8 @@
 
 By default every CLIP name is served by the configured CLIP model. That is sound only while the vectors have the length
 that Immich expects of the name it asked for; where they would not, the answer is an error that names those which do.
+Likewise the configured OCR model serves every OCR name but those of languages that it does not read: their own
+recognisers do.
 """
 
 import random
@@ -11,7 +13,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from mesh.core.errors import DimensionMismatchError
-from mesh.hub.catalogue import Family, clip_dimension, clip_names, find
+from mesh.hub.catalogue import Family, clip_dimension, clip_names, find, stands_in
 from router.config import ClusterSettings, Protocol, RouterSettings, RouteSettings
 from router.domain.tasks import CLIP, FACE, OCR, ForeignTask, Task
 from router.errors import InvalidEntriesError
@@ -53,6 +55,7 @@ class RouteTable:
         self.routes: Sequence[RouteSettings] = settings.all_routes()
         self._clusters: dict[str, ClusterSettings] = settings.all_clusters()
         self._rng = rng
+        self._ocr_model = settings.ocr_model
         self._resolve = lru_cache(maxsize=1024)(self._resolve_uncached)
 
     def find(self, task: Task) -> Destination:
@@ -102,6 +105,8 @@ class RouteTable:
             fallback = fallback if served == model else ""
         elif task == FACE and (pack := find(Family.FACE, served)) is not None:
             served_dimension = pack.dimension
+        elif task == OCR and not served and not stands_in(self._ocr_model, model):
+            served = model
         return Destination(cluster, served, served_dimension, asked_dimension, route, fallback)
 
     @staticmethod

@@ -59,7 +59,7 @@ def list_models(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
     cache_folder: CacheOption = None,
 ) -> None:
-    """Show the models: loaded, cached, size, dimension."""
+    """Show the models: loaded, cached, size, dimension, languages, licence."""
     from mesh.cli.output.model_rows import collect_rows
     from mesh.cli.supervisor.plans import FAMILIES
 
@@ -181,10 +181,18 @@ def _table(rows: "list[ModelRow]") -> Table:
     for column in ("SIZE", "DIMENSION"):
         table.add_column(column, justify="right", no_wrap=True, min_width=9)
     table.add_column("LANGUAGES", no_wrap=True, overflow="ellipsis", max_width=16)
+    table.add_column("LICENCE", no_wrap=True, overflow="ellipsis", max_width=24)
     for row in rows:
         style = {"loaded": "green", "cached": "", "bundled": ""}.get(row.state, "dim")
         size = f"{row.size_bytes / 1e6:,.0f} MB" if row.size_bytes >= 1e6 else f"{row.size_bytes / 1e3:,.0f} kB"
         table.add_row(
-            row.name, names[row.family], row.state, size, str(row.dimension or ""), " ".join(row.languages), style=style
+            row.name,
+            names[row.family],
+            row.state,
+            size,
+            str(row.dimension or ""),
+            " ".join(row.languages),
+            row.licence,
+            style=style,
         )
     return table

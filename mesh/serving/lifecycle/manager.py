@@ -103,7 +103,7 @@ class ModelManager(Generic[M]):
             UnavailableError: still on its way (says how far), or its load failed (says why).
             InvalidInputError: a name that could not be a model's.
         """
-        slot = self._slot(Key(self.resolve(name), part))
+        slot = self._slot(self._key(self.resolve(name), part))
         slot.users += 1  # from here on, so that nothing puts the part out between its load and its first use
         try:
             yield await self._loaded(slot)
@@ -121,7 +121,7 @@ class ModelManager(Generic[M]):
         """Loads every part of a model. Raises as `use`."""
         name = self.resolve(name)
         for part in self.family.parts:
-            slot = self._slot(Key(name, part))
+            slot = self._slot(self._key(name, part))
             slot.retiring = False
             slot.users += 1
             try:
@@ -172,7 +172,7 @@ class ModelManager(Generic[M]):
         """Every part that is cached, loaded, on its way or failed, sorted by name and part."""
         on_disk = await asyncio.to_thread(self._on_disk)
         names = {*on_disk, self.resolve(""), *(key.name for key in self._slots)} - {""}
-        keys = sorted(Key(name, part) for name in names for part in self.family.parts)
+        keys = sorted({self._key(name, part) for name in names for part in self.family.parts})
         return [self._status(key, on_disk.get(key.name)) for key in keys]
 
     def _on_disk(self) -> dict[str, dict[str, int]]:
@@ -207,6 +207,10 @@ class ModelManager(Generic[M]):
             download_progress=slot.progress.fraction if slot.progress else 0.0,
             error=slot.error.message if slot.error else "",
         )
+
+    def _key(self, name: str, part: str) -> Key:
+        """Which slot a part of a model is in: OCR models of one language share a detector."""
+        return Key(catalogue.holder(self.family, name, part), part)
 
     def _is_known(self, name: str) -> bool:
         return name == self.policy.default or catalogue.find(self.family, name) is not None

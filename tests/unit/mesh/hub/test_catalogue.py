@@ -1,9 +1,14 @@
 import re
+import tomllib
+from importlib.resources import files
+from pathlib import Path
 
+import onnx
 import pytest
 
-from mesh.hub import catalogue
+from mesh.hub import catalogue, layout
 from mesh.hub.catalogue import Adapter, Family, SourceKind
+from mesh.hub.store import ModelStore
 
 
 def test_every_entry_is_complete() -> None:
@@ -25,9 +30,10 @@ def test_names_and_aliases_are_unique() -> None:
 
 def test_files_from_anywhere_but_the_hub_have_their_checksums_here() -> None:
     for entry in catalogue.entries():
-        if entry.source.kind in (SourceKind.URL, SourceKind.PACKAGE):
-            assert entry.files
-            assert all(file.sha256 for file in entry.files), entry.name
+        for source in entry.sources:
+            if source.kind in (SourceKind.URL, SourceKind.PACKAGE):
+                assert source.files
+                assert all(file.sha256 for file in source.files), entry.name
 
 
 @pytest.mark.parametrize(
@@ -64,7 +70,7 @@ def test_every_dimension_of_ours_has_immich_names_to_choose() -> None:
 
 
 def test_immichs_whole_list_is_there() -> None:
-    ours = [entry for entry in catalogue.entries(Family.CLIP) if entry.source.location.startswith("immich-app/")]
+    ours = [entry for entry in catalogue.entries(Family.CLIP) if entry.source.is_immichs]
     assert len(ours) == 58
 
 
@@ -83,6 +89,70 @@ def _source(name: str) -> tuple[SourceKind, Adapter | None]:
     entry = catalogue.find(Family.CLIP, name)
     assert entry is not None
     return entry.source.kind, entry.source.adapter
+
+
+LETTERS = {
+    "az": "çəğıöşü", "cs": "áčďéěíňóřšťúůýž", "cy": "ŵŷ", "da": "æøå", "de": "äöüß", "es": "áéíñóúü¿", "et": "äõöüšž",
+    "fr": "àâæçéèêëîïôœùûüÿ", "hr": "čćđšž", "hu": "áéíóöőúüű", "is": "áðéíóúýþæö", "lt": "ąčęėįšųūž",
+    "lv": "āčēģīķļņšūž", "mi": "āēīōū", "pl": "ąćęłńóśźż", "pt": "ãáâàçéêíõóôú", "ro": "ăâîșț",
+    "sk": "áäčďéíĺľňóôŕšťúýž",     "sq": "çë", "sv": "åäö", "tr": "çğıöşü",
+}  # fmt: skip
+"""Letters beyond a to z."""
+
+
+def test_the_default_ocr_model_has_the_letters_of_the_languages_that_it_is_said_to_read() -> None:
+    entry = catalogue.find(Family.OCR, "PP-OCRv6_small")
+    folder = ModelStore(Path("/nonexistent"), offline=True).fetch(Family.OCR, "PP-OCRv6_small")
+    graph = layout.part_file(Family.OCR, folder, "recognition")
+    assert entry is not None
+    assert graph is not None
+    metadata = onnx.load(graph).metadata_props
+    known = set(next(one.value for one in metadata if one.key == "character").split("\n"))
+    assert set("发票發おア") <= known
+    for language, letters in LETTERS.items():
+        assert language in entry.languages
+        assert set(letters) <= known, language
+    missing = {"vi": "ạảấầẩệộ", "ru": "бдж", "ko": "가나", "el": "ήώ", "th": "กข"}
+    for language, letters in missing.items():
+        assert language not in entry.languages
+        assert not set(letters) <= known, language
+
+
+def test_names_of_languages_are_answered_by_models_that_read_them() -> None:
+    for entry in catalogue.entries(Family.OCR):
+        assert entry.languages, entry.name
+        if entry.detector:
+            assert catalogue.holder(Family.OCR, entry.name, "detection") == "PP-OCRv6_small"
+            assert [file.target for file in entry.files] == ["recognition/model.onnx"]
+            assert catalogue.stands_in("PP-OCRv6_small", entry.name) == (entry.name == "EN__PP-OCRv5_mobile")
+            assert catalogue.stands_in(entry.name, entry.name)
+    assert not catalogue.stands_in("PP-OCRv6_small", "HE__PP-OCRv9_mobile")
+    assert catalogue.stands_in("PP-OCRv6_small", "PP-OCRv9_mobile")
+
+
+def test_pins_are_those_of_repositories_that_are_used() -> None:
+    used = {source.location for entry in catalogue.entries() for source in (*entry.sources, entry.checkpoint) if source}
+    pins = tomllib.loads((files("mesh.hub") / "pins.toml").read_text("utf-8"))
+    assert set(pins) <= used
+    for pin in pins.values():
+        assert re.fullmatch("[0-9a-f]{40}", pin.get("revision", "0" * 40))
+        assert all(re.fullmatch("[0-9a-f]{64}", checksum) for checksum in pin.get("sha256", {}).values())
+
+
+def test_the_default_models_are_pinned() -> None:
+    for family, name in ((Family.CLIP, "ViT-B-16__cn-clip"), (Family.FACE, "buffalo_l")):
+        entry = catalogue.find(family, name)
+        assert entry is not None
+        assert re.fullmatch("[0-9a-f]{40}", entry.source.revision)
+        assert all(file.sha256 for file in entry.files)
+        assert {path for path in entry.source.pins if path.endswith(".onnx")}
+
+
+def test_the_default_clip_model_hangs_on_no_single_account() -> None:
+    entry = catalogue.find(Family.CLIP, "ViT-B-16__cn-clip")
+    assert entry is not None
+    assert len({source.location for source in entry.sources}) == 3
+    assert {source.kind for source in entry.sources} == {SourceKind.HUB, SourceKind.URL}
 
 
 def test_families_do_not_mix() -> None:

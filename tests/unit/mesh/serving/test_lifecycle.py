@@ -107,13 +107,13 @@ def compute() -> Iterator[ComputePool]:
     pool.close()
 
 
-def make(compute: ComputePool, **policy: float) -> Setup:
+def make(compute: ComputePool, family: Family = Family.CLIP, **policy: float) -> Setup:
     loader, store, clock = Loader(), FakeStore(), Clock()
 
     async def no_pause(_: float) -> None: ...
 
     manager: ModelManager[FakeModel] = ModelManager(
-        Family.CLIP,
+        family,
         store,
         loader,
         compute,
@@ -224,6 +224,25 @@ async def test_a_model_that_cannot_be_had_is_told_at_once_until_its_next_attempt
     with pytest.raises(ModelUnavailableError, match="again in 40 s"):
         await use(setup, "blocked")
     assert setup.store.fetched == ["blocked", "blocked"]
+
+
+async def test_models_of_single_languages_share_a_detector(compute: ComputePool) -> None:
+    setup = make(compute, Family.OCR)
+    korean, greek = "KOREAN__PP-OCRv5_mobile", "EL__PP-OCRv5_mobile"
+    for name in (korean, greek):
+        await setup.manager.load(name)
+    assert setup.loader.loads == [
+        ("PP-OCRv6_small", "detection"),
+        (korean, "recognition"),
+        (greek, "recognition"),
+    ]
+    shown = {(one.name, one.part) for one in await setup.manager.statuses() if one.state is State.LOADED}
+    assert shown == set(setup.loader.loads)
+    assert (korean, "detection") not in {(one.name, one.part) for one in await setup.manager.statuses()}
+    await setup.manager.unload(korean)
+    async with setup.manager.use(greek, "detection") as detector:
+        assert detector.name == "PP-OCRv6_small"
+    assert len(setup.loader.loads) == 3
 
 
 async def test_all_who_wait_share_one_attempt(compute: ComputePool, monkeypatch: pytest.MonkeyPatch) -> None:

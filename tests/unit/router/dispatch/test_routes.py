@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from mesh.core.errors import DimensionMismatchError
-from mesh.hub.catalogue import clip_names
+from mesh.hub.catalogue import Family, clip_names, find
 from router.config import ClusterSettings, Protocol, RouterSettings, RouteSettings, WeightedCluster
 from router.dispatch.routes import RouteTable
 from router.domain.tasks import ClipTextual, ClipVisual, FaceRecognition, ForeignTask, TextRecognition
@@ -54,6 +54,43 @@ def test_a_served_model_outside_of_the_catalogue_is_checked_by_its_answers() -> 
 def test_faces_keep_their_name_and_ocr_takes_the_services_default() -> None:
     assert table().find(FaceRecognition("buffalo_s")).served_model == "buffalo_s"
     assert table().find(TextRecognition("PP-OCRv5_mobile")).served_model == ""
+
+
+@pytest.mark.parametrize(
+    "language", ["LATIN", "ESLAV", "CYRILLIC", "KOREAN", "TH", "EL", "ARABIC", "DEVANAGARI", "TA", "TE"]
+)
+def test_a_language_that_the_default_ocr_model_does_not_read_goes_to_its_own_recogniser(language: str) -> None:
+    name = f"{language}__PP-OCRv5_mobile"
+    assert find(Family.OCR, name) is not None
+    assert table().find(TextRecognition(name)).served_model == name
+    everything = RouteSettings(task="ocr", cluster="ocr", served_model="PP-OCRv6_small")
+    assert table(everything).find(TextRecognition(name)).served_model == "PP-OCRv6_small"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PP-OCRv5_server",
+        "CH__PP-OCRv5_mobile",
+        "EN__PP-OCRv5_mobile",
+        "PP-OCRv6_tiny",
+        "PP-OCRv6_small",
+        "PP-OCRv6_medium",
+        "ocr",
+    ],
+)
+def test_the_default_ocr_model_answers_for_every_name_whose_languages_it_reads(name: str) -> None:
+    assert table().find(TextRecognition(name)).served_model == ""
+
+
+def test_a_language_that_nobody_knows_is_left_to_the_service_to_refuse() -> None:
+    assert table().find(TextRecognition("HE__PP-OCRv9_mobile")).served_model == "HE__PP-OCRv9_mobile"
+
+
+def test_an_ocr_model_of_ones_own_answers_for_no_language_that_it_is_not_known_to_read() -> None:
+    own = table(ocr_model="my-own")
+    assert own.find(TextRecognition("PP-OCRv5_mobile")).served_model == ""
+    assert own.find(TextRecognition("EN__PP-OCRv5_mobile")).served_model == "EN__PP-OCRv5_mobile"
 
 
 def test_the_first_route_that_fits_decides() -> None:
