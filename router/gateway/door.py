@@ -19,13 +19,16 @@ from router.gateway.metrics import PhotosMetrics
 from router.gateway.proxy import ImmichProxy, invite_body
 from router.gateway.refresh.jobs import RefreshCalls
 from router.gateway.refresh.refresh import Kind
-from router.gateway.replies import SERVED_HEADER, failure, mesh_failure
+from router.gateway.replies import SERVED_HEADER, failure, json_reply, mesh_failure
 from router.gateway.search.native import relayed
 from router.gateway.search.searching import SearchCalls
 from router.gateway.search.wanted import without_prefix
 from router.gateway.websocket import OpenSockets, close_websockets, relay_websocket, wants_websocket
 
 log = structlog.get_logger()
+
+SERVICE = "immich-mesh photo front door"
+"""What it calls itself at `/mesh`."""
 
 WORTH_PACKING_BYTES = 4096
 
@@ -69,6 +72,7 @@ class FrontDoor:
             ("POST", "/mesh/search/explain"): self._explain,
             ("POST", "/mesh/refresh"): self._refresh,
             ("GET", "/mesh/refresh/missing"): self._missing,
+            ("GET", "/mesh"): self._itself,
         }
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -146,6 +150,10 @@ class FrontDoor:
 
     async def _missing(self, request: web.Request) -> web.StreamResponse:
         return await self._refreshes.missing(request.query, self._credentials(request))
+
+    async def _itself(self, request: web.Request) -> web.StreamResponse:
+        """By what a command knows that this is no Immich."""
+        return json_reply({"service": SERVICE})
 
     async def _json_body(self, request: web.Request) -> tuple[bytes, dict[str, Any] | None]:
         """What was read of the body, and the JSON object that it is.

@@ -1,6 +1,7 @@
 """Asks the photo front door on a user's behalf, with that user's API key: searches, selections, refreshes."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,8 +17,17 @@ LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 PAGE = 1000
 """The largest page that Immich gives."""
 
+CANDIDATES = ("http://127.0.0.1:2284", "http://127.0.0.1:2283")
+"""Where a front door is when nobody says: compose has it at 2284, beside Immich; `up` and a forwarded chart at 2283."""
+
+SERVICE = "immich-mesh photo front door"
+"""What a front door calls itself at `/mesh`."""
+
 PASSING = frozenset({429, 502, 503, 504})
 """Answers after which trying again is worthwhile."""
+
+LACKS = re.compile(r"Missing required permission: ([\w.]+)")
+"""How Immich says what a key may not do."""
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -53,10 +63,11 @@ class FrontDoorClient:
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
+        url = url.rstrip("/").removesuffix("/api")
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise CommandError(f"{url!r} is no address: write it like http://127.0.0.1:2283", ExitCode.USAGE)
-        self.url = url.rstrip("/")
+        self.url = url
         self._sleep = sleep
         self._client = httpx.AsyncClient(
             base_url=self.url,
@@ -77,20 +88,52 @@ class FrontDoorClient:
 
     async def user_id(self) -> str:
         """The user that the key belongs to."""
-        return str((await self._json("GET", "/api/users/me"))["id"])
+        return str(_member(await self._json("GET", "/api/users/me"), "id", self.url))
+
+    async def is_front_door(self) -> bool:
+        """Whether a front door answers there."""
+        try:
+            reply = await self._client.get("/mesh", timeout=3.0)
+        except httpx.TransportError:
+            return False
+        return _told(reply).get("service") == SERVICE
+
+    async def name(self, asset_id: str) -> str:
+        """The photo's file name, for a report; empty where Immich does not tell."""
+        try:
+            reply = await self._client.get(f"/api/assets/{asset_id}")
+        except httpx.TransportError:
+            return ""
+        return str(_told(reply).get("originalFileName", ""))
+
+    async def find_missing_faces(self) -> str:
+        """Lets Immich queue the photos whose faces it never looked for; empty, or why it did not."""
+        body = {"command": "start", "force": False}
+        reply = await self._send("PUT", "/api/jobs/faceDetection", json=body)
+        if reply.is_success:
+            return ""
+        if reply.status_code == 400:
+            return "Immich is at it already"
+        problem = _problem(reply)
+        return (
+            f"only an administrator's key may start Immich's own job ({problem})"
+            if reply.status_code == 403
+            else problem
+        )
 
     async def search(self, body: Mapping[str, Any], kind: str = "smart") -> Page:
         """One page of a search, `smart` or `metadata`."""
         reply = await self._asked("POST", f"/api/search/{kind}", json=dict(body))
-        assets = reply.json()["assets"]
-        return Page(assets["items"], assets["nextPage"], reply.headers.get("x-immich-mesh-search", ""))
+        assets = _member(self._read(reply), "assets", self.url)
+        items, next_page = _member(assets, "items", self.url), _member(assets, "nextPage", self.url)
+        return Page(items, next_page, reply.headers.get("x-immich-mesh-search", ""))
 
     async def explain(self, body: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """How a search's results were found, by asset id; empty when only Immich itself can serve it."""
         reply = await self._send("POST", "/mesh/search/explain", json=dict(body))
         if reply.status_code != 200:
             return {}
-        return {result["assetId"]: result for result in reply.json()["results"]}
+        return {result["assetId"]: result for result in _member(self._read(reply), "results", self.url)}
 
     async def found(self, body: Mapping[str, Any], kind: str = "smart") -> AsyncIterator[dict[str, Any]]:
         """The items of all pages of a search."""
@@ -134,8 +177,9 @@ class FrontDoorClient:
                 problem, wait = f"{type(error).__name__} {error}".strip(), None
             else:
                 if reply.status_code == 200:
-                    done: dict[str, Any] = reply.json()
-                    return done
+                    done = self._read(reply)
+                    _member(done, "assetId", self.url)
+                    return dict(done)
                 problem, wait = _problem(reply), reply.headers.get("Retry-After")
                 self._demand_front_door(reply)
                 if reply.status_code in (401, 403):
@@ -147,7 +191,14 @@ class FrontDoorClient:
         raise RefreshFailedError(problem)
 
     async def _json(self, method: str, path: str, **more: Any) -> Any:
-        return (await self._asked(method, path, **more)).json()
+        return self._read(await self._asked(method, path, **more))
+
+    def _read(self, reply: httpx.Response) -> Any:
+        """What was answered. Raises CommandError when it is no JSON: Immich's own pages, another server."""
+        try:
+            return reply.json()
+        except ValueError:
+            raise no_front_door(self.url) from None
 
     async def _asked(self, method: str, path: str, **more: Any) -> httpx.Response:
         reply = await self._send(method, path, **more)
@@ -161,8 +212,7 @@ class FrontDoorClient:
         """Immich itself does not know the mesh's paths; the mesh's own 404 says which model is missing."""
         ours = reply.request.url.path.startswith("/mesh/")
         if ours and reply.status_code in (404, 405) and not isinstance(_told(reply).get("error"), dict):
-            message = f"{self.url} is no photo front door: is it Immich's own address?"
-            raise CommandError(message, ExitCode.USAGE)
+            raise no_front_door(self.url)
 
     async def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:
@@ -172,6 +222,31 @@ class FrontDoorClient:
                 f"the photo front door at {self.url} cannot be reached: {type(error).__name__} {error}",
                 ExitCode.UNREACHABLE,
             ) from error
+
+
+async def find_front_door(api_key: str) -> str:
+    """The first of the usual addresses at which a front door answers. Raises CommandError when there is none."""
+    for url in CANDIDATES:
+        async with FrontDoorClient(url, api_key) as client:
+            if await client.is_front_door():
+                return url
+    places = " or ".join(CANDIDATES)
+    message = f"no photo front door answers at {places}: say where it is with --url or IMMICH_MESH_PHOTOS_URL"
+    raise CommandError(message, ExitCode.UNREACHABLE)
+
+
+def no_front_door(url: str) -> CommandError:
+    """What to say of an address at which something else answers."""
+    return CommandError(
+        f"{url} is no photo front door: is it Immich's own address? Give the door's (compose: port 2284) with --url",
+        ExitCode.USAGE,
+    )
+
+
+def _member(told: Any, name: str, url: str) -> Any:
+    if not isinstance(told, dict) or name not in told:
+        raise no_front_door(url)
+    return told[name]
 
 
 def _told(reply: httpx.Response) -> dict[str, Any]:
@@ -184,4 +259,6 @@ def _told(reply: httpx.Response) -> dict[str, Any]:
 
 def _problem(reply: httpx.Response) -> str:
     message = _told(reply).get("message")
+    if isinstance(message, str) and (lacks := LACKS.search(message)):
+        return f"the API key lacks the permission {lacks[1]}: give it in Immich (Account settings, API keys)"
     return one_line(str(message)) if message else f"HTTP {reply.status_code}: {one_line(reply.text)[:200]}"

@@ -17,7 +17,7 @@ from mesh.cli.output.outcome import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from mesh.cli.clients.front_door_client import Page
-    from mesh.cli.commands.reprocess_run import Report, Selection
+    from mesh.cli.commands.reprocess_run import Order, Report, Selection
 
 REPROCESS_EXAMPLES = """Example: immich-mesh reprocess --missing --api-key ...
 
@@ -25,20 +25,25 @@ Interrupted? Run the same command again: it goes on where it stopped. Exit codes
 
 SEARCH_EXAMPLES = """Example: immich-mesh search "ocr:发票" --api-key ..."""
 
-DEFAULT_URL = "http://127.0.0.1:2283"
 SHOWN = 20
 """Rows of the report's tables; the file of `--report` has all."""
 
 UrlOption = Annotated[
     str,
-    typer.Option("--url", envvar="IMMICH_MESH_PHOTOS_URL", help="The photo front door.", rich_help_panel="Connection"),
+    typer.Option(
+        "--url",
+        envvar="IMMICH_MESH_PHOTOS_URL",
+        help="The photo front door; on this machine it is found at port 2284 or 2283.",
+        show_default=False,
+        rich_help_panel="Connection",
+    ),
 ]
 KeyOption = Annotated[
     str,
     typer.Option(
         "--api-key",
         envvar="IMMICH_API_KEY",
-        help="An API key of yours (Immich: Account settings, API keys).",
+        help="An API key of yours with user.read (Immich: Account settings, API keys).",
         rich_help_panel="Connection",
     ),
 ]
@@ -55,29 +60,43 @@ def reprocess(
     everything: Annotated[bool, typer.Option("--all", help="Every photo of yours.")] = False,
     ocr: Annotated[bool, typer.Option("--ocr", help="Their text (both when neither is named).")] = False,
     clip: Annotated[bool, typer.Option("--clip", help="Their CLIP vectors.")] = False,
+    faces: Annotated[
+        bool, typer.Option("--faces", help="With --missing: faces that Immich never looked for, by its own job.")
+    ] = False,
     concurrency: Annotated[int, typer.Option(min=1, max=32, help="Photos at a time.")] = 2,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be done.")] = False,
     report_file: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Write what changed as JSON lines.", dir_okay=False)
     ] = None,
-    url: UrlOption = DEFAULT_URL,
+    url: UrlOption = "",
 ) -> None:
     """Recognise photos again with the current models, and replace their text and vectors in Immich."""
-    from mesh.cli.commands.reprocess_run import CLIP, OCR
+    from mesh.cli.commands.reprocess_run import CLIP, OCR, Order, Report
 
     selection = _selection(assets or [], query, album, missing, everything)
-    kinds = frozenset(kind for kind, wanted in ((OCR, ocr), (CLIP, clip)) if wanted) or frozenset({OCR, CLIP})
+    if faces and not missing:
+        raise CommandError("--faces goes with --missing: Immich's own job finds what is missing", ExitCode.USAGE)
+    named = frozenset(kind for kind, wanted in ((OCR, ocr), (CLIP, clip)) if wanted)
+    everything_missing = missing and not named and not faces
+    kinds = named or (frozenset() if faces else frozenset({OCR, CLIP}))
+    report = Report()
+    order = Order(selection, kinds, faces or everything_missing, concurrency, dry_run)
     try:
-        report = asyncio.run(_reprocess(url, api_key, selection, kinds, concurrency, dry_run))
+        asyncio.run(_reprocess(url, api_key, order, report))
     except KeyboardInterrupt:
+        _print_report(report)
         message = "stopped; the same command goes on where it stopped"
         raise CommandError(message, ExitCode.INTERRUPTED) from None
-    if report is None:
+    except CommandError:
+        # What was done, and why photos failed, is worth more than the last straw alone.
+        _print_report(report)
+        raise
+    if dry_run or not kinds:
         return
     if report_file is not None:
         lines = [json.dumps(asdict(outcome), ensure_ascii=False) for outcome in report.outcomes]
         report_file.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    _print_report(report)
+    _print_report(report, finished=True)
     if report.failed:
         raise typer.Exit(ExitCode.FAILED)
 
@@ -87,10 +106,10 @@ def search(
     api_key: KeyOption,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Results.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
-    url: UrlOption = DEFAULT_URL,
+    url: UrlOption = "",
 ) -> None:
     """Search as Immich's app does, and show why each photo was found."""
-    page, explained, took = asyncio.run(_search(url, api_key, query, limit))
+    door, page, explained, took = asyncio.run(_search(url, api_key, query, limit))
     if as_json:
         results = [
             {
@@ -103,7 +122,7 @@ def search(
         ]
         typer.echo(json.dumps({"query": query, "served": page.served, "results": results}, ensure_ascii=False))
         return
-    _print_results(query, url, page, explained, took)
+    _print_results(query, door, page, explained, took)
 
 
 def _selection(assets: list[str], query: str, album: str, missing: bool, everything: bool) -> "Selection":
@@ -119,9 +138,7 @@ def _selection(assets: list[str], query: str, album: str, missing: bool, everyth
     return Selection(tuple(dict.fromkeys(assets)), query, album, missing, everything)
 
 
-async def _reprocess(
-    url: str, api_key: str, selection: "Selection", kinds: frozenset[str], concurrency: int, dry_run: bool
-) -> "Report | None":
+async def _reprocess(url: str, api_key: str, order: "Order", report: "Report") -> None:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -133,15 +150,24 @@ async def _reprocess(
         TimeRemainingColumn,
     )
 
-    from mesh.cli.clients.front_door_client import FrontDoorClient
-    from mesh.cli.commands.reprocess_run import Journal, Report, select
+    from mesh.cli.clients.front_door_client import FrontDoorClient, find_front_door
+    from mesh.cli.commands.reprocess_run import Journal, select
     from mesh.cli.commands.reprocess_run import reprocess as run
 
+    url = url or await find_front_door(api_key)
     async with FrontDoorClient(url, api_key) as client:
-        work = await select(client, selection, kinds)
-        if dry_run:
-            typer.echo(f"{_photos(len(work))} would be reprocessed ({', '.join(sorted(kinds))})")
-            return None
+        work = await select(client, order.selection, order.kinds) if order.kinds else {}
+        if order.dry_run:
+            if order.kinds:
+                typer.echo(f"{_photos(len(work))} would be reprocessed ({', '.join(sorted(order.kinds))})")
+            if order.faces:
+                typer.echo("faces: Immich's own job would look for missing ones")
+            return
+        if order.faces:
+            reason = await client.find_missing_faces()
+            typer.echo(f"faces: {reason or 'Immich looks for missing ones by its own job'}")
+        if not order.kinds:
+            return
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -156,31 +182,34 @@ async def _reprocess(
             task = progress.add_task("reprocessing", total=len(work), rate="", tally="")
             started = time.monotonic()
 
-            def advance(report: Report) -> None:
+            def advance(report: "Report") -> None:
                 done = len(report.outcomes)
                 per_second = (done - report.resumed) / max(0.001, time.monotonic() - started)
                 tally = f"{len(report.changed)} changed, {len(report.failed)} failed"
                 progress.update(task, completed=done, rate=f"{per_second:.1f}/s", tally=tally)
 
-            journal = Journal.of(url, selection, kinds)
-            return await run(client, work, journal, concurrency=concurrency, advance=advance)
+            journal = Journal.of(url, order.selection, order.kinds)
+            await run(client, work, journal, concurrency=order.concurrency, advance=advance, report=report)
 
 
-def _print_report(report: "Report") -> None:
+def _print_report(report: "Report", *, finished: bool = False) -> None:
+    if not report.outcomes and not finished:
+        return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console()
     if report.changed:
-        table = Table("photo", "old text", "new text", title="Changed text", title_justify="left")
+        table = Table("photo", "id", "old text", "new text", title="Changed text", title_justify="left")
         for outcome in report.changed[:SHOWN]:
-            table.add_row(outcome.asset_id, Text(_one_cell(outcome.before)), Text(_one_cell(outcome.after)))
+            texts = (Text(_one_cell(outcome.before)), Text(_one_cell(outcome.after)))
+            table.add_row(Text(outcome.name), outcome.asset_id, *texts)
         console.print(table)
     if report.failed:
-        table = Table("photo", "why", title="Failed", title_justify="left")
+        table = Table("photo", "id", "why", title="Failed", title_justify="left")
         for outcome in report.failed[:SHOWN]:
-            table.add_row(outcome.asset_id, Text(outcome.error))
+            table.add_row(Text(outcome.name), outcome.asset_id, Text(outcome.error))
         console.print(table)
     if max(len(report.changed), len(report.failed)) > SHOWN:
         console.print(f"the first {SHOWN} are shown; --report FILE writes all")
@@ -205,16 +234,21 @@ def _one_cell(lines: tuple[str, ...] | None) -> str:
     return text if len(text) <= 120 else text[:119] + "…"
 
 
-async def _search(url: str, api_key: str, query: str, limit: int) -> "tuple[Page, dict[str, dict[str, Any]], float]":
-    from mesh.cli.clients.front_door_client import FrontDoorClient
+async def _search(
+    url: str, api_key: str, query: str, limit: int
+) -> "tuple[str, Page, dict[str, dict[str, Any]], float]":
+    from mesh.cli.clients.front_door_client import FrontDoorClient, find_front_door, no_front_door
 
+    url = url or await find_front_door(api_key)
     body = {"query": query, "size": limit, "page": 1}
     async with FrontDoorClient(url, api_key) as client:
         started = time.monotonic()
         page = await client.search(body)
         took = time.monotonic() - started
+        if not page.served and query.strip().lower().startswith("ocr") and not await client.is_front_door():
+            raise no_front_door(client.url)
         explained = {} if page.served.startswith("native") or not page.served else await client.explain(body)
-    return page, explained, took
+    return client.url, page, explained, took
 
 
 def _print_results(query: str, url: str, page: "Page", explained: dict[str, dict[str, Any]], took: float) -> None:

@@ -28,6 +28,17 @@ class Selection:
 
 
 @dataclass(frozen=True)
+class Order:
+    """One run: what of which photos, how many at a time, or only counted; `faces` by Immich's own job."""
+
+    selection: Selection
+    kinds: frozenset[str]
+    faces: bool
+    concurrency: int
+    dry_run: bool
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What came of one photo.
 
@@ -36,6 +47,7 @@ class Outcome:
         before, after: its lines of text; None when text was not refreshed.
         clip: whether its vector was.
         error: why it failed; empty when it did not.
+        name: its file's name; empty where it is not known.
     """
 
     asset_id: str
@@ -43,6 +55,7 @@ class Outcome:
     after: tuple[str, ...] | None = None
     clip: bool = False
     error: str = ""
+    name: str = ""
 
     @property
     def changed(self) -> bool:
@@ -143,7 +156,8 @@ def read_outcome(record: Mapping[str, Any]) -> Outcome:
         name: None if record[name] is None else tuple(str(line) for line in record[name])
         for name in ("before", "after")
     }
-    return Outcome(str(record["asset_id"]), **texts, clip=bool(record["clip"]), error=str(record["error"]))
+    name = str(record.get("name", ""))
+    return Outcome(str(record["asset_id"]), **texts, clip=bool(record["clip"]), error=str(record["error"]), name=name)
 
 
 @dataclass
@@ -171,14 +185,16 @@ async def reprocess(
     *,
     concurrency: int,
     advance: Callable[[Report], None] = lambda report: None,
+    report: Report | None = None,
 ) -> Report:
     """Refreshes the photos, `concurrency` at a time.
 
     The mesh's own bounds keep this gentle: a photo waits in its queue behind Immich's requests, and a busy mesh makes
-    the client wait (`FrontDoorClient.refresh`).
+    the client wait (`FrontDoorClient.refresh`). Filled into `report`, so that a caller who is interrupted has it.
     """
     done = journal.done()
-    report = Report([done[asset_id] for asset_id in work if asset_id in done])
+    report = Report() if report is None else report
+    report.outcomes.extend(done[asset_id] for asset_id in work if asset_id in done)
     report.resumed = len(report.outcomes)
     waiting = iter([(asset_id, kinds) for asset_id, kinds in work.items() if asset_id not in done])
     advance(report)
@@ -207,8 +223,8 @@ async def _one(client: FrontDoorClient, asset_id: str, kinds: frozenset[str]) ->
     try:
         told = await client.refresh(asset_id, kinds)
     except RefreshFailedError as error:
-        return Outcome(asset_id, error=str(error))
-    text = told.get(OCR)
+        return Outcome(asset_id, error=str(error), name=await client.name(asset_id))
+    text, name = told.get(OCR), str(told.get("originalFileName", ""))
     if text is None:
-        return Outcome(asset_id, clip=CLIP in told)
-    return Outcome(asset_id, tuple(text["before"]), tuple(text["after"]), CLIP in told)
+        return Outcome(asset_id, clip=CLIP in told, name=name)
+    return Outcome(asset_id, tuple(text["before"]), tuple(text["after"]), CLIP in told, name=name)

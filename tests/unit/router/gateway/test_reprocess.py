@@ -10,13 +10,14 @@ import pytest
 from typer.testing import CliRunner
 
 from mesh.cli.app import app, run
+from mesh.cli.clients import front_door_client
 from mesh.cli.clients.front_door_client import FrontDoorClient, RefreshFailedError
 from mesh.cli.commands.reprocess_run import CLIP, OCR, Journal, Outcome, Report, Selection, reprocess, select
 from mesh.cli.output.outcome import CommandError
 from mesh.core.errors import InvalidInputError
 from sql.refresh import OcrLine
 from tests.doubles.front_door import OpenDoor, open_door
-from tests.doubles.immich import DoubleUser, ImmichDouble
+from tests.doubles.immich import DoubleKey, DoubleUser, ImmichDouble
 from tests.waiting import PATIENCE_SECONDS
 
 BOTH = frozenset({OCR, CLIP})
@@ -164,11 +165,11 @@ async def test_immichs_own_address_is_told_from_a_missing_model() -> None:
         httpx.Response(404, text="<html>"),
     )
     async with FrontDoorClient("http://door", "key", transport=transport) as client:
-        with pytest.raises(CommandError, match="no photo front door"):
+        with pytest.raises(CommandError, match="is no photo front door"):
             await client.refresh("a", BOTH)
         with pytest.raises(RefreshFailedError, match="no model x"):
             await client.refresh("a", BOTH)
-        with pytest.raises(CommandError, match="no photo front door"):
+        with pytest.raises(CommandError, match="is no photo front door"):
             await client.missing(ocr=True, clip=True)
 
 
@@ -251,3 +252,114 @@ async def test_without_a_database_the_search_says_so(immich: ImmichDouble, monke
         code, out, _ = await cli("search", "ocr:发票", "--url", door.url, "--api-key", "alice-key")
     assert code == 0
     assert "no-database" in out
+
+
+async def test_missing_covers_faces_by_immichs_own_job(
+    door: OpenDoor, alice: DoubleUser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("IMMICH_API_KEY", "alice-key")
+    monkeypatch.setenv("IMMICH_MESH_PHOTOS_URL", door.url + "/api")
+    assert door.refresh is not None
+    photo = door.immich.photo(alice)
+    door.refresh.lost = {"ocr": [photo.id], "clip": []}
+    faces = door.immich.queues["faceDetection"]
+    code, out, _ = await cli("reprocess", "--missing", "--dry-run")
+    assert (code, faces.started) == (0, 0)
+    assert out == "1 photo would be reprocessed (clip, ocr)\nfaces: Immich's own job would look for missing ones\n"
+    code, out, _ = await cli("reprocess", "--missing")
+    assert (code, faces.started) == (0, 0)
+    assert "faces: only an administrator's key may start Immich's own job" in out
+    alice.admin = True
+    code, out, _ = await cli("reprocess", "--missing", "--faces")
+    assert (code, faces.started) == (0, 1)
+    assert out == "faces: Immich looks for missing ones by its own job\n"
+    faces.jobs = 7
+    code, out, _ = await cli("reprocess", "--missing", "--ocr", "--faces")
+    assert "faces: Immich is at it already" in out
+    assert "1 photo reprocessed" in out
+    code, _, _ = await cli("reprocess", "--all", "--faces")
+    assert (code, door.immich.queues["faceDetection"].started) == (2, 1)
+
+
+async def test_a_report_names_files(
+    door: OpenDoor, alice: DoubleUser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("IMMICH_API_KEY", "alice-key")
+    monkeypatch.setenv("IMMICH_MESH_PHOTOS_URL", door.url)
+    good = door.immich.photo(alice, name="invoice.jpg")
+    bad = door.immich.photo(alice, name="blind.jpg", preview=None)
+    file = tmp_path / "report.jsonl"
+    code, out, _ = await cli("reprocess", str(good.id), str(bad.id), "--ocr", "--report", str(file))
+    assert code == 1
+    assert "invoice.jpg" in out
+    assert "blind.jpg" in out
+    written = {record["name"]: record["error"] for record in map(json.loads, file.read_text("utf-8").splitlines())}
+    assert written["invoice.jpg"] == ""
+    assert "no preview" in written["blind.jpg"]
+
+
+async def test_an_interrupted_run_has_told_why(
+    client: FrontDoorClient, door: OpenDoor, alice: DoubleUser, journal: Journal
+) -> None:
+    assert door.mesh is not None
+    blind, waiting = door.immich.photo(alice, name="blind.jpg", preview=None), door.immich.photo(alice)
+    begun = asyncio.Event()
+
+    def advance(report: Report) -> None:
+        if report.outcomes:
+            assert door.mesh is not None
+            door.mesh.wait_for = asyncio.Event()
+            begun.set()
+
+    report = Report()
+    work = {str(photo.id): frozenset({OCR}) for photo in (blind, waiting)}
+    running = asyncio.create_task(reprocess(client, work, journal, concurrency=1, advance=advance, report=report))
+    await asyncio.wait_for(begun.wait(), 10)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert [(failed.name, "no preview" in failed.error) for failed in report.failed] == [("blind.jpg", True)]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["search", "ocr:发票"], ["search", "a dog"], ["reprocess", "--missing", "--ocr"]]
+)
+async def test_an_address_that_is_no_doors_is_one_line(
+    immich: ImmichDouble, alice: DoubleUser, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """Immich's own server answers its web page to whatever it does not know."""
+    immich.odd["/mesh/refresh/missing"] = immich.odd["/mesh"] = (200, b"<!doctype html><html>")
+    if "a dog" in arguments:
+        immich.odd["/api/search/smart"] = (200, b"<!doctype html><html>")
+    monkeypatch.setenv("IMMICH_API_KEY", "alice-key")
+
+    def ran() -> tuple[int, str]:
+        result = CliRunner().invoke(app, [*arguments, "--url", immich.url])
+        return result.exit_code, str(result.exception)
+
+    _, error = await asyncio.to_thread(ran)
+    assert error.startswith(f"{immich.url} is no photo front door")
+    assert "2284" in error
+
+
+async def test_a_key_without_user_read_is_one_line(
+    door: OpenDoor, alice: DoubleUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door.immich.keys["few"] = DoubleKey(alice, frozenset({"asset.read", "asset.view", "job.create"}))
+    photo = door.immich.photo(alice)
+    async with FrontDoorClient(door.url, "few") as client:
+        for call in (client.user_id(), client.missing(ocr=True, clip=False), client.refresh(str(photo.id), BOTH)):
+            with pytest.raises(CommandError, match=r"the API key lacks the permission user\.read"):
+                await call
+
+
+async def test_the_door_of_this_machine_is_found(
+    door: OpenDoor, immich: ImmichDouble, alice: DoubleUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front_door_client, "CANDIDATES", ("http://127.0.0.1:1", immich.url, door.url))
+    assert await front_door_client.find_front_door("alice-key") == door.url
+    monkeypatch.setattr(front_door_client, "CANDIDATES", ("http://127.0.0.1:1", immich.url))
+    with pytest.raises(CommandError, match="say where it is with --url"):
+        await front_door_client.find_front_door("alice-key")
