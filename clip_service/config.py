@@ -9,7 +9,7 @@ from pydantic_settings import SettingsConfigDict
 from mesh.core.settings import ServiceSettings
 
 CN_CLIP_NAMES = ("ViT-B-16", "ViT-L-14", "ViT-L-14-336", "ViT-H-14", "RN50")
-"""cn-clip's own names of its models, which the seed system's `CLIP_MODEL` took."""
+"""cn-clip's own names of its models, which the predecessor's `CLIP_MODEL` took."""
 
 
 class ClipSettings(ServiceSettings):
@@ -27,5 +27,5 @@ class ClipSettings(ServiceSettings):
 
     @field_validator("model_name")
     @classmethod
-    def _seed_name(cls, value: str) -> str:
+    def _short_name(cls, value: str) -> str:
         return f"{value}__cn-clip" if value in CN_CLIP_NAMES else value

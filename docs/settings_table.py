@@ -26,6 +26,39 @@ from router.config import RouterSettings  # noqa: E402
 
 TARGET = ROOT / "docs" / "settings.md"
 START, END = "<!-- settings:start -->", "<!-- settings:end -->"
+PEOPLE_SET = {
+    "Immich": (
+        "IMMICH_URL",
+        "ROUTER_LISTENERS__PHOTOS__DATABASE__URL",
+        "ROUTER_LISTENERS__IMMICH_ML__PORT",
+        "ROUTER_LISTENERS__IMMICH_ML__PATH",
+        "MT_PHOTOS_API_KEY",
+    ),
+    "Models": (
+        "OCR_MODEL_NAME",
+        "CLIP_MODEL_NAME",
+        "FACE_MODEL_NAME",
+        "MESH_CACHE_FOLDER",
+        "HF_ENDPOINT",
+        "MESH_OFFLINE",
+    ),
+    "Machine": (
+        "MESH_DEVICE",
+        "<SERVICE>_PRECISION",
+        "<SERVICE>_THREADS",
+        "<SERVICE>_MODEL_TTL_SECONDS",
+        "<SERVICE>_MEMORY_BUDGET_BYTES",
+    ),
+    "Several machines": (
+        "ROUTER_CLUSTERS__<NAME>__ENDPOINTS",
+        "<SERVICE>_HOST",
+        "MESH_AUTH_TOKEN",
+        "<SERVICE>_TLS__CERT_FILE",
+    ),
+    "Logs": ("MESH_LOG_LEVEL", "MESH_LOG_FORMAT", "ROUTER_ACCESS_LOG"),
+}
+"""What most people change, by what it is about: names or aliases of settings."""
+
 LONGEST_DEFAULT = 60
 """Characters of a default that are shown; networks and the like are in the code."""
 
@@ -134,6 +167,29 @@ def table(prefix: str, content: list[Row]) -> list[str]:
     return ["| Setting | Default | Meaning |", "|---|---|---|", *(row.markdown(prefix) for row in content), ""]
 
 
+def people_set(prefixed: Mapping[str, Sequence[Row]]) -> Iterator[str]:
+    """The short table. Raises SystemExit when a name is no setting.
+
+    Args:
+        prefixed: all rows, by the prefix of their names.
+    """
+    found = {
+        name: row
+        for prefix, all_rows in prefixed.items()
+        for row in all_rows
+        for name in (prefix + row.path, *row.aliases)
+    }
+    yield from ("| About | Setting | Default | Meaning |", "|---|---|---|---|")
+    for about, names in PEOPLE_SET.items():
+        for name in names:
+            if name not in found:
+                raise SystemExit(f"PEOPLE_SET names {name}, which is no setting")
+            row = found[name]
+            default = f"`{row.default}`" if row.default else ""
+            yield f"| {about} | `{name}` | {default} | {escaped(row.meaning)} |"
+    yield ""
+
+
 def file_only(model: type[BaseModel], path: str = "") -> Iterator[str]:
     """Tables of the lists that only the YAML file can hold, such as routes."""
     for name, field in model.model_fields.items():
@@ -152,10 +208,14 @@ def render() -> str:
     """All tables."""
     services: dict[str, type[ServiceSettings]] = {"OCR": OcrSettings, "CLIP": ClipSettings, "Face": FaceSettings}
     common, own = split_common({name: list(rows(kind, kind.shared_names)) for name, kind in services.items()})
-    lines = ["## Every service", "", "`<SERVICE>` is `OCR`, `CLIP` or `FACE`.", "", *table("<SERVICE>_", common)]
+    router = list(rows(RouterSettings, RouterSettings.aliased_names))
+    prefixed = {"<SERVICE>_": common, "ROUTER_": router} | {
+        f"{name.upper()}_": special for name, special in own.items()
+    }
+    lines = ["## What people set", "", *people_set(prefixed), "# Appendix: every setting", ""]
+    lines += ["## Every service", "", "`<SERVICE>` is `OCR`, `CLIP` or `FACE`.", "", *table("<SERVICE>_", common)]
     for name, special in own.items():
         lines += [f"## {name} service", "", *table(f"{name.upper()}_", special)]
-    router = list(rows(RouterSettings, RouterSettings.aliased_names))
     listeners = sorted({row.path.split("__")[1] for row in router if row.path.startswith("LISTENERS__")})
     told = ", ".join(f"`{name}`" for name in listeners)
     lines += [

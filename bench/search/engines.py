@@ -1,4 +1,4 @@
-"""What is measured: the mesh's search, stock Immich's OCR filter, and fusion by scanning everything (the seed's
+"""What is measured: the mesh's search, stock Immich's OCR filter, and fusion by scanning everything (the predecessor's
 way)."""
 
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ class Stock:
 
 
 class FullScan:
-    """Every text and every vector compared at query time, the two ranks joined: what the seed system did."""
+    """Every text and every vector compared at query time, the two ranks joined: what the predecessor did."""
 
     name = "full scan"
 

@@ -2,7 +2,7 @@
 
 Each service derives a class with its own `env_prefix` (`OCR_`, `CLIP_`, `FACE_`) and its own defaults. A field is read
 from `<PREFIX><FIELD>`, nested fields by `__` (`OCR_BATCHING__MAX_QUEUE_SIZE`). `shared_names` adds names without a
-prefix that hold for every service (`DEVICE`), and the names that Immich ML and the seed system used.
+prefix that hold for every service (`DEVICE`), and the names that Immich ML and the predecessor used.
 """
 
 import os

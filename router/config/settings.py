@@ -134,8 +134,8 @@ class RouterSettings(MeshSettings):
 
     @field_validator("clip_model")
     @classmethod
-    def _seed_name(cls, value: str) -> str:
-        """The seed system wrote cn-clip's models without the suffix that tells them from OpenAI's."""
+    def _short_name(cls, value: str) -> str:
+        """The predecessor wrote cn-clip's models without the suffix that tells them from OpenAI's."""
         suffixed = f"{value}__cn-clip"
         return suffixed if clip_dimension(value) is None and clip_dimension(suffixed) else value
 

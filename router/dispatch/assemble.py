@@ -1,8 +1,8 @@
 """Answers in the words of Immich's machine-learning API, byte for byte what its parsers expect.
 
 `clip` and a face's `embedding` are STRINGS that hold a JSON array; face boxes are whole numbers (Immich's database
-takes nothing else); OCR boxes are eight numbers for each text, normalised to 0..1. The seed dialect of OCR (recognition
-asked for alone) answers in pixels with upright boxes whose x2 and y2 are corners, not width and height.
+takes nothing else); OCR boxes are eight numbers for each text, normalised to 0..1. Where recognition is asked for alone,
+the answer is in pixels, with upright boxes whose x2 and y2 are corners, not width and height.
 """
 
 from collections.abc import Sequence
@@ -37,8 +37,8 @@ def _add(reply: dict[str, Any], task: Task, result: Result) -> None:
         case FaceResult():
             reply[task.task] = _faces(result)
         case OcrResult():
-            if isinstance(task, TextRecognition) and task.dialect is OcrDialect.SEED:
-                reply.update(_seed_ocr(result))
+            if isinstance(task, TextRecognition) and task.dialect is OcrDialect.JOINED:
+                reply.update(_joined_ocr(result))
             else:
                 reply[task.task] = _ocr(result)
     reply["imageWidth"] = result.image_width
@@ -74,7 +74,7 @@ def _ocr(result: OcrResult) -> dict[str, Any]:
     }
 
 
-def _seed_ocr(result: OcrResult) -> dict[str, Any]:
+def _joined_ocr(result: OcrResult) -> dict[str, Any]:
     boxes = []
     for line in result.lines:
         xs, ys = line.corners[::2], line.corners[1::2]

@@ -108,7 +108,7 @@ class _Ocr(_Read):
             min_recognition_score=_score(recognition),
             max_resolution=max(MIN_RESOLUTION, int(resolution)) if resolution is not None else None,
             language=recognition.opts.language or (detection.opts.language if detection else None) or "",
-            dialect=OcrDialect.IMMICH if detection else OcrDialect.SEED,
+            dialect=OcrDialect.IMMICH if detection else OcrDialect.JOINED,
         )
 
 

@@ -17,10 +17,10 @@ class Lane(StrEnum):
 
 
 class OcrDialect(StrEnum):
-    """How an OCR answer is worded: Immich's (detection and recognition asked for) or the seed's (recognition alone)."""
+    """How an OCR answer is worded: in Immich's way, or joined, for requests that ask for recognition alone."""
 
     IMMICH = "immich"
-    SEED = "seed"
+    JOINED = "joined"
 
 
 @dataclass(frozen=True, slots=True)

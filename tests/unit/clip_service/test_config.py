@@ -1,4 +1,4 @@
-"""The CLIP service hears its own names, the seed system's and Immich ML's."""
+"""The CLIP service hears its own names, the predecessor's and Immich ML's."""
 
 import pytest
 

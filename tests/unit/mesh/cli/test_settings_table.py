@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
+import pytest
 from pydantic import Field, SecretStr
 
 from docs import settings_table
@@ -60,3 +61,12 @@ def test_every_setting_of_the_code_is_in_the_document() -> None:
     text = settings_table.render()
     for name in ("`<SERVICE>_DEVICE`<br>`MESH_DEVICE`<br>`DEVICE`", "`OCR_MAX_RESOLUTION`", "`API_AUTH_KEY`"):
         assert name in text
+
+
+def test_the_short_table_names_settings_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {"X_": [Row("PORT", ("SHARED",), "1", "A port.")]}
+    monkeypatch.setattr(settings_table, "PEOPLE_SET", {"Doors": ("SHARED",)})
+    assert list(settings_table.people_set(rows))[2] == "| Doors | `SHARED` | `1` | A port. |"
+    monkeypatch.setattr(settings_table, "PEOPLE_SET", {"Doors": ("X_PROT",)})
+    with pytest.raises(SystemExit, match="X_PROT"):
+        list(settings_table.people_set(rows))

@@ -66,7 +66,7 @@ def test_a_photo_without_anything_gives_empty_lists() -> None:
 
 
 def test_the_seed_dialect_gives_corners_in_pixels() -> None:
-    found = reply(TextRecognition("ocr", dialect=OcrDialect.SEED), OCR)
+    found = reply(TextRecognition("ocr", dialect=OcrDialect.JOINED), OCR)
     assert found["ocr"] == "发票"
     assert found["result"] == {
         "texts": ["发票"],

@@ -1,4 +1,4 @@
-"""The part `entries`: Immich's words, the seed's, and the sentences that answer anything else."""
+"""The part `entries`: Immich's words, the predecessor's, and the sentences that answer anything else."""
 
 import json
 from contextlib import suppress
@@ -41,7 +41,7 @@ def test_recorded_entries(name: str, task: Task) -> None:
 
 def test_several_tasks_keep_their_order() -> None:
     found = entries({"ocr": {"recognition": entry("ocr")}, "clip": {"visual": entry()}})
-    assert found == (TextRecognition("ocr", dialect=OcrDialect.SEED), ClipVisual("m"))
+    assert found == (TextRecognition("ocr", dialect=OcrDialect.JOINED), ClipVisual("m"))
 
 
 def test_a_resolution_below_what_the_service_takes_is_raised_not_refused() -> None:
