@@ -1,7 +1,7 @@
 """Answers in the words of Immich's machine-learning API, byte for byte what its parsers expect.
 
 `clip` and a face's `embedding` are STRINGS that hold a JSON array; face boxes are whole numbers (Immich's database
-takes nothing else); OCR boxes are eight numbers for each text, normalised to 0..1. Where recognition is asked for alone,
+takes nothing else); OCR boxes are eight numbers for each text, normalised to 0..1. Where recognition alone is asked for
 the answer is in pixels, with upright boxes whose x2 and y2 are corners, not width and height.
 """
 
