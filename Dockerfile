@@ -84,6 +84,7 @@ ENV HOME=/tmp \
     MESH_LOG_FORMAT=json \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     PATH=/opt/immich-mesh/bin:$PATH \
+    PYTHONSAFEPATH=1 \
     PYTHONUNBUFFERED=1 \
     DO_NOT_TRACK=1 \
     HF_HUB_DISABLE_TELEMETRY=1 \

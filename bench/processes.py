@@ -142,7 +142,7 @@ def router(ports: Mapping[str, int], environment: Mapping[str, str], log: Path) 
 def child(module: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[Child]:
     """One `python -m` with arguments; terminated at the end, killed when it does not go, or when this process dies."""
     with log.open("wb") as output:
-        command = [sys.executable, "-m", "mesh.cli.supervisor.child", *module]
+        command = [sys.executable, "-P", "-m", "mesh.cli.supervisor.child", *module]
         own = dict(environment) | {PARENT_VARIABLE: str(os.getpid())}
         process = subprocess.Popen(command, env=own, stdout=output, stderr=subprocess.STDOUT)
         try:

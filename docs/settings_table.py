@@ -20,6 +20,7 @@ if __name__ == "__main__":  # run as a file, Python looks for our packages besid
 
 from clip_service.config import ClipSettings  # noqa: E402
 from face_service.config import FaceSettings  # noqa: E402
+from mesh.cli.machine.supervisor_settings import SupervisorSettings  # noqa: E402
 from mesh.core.settings import ServiceSettings  # noqa: E402
 from ocr_service.config import OcrSettings  # noqa: E402
 from router.config import RouterSettings  # noqa: E402
@@ -225,6 +226,7 @@ def render() -> str:
         "",
     ]
     lines += [*table("ROUTER_", listener_rows(router)), *file_only(RouterSettings)]
+    lines += ["## `immich-mesh up`", "", *table("MESH_", list(rows(SupervisorSettings, {})))]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -204,7 +204,7 @@ async def fleet(
 
 def replica_process(name: str, port: int, work_ms: float, folder: Path) -> Process:
     """One replica, not started yet."""
-    command = [sys.executable, "-m", "bench.chaos.replica", "--port", str(port), "--work-ms", str(work_ms)]
+    command = [sys.executable, "-P", "-m", "bench.chaos.replica", "--port", str(port), "--work-ms", str(work_ms)]
     return Process(name, port, command, folder / f"{name}.log")
 
 
@@ -220,5 +220,5 @@ def _router(number: int, port: int, metrics_port: int, config: Path, folder: Pat
         "ROUTER_LOG_FORMAT": "json",
     }
     return Process(
-        f"router-{number}", port, [sys.executable, "-m", "router"], folder / f"router-{number}.log", environment
+        f"router-{number}", port, [sys.executable, "-P", "-m", "router"], folder / f"router-{number}.log", environment
     )

@@ -37,7 +37,7 @@ class Converter:
                 "pull the model where the CLIP service is installed"
             )
         shutil.rmtree(ready, ignore_errors=True)
-        command = [sys.executable, "-m", "mesh.hub.clip_import", adapter.value, str(files), str(ready)]
+        command = [sys.executable, "-P", "-m", "mesh.hub.clip_import", adapter.value, str(files), str(ready)]
         code, remarks, complaint = self._run(command, report)
         if code != 0:
             reason = complaint.strip().splitlines()[-1:] or [f"exit code {code}"]

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from mesh.core.settings import MAX_MESSAGE_BYTES, Frozen
+from mesh.core.sockets import bare_host
 from router.gateway.settings import PhotosSettings
 
 PRIVATE_NETWORKS = (
@@ -40,6 +41,11 @@ class ListenerSettings(Frozen):
     enabled: bool = Field(True, description="Whether this listener is opened.")
     host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104 - `allow` keeps the internet out
     port: int = Field(0, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    fd: int | None = Field(
+        None,
+        ge=0,
+        description="Descriptor of a socket that listens already, as `immich-mesh up` hands down; none to open one.",
+    )
     allow: Annotated[tuple[Network, ...], NoDecode] = Field(
         tuple(PRIVATE_NETWORKS),
         validate_default=True,
@@ -54,6 +60,11 @@ class ListenerSettings(Frozen):
         75.0, gt=4, description="How long an idle connection stays open (Immich's own limit is 4)."
     )
     max_connections: int = Field(20_000, ge=1, description="Open connections; one more is closed at once.")
+
+    @field_validator("host")
+    @classmethod
+    def _bare(cls, value: str) -> str:
+        return bare_host(value)
 
     @field_validator("allow", mode="before")
     @classmethod

@@ -1,11 +1,13 @@
 """An HTTP listener: its socket with limits on connections and on how long they may idle."""
 
 import asyncio
+import socket
 from typing import Any
 
 from aiohttp import web, web_response
 from aiohttp.web_protocol import RequestHandler
 
+from mesh.core.sockets import BACKLOG, listening_socket
 from router.listeners.connection import Connection
 from router.listeners.observe import ListenerContext, observing
 
@@ -60,10 +62,12 @@ class HttpListener:
         return len(self._runner.server.connections) if self._runner.server else 0
 
     async def start(self) -> None:
-        """Opens the socket. Raises OSError when the port is taken."""
+        """Opens the socket, or takes the one that was handed down. Raises OSError when the port is taken."""
         await self._runner.setup()
+        fd = self.settings.fd
+        opened = socket.socket(fileno=fd) if fd is not None else listening_socket(self.host, self.settings.port)
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._connection, self.host, self.settings.port, backlog=1024)
+        self._server = await loop.create_server(self._connection, sock=opened, backlog=BACKLOG)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def close_socket(self) -> None:

@@ -20,7 +20,7 @@ def without_defaults(text: str) -> str:
 
 def test_the_cpu_is_the_default() -> None:
     always = {name for name, one in COMPOSE["services"].items() if not one.get("profiles")}
-    assert always == {"router", *SERVICES}
+    assert always == {"router", "router-2", *SERVICES}
     for name in SERVICES:
         assert without_defaults(str(COMPOSE["services"][name]["deploy"]["replicas"])) == "1"
 
@@ -55,8 +55,9 @@ def test_no_library_in_a_container_reports_to_its_maker(name: str) -> None:
     assert OURS[name]["environment"].items() >= NO_REPORTS.items()
 
 
-def test_the_router_reaches_every_service_by_name_and_port() -> None:
-    given = OURS["router"]["environment"]
+@pytest.mark.parametrize("router", ["router", "router-2"])
+def test_a_router_reaches_every_service_by_name_and_port(router: str) -> None:
+    given = OURS[router]["environment"]
     for name, port in (("ocr", 50051), ("clip", 50052), ("face", 50053)):
         assert given[f"ROUTER_{name.upper()}_ENDPOINTS"] == f"dns:///{name}:{port}"
         assert str(port) in Dockerfile().last(name, "EXPOSE").split()
@@ -71,6 +72,12 @@ def test_immich_finds_the_router() -> None:
         "immich-database",
     }
     assert "3003" in Dockerfile().last("router", "EXPOSE").split()
+
+
+def test_the_second_router_is_immichs_second_url_and_nothing_else() -> None:
+    second = OURS["router-2"]
+    assert [without_defaults(port) for port in second["ports"]] == ["3004:3003"]
+    assert second["environment"]["IMMICH_URL"] == second["environment"]["MT_PHOTOS_API_KEY"] == ""
 
 
 def test_published_ports_do_not_collide() -> None:

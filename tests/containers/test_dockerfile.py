@@ -65,6 +65,12 @@ def test_a_service_is_called_by_the_name_of_its_target(target: str, dockerfile: 
 
 
 @pytest.mark.parametrize("target", TARGETS)
+def test_what_lies_in_the_working_folder_is_not_imported(target: str, dockerfile: Dockerfile) -> None:
+    """`python -m` would look there first; /tmp can be written to."""
+    assert dockerfile.environment(target)["PYTHONSAFEPATH"] == "1"
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_processes_that_stay_have_a_health_check(target: str, dockerfile: Dockerfile) -> None:
     if target in {"cli", "export"}:
         assert dockerfile.last(target, "HEALTHCHECK") == "NONE"

@@ -60,8 +60,8 @@ def list_models(
     cache_folder: CacheOption = None,
 ) -> None:
     """Show the models: loaded, cached, size, dimension, languages, licence."""
+    from mesh.cli.machine.settings import FAMILIES
     from mesh.cli.output.model_rows import collect_rows
-    from mesh.cli.supervisor.plans import FAMILIES
 
     if family is not None and family not in FAMILIES:
         raise CommandError(f"--family is one of {', '.join(FAMILIES)}, not {family}", ExitCode.USAGE)
@@ -161,7 +161,7 @@ def _entry(name: str) -> "ModelEntry":
 
 def _stores(cache_folder: Path | None) -> "dict[Family, ModelStore]":
     """The services' stores, by their own settings. A person reads along: of what they log, warnings are shown."""
-    from mesh.cli.supervisor.plans import all_service_settings
+    from mesh.cli.machine.settings import all_service_settings
     from mesh.core.logs import configure_logs
     from mesh.core.settings import LogFormat
     from mesh.hub.store import ModelStore
@@ -171,7 +171,7 @@ def _stores(cache_folder: Path | None) -> "dict[Family, ModelStore]":
 
 
 def _table(rows: "list[ModelRow]") -> Table:
-    from mesh.cli.supervisor.plans import FAMILIES
+    from mesh.cli.machine.settings import FAMILIES
 
     names = {family: name for name, family in FAMILIES.items()}
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -9,7 +9,7 @@ from mesh.cli.output.outcome import CommandError, ExitCode
 
 EXAMPLES = """Examples: immich-mesh up    immich-mesh up --without face    DEVICE=cuda immich-mesh up
 
-Ctrl-C drains (router first) and ends; a second Ctrl-C ends at once."""
+Ctrl-C drains (routers first) and ends; a second Ctrl-C ends at once."""
 
 
 def up(
@@ -22,13 +22,14 @@ def up(
         ),
     ] = None,
 ) -> None:
-    """Start router and services on this machine, and keep them running."""
+    """Start routers and services on this machine, and keep them running."""
+    from mesh.cli.machine.plans import plan_machine
+    from mesh.cli.machine.preflight import busy_ports, missing_devices
     from mesh.cli.supervisor.foreground import run_machine
-    from mesh.cli.supervisor.plans import busy_ports, missing_devices, plan_machine
 
     machine = plan_machine(frozenset(without or ()))
     if not machine.services:
         raise CommandError("nothing is left to run: leave out fewer services", ExitCode.USAGE)
-    if faults := missing_devices(machine.services) + busy_ports((*machine.services, machine.router)):
+    if faults := missing_devices(machine.services) + busy_ports(machine.plans):
         raise CommandError.of(faults)
     asyncio.run(run_machine(machine))

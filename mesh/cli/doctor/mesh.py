@@ -6,18 +6,12 @@ from collections.abc import Iterator
 import httpx
 
 from mesh.cli.doctor.finding import Finding, bad, good, note
+from mesh.cli.machine import ports
+from mesh.cli.machine.plan import Plan
+from mesh.cli.machine.plans import MachinePlan, plan_machine
+from mesh.cli.machine.settings import FAMILIES, SERVICES, service_settings
 from mesh.cli.output.outcome import CommandError
-from mesh.cli.supervisor import ports
-from mesh.cli.supervisor.plans import (
-    FAMILIES,
-    HEALTH_NAMES,
-    SERVICES,
-    MachinePlan,
-    Plan,
-    plan_machine,
-    service_settings,
-)
-from mesh.cli.supervisor.probes import STARTING, Condition, Level, RouterProbe, ServiceProbe
+from mesh.cli.supervisor.probes import HEALTH_NAMES, Condition, Level, RouterProbe, ServiceProbe
 from mesh.core.errors import MeshError
 from mesh.core.settings import ServiceSettings
 from mesh.hub import catalogue
@@ -104,33 +98,33 @@ def hub_fault(endpoint: str) -> str:
 
 async def check_running(machine: MachinePlan) -> list[Finding]:
     """What answers at the mesh's addresses; a port that something else holds."""
-    plans = (*machine.services, machine.router)
+    plans = machine.plans
     conditions = await asyncio.gather(*(_condition(machine, plan) for plan in plans))
     return [finding for plan, condition in zip(plans, conditions, strict=True) for finding in _judge(plan, condition)]
 
 
-async def _condition(machine: MachinePlan, plan: Plan) -> Condition:
+async def _condition(machine: MachinePlan, plan: Plan) -> Condition | None:
     settings = machine.router_settings
-    if plan is machine.router:
+    if plan in machine.routers:
         hosts = settings.listeners.immich_ml.secret_hosts
         async with RouterProbe(f"http://{plan.address}", hosts[0].get_secret_value() if hosts else None) as router:
-            return await router.ask()
+            return await router.check()
     token = settings.auth_token.get_secret_value() if settings.auth_token else None
     async with ServiceProbe(plan.address, HEALTH_NAMES[plan.name], settings.upstream_tls, token) as service:
-        return await service.ask()
+        return await service.check()
 
 
-def _judge(plan: Plan, condition: Condition) -> Iterator[Finding]:
-    if condition.level is Level.READY:
+def _judge(plan: Plan, condition: Condition | None) -> Iterator[Finding]:
+    if condition and condition.level is Level.READY:
         yield good(plan.name, f"answers at {plan.address}: {condition.text}")
         return
-    if condition.level is Level.COMING and condition != STARTING:
+    if condition and condition.level is Level.COMING:
         yield note(plan.name, f"answers at {plan.address}, not ready yet: {condition.text}", "wait")
         return
     taken = [port for port in plan.ports if port.number and not ports.is_free(port.host, port.number)]
     if not taken:
         yield note(plan.name, f"is not running (nothing at {plan.address}); its ports are free", "immich-mesh up")
-    elif condition.level is Level.FAILED:
+    elif condition:
         yield bad(
             plan.name, f"answers at {plan.address}, but: {condition.text}", "see the line of its model or its logs"
         )

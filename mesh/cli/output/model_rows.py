@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import grpc
 from immich_mesh.model.v1 import model_pb2, model_pb2_grpc
 
-from mesh.cli.supervisor.plans import all_service_settings
+from mesh.cli.machine.settings import all_service_settings
 from mesh.core.channels import open_channel
 from mesh.core.settings import ServiceSettings
 from mesh.hub import catalogue

@@ -1,1 +1,1 @@
-"""`immich-mesh up`: the processes of one machine."""
+"""`immich-mesh up`: the processes of one machine, started, watched, restarted and drained."""

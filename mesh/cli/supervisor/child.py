@@ -1,4 +1,4 @@
-"""Runs a module as the supervisor's child: `python -m mesh.cli.supervisor.child ocr_service`.
+"""Runs a module as the supervisor's child: `python -P -m mesh.cli.supervisor.child ocr_service`.
 
 A child must not outlive its supervisor, not even one that was killed with -9 and could tell nobody: its ports would
 stay busy and its memory taken. Linux sends SIGKILL when the parent is gone; elsewhere a thread looks every second.

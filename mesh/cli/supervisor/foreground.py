@@ -1,20 +1,28 @@
-"""The supervisor at a terminal: signals in, board out."""
+"""The supervisor at a terminal: signals in, display out."""
 
 import asyncio
 import os
 import signal
 import sys
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 
 from rich.console import Console
 
-from mesh.cli.supervisor.board import Board
-from mesh.cli.supervisor.plans import HEALTH_NAMES, MachinePlan
-from mesh.cli.supervisor.probes import Condition, RouterProbe, ServiceProbe
+from mesh.cli.machine.plans import MachinePlan
+from mesh.cli.supervisor.display import Display
+from mesh.cli.supervisor.probes import HEALTH_NAMES, Condition, RouterProbe, ServiceProbe
+from mesh.cli.supervisor.sockets import bind_all
 from mesh.cli.supervisor.supervisor import Probe, Supervisor
 
-PATIENCE_SECONDS = 60.0
-"""The summary is shown by then, whatever is still on its way."""
+SUMMARY_SECONDS = 60.0
+"""A first summary is shown by then, whatever is still on its way."""
+
+DRAINING = (
+    "draining: new requests are refused from now on, those that are being answered are finished, then all ends. "
+    "Immich drops a job that is refused: pause its queues before a planned stop, or find what was lost later with "
+    "`immich-mesh reprocess --missing`. Ctrl-C again ends at once, and loses what is being answered."
+)
 
 
 class DrainingConsole(Console):
@@ -28,14 +36,19 @@ class DrainingConsole(Console):
 
 
 async def run_machine(machine: MachinePlan) -> None:
-    """Runs everything until SIGINT or SIGTERM, then drains; the second signal ends at once."""
-    board = Board(DrainingConsole(), machine, machine.router_settings.log_format)
+    """Runs everything until SIGINT or SIGTERM, then drains; the second signal ends at once.
+
+    Raises CommandError: a listener's port is taken.
+    """
+    routers = bind_all(machine.routers)
+    machine = replace(machine, routers=tuple(one.plan for one in routers))
+    display = Display(DrainingConsole(), machine, machine.router_settings.log_format)
     stop, hurry, settled = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def on_line(name: str, text: str) -> None:
         """Shows a line. Where nobody can read on (a closed terminal, `| head`), the mesh ends as by Ctrl-C."""
         try:
-            board.line(name, text)
+            display.line(name, text)
         except OSError:
             stop.set()
 
@@ -43,12 +56,12 @@ async def run_machine(machine: MachinePlan) -> None:
         if stop.is_set():
             hurry.set()
         else:
-            on_line("mesh", "draining: router first, then the services (Ctrl-C again ends at once)")
+            on_line("mesh", DRAINING)
         stop.set()
 
     def on_condition(name: str, condition: Condition) -> None:
         try:
-            board.condition(name, condition)
+            display.condition(name, condition)
         except OSError:
             stop.set()
         if supervisor.settled:
@@ -59,38 +72,43 @@ async def run_machine(machine: MachinePlan) -> None:
         loop.add_signal_handler(number, on_signal)
     async with AsyncExitStack() as stack:
         probes = await _probes(machine, stack)
-        supervisor = Supervisor(machine, probes, on_line, on_condition)
+        supervisor = Supervisor(machine.services, routers, probes, on_line, on_condition)
         # A terminal that closes ends the mesh; without one, SIGHUP means what it means to the router.
         loop.add_signal_handler(signal.SIGHUP, on_signal if sys.stdin.isatty() else supervisor.reload)
-        board.open()
-        teller = asyncio.create_task(_tell(board, settled))
+        display.open()
+        summaries = asyncio.create_task(_summarise(display, settled))
         try:
             await supervisor.run(stop, hurry)
         finally:
-            teller.cancel()
+            summaries.cancel()
             with suppress(OSError):
-                board.close()
+                display.close()
     on_line("mesh", "everything has ended")
 
 
-async def _tell(board: Board, settled: asyncio.Event) -> None:
-    """Shows the summary, once."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(settled.wait(), PATIENCE_SECONDS)
-    with suppress(OSError):  # nobody is there to read it
-        board.close()
-        board.summary()
+async def _summarise(display: Display, settled: asyncio.Event) -> None:
+    """Shows the summary when everything has settled, and a first one when that takes long."""
+    try:
+        await asyncio.wait_for(settled.wait(), SUMMARY_SECONDS)
+    except TimeoutError:
+        with suppress(OSError):  # nobody is there to read it
+            display.summary()
+        await settled.wait()
+    with suppress(OSError):
+        display.close()
+        display.summary()
 
 
 async def _probes(machine: MachinePlan, stack: AsyncExitStack) -> dict[str, Probe]:
     """One probe per process, calling as the router does (its TLS and token)."""
     settings = machine.router_settings
     token = settings.auth_token.get_secret_value() if settings.auth_token else None
+    secret_hosts = settings.listeners.immich_ml.secret_hosts
+    host = secret_hosts[0].get_secret_value() if secret_hosts else None
     probes: dict[str, Probe] = {}
     for plan in machine.services:
         service = ServiceProbe(plan.address, HEALTH_NAMES[plan.name], settings.upstream_tls, token)
         probes[plan.name] = await stack.enter_async_context(service)
-    secret_hosts = settings.listeners.immich_ml.secret_hosts
-    host = secret_hosts[0].get_secret_value() if secret_hosts else None
-    probes[machine.router.name] = await stack.enter_async_context(RouterProbe(f"http://{machine.router.address}", host))
+    for router in machine.routers:
+        probes[router.name] = await stack.enter_async_context(RouterProbe(f"http://{router.address}", host))
     return probes

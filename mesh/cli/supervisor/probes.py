@@ -1,4 +1,4 @@
-"""Asks the processes of this machine how they are: gRPC health and models of a service, `/ping` of the router."""
+"""Checks the processes of this machine: gRPC health and models of a service, `/ping` of the router."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -15,6 +15,11 @@ from mesh.core.channels import open_channel
 from mesh.core.settings import TlsSettings
 
 PROBE_SECONDS = 2.0
+HEALTH_NAMES = {
+    "ocr": "immich_mesh.ocr.v1.OcrService",
+    "clip": "immich_mesh.clip.v1.ClipService",
+    "face": "immich_mesh.face.v1.FaceService",
+}
 
 
 class Level(IntEnum):
@@ -43,10 +48,11 @@ class Condition:
 
 
 STARTING = Condition(Level.COMING, "starting")
+SILENT = Condition(Level.COMING, "does not answer")
 
 
 class ServiceProbe:
-    """Asks one gRPC service over one channel that it keeps.
+    """Checks one gRPC service over one channel that it keeps.
 
     Args:
         address: `host:port`.
@@ -71,39 +77,45 @@ class ServiceProbe:
     ) -> None:
         await self._channel.close()
 
-    async def ask(self) -> Condition:
-        """Its condition now; COMING while it does not answer yet."""
+    async def check(self) -> Condition | None:
+        """Its condition now; None when it does not answer, which a busy machine makes of a healthy process too."""
         try:
             reply = await self._health.Check(health_pb2.HealthCheckRequest(service=self._name), timeout=PROBE_SECONDS)
             listed = await self._models.ListModels(model_pb2.ListModelsRequest(), timeout=PROBE_SECONDS)
         except grpc.aio.AioRpcError as error:
             if error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
-                return STARTING
+                return None
             return Condition(Level.FAILED, one_line(f"{error.code().name}: {error.details()}"))
         serving = reply.status == health_pb2.HealthCheckResponse.SERVING
         return judge(serving, list(listed.models))
 
 
 def judge(serving: bool, models: list[model_pb2.Model]) -> Condition:
-    """One condition of a service's health and its models: what is on its way first, then what failed."""
+    """One condition of a service's health and its models.
+
+    A service that serves is READY, whatever else it loads for somebody who asked, so that its condition does not swing
+    with each model that comes and goes. One that does not serve yet is described by what it waits for.
+    """
     by_state: dict[int, list[model_pb2.Model]] = {}
     for model in models:
         by_state.setdefault(model.state, []).append(model)
-    if coming := by_state.get(model_pb2.MODEL_STATE_DOWNLOADING):
-        share = min(model.download_progress for model in coming)
-        return Condition(Level.COMING, f"downloading {_names(coming)}", share)
-    if coming := by_state.get(model_pb2.MODEL_STATE_LOADING):
-        return Condition(Level.COMING, f"loading {_names(coming)}")
     loaded = by_state.get(model_pb2.MODEL_STATE_LOADED, [])
     failed = by_state.get(model_pb2.MODEL_STATE_FAILED, [])
+    downloading = by_state.get(model_pb2.MODEL_STATE_DOWNLOADING, [])
+    share = min((model.download_progress for model in downloading), default=None)
     fault = one_line(f"{_names(failed)}: {failed[0].error}") if failed else ""
-    if failed and not {model.name for model in loaded} - {model.name for model in failed}:
+    usable = {model.name for model in loaded} - {model.name for model in failed}  # with all of their parts
+    if serving and (usable or not failed):
+        ready = _names(loaded) if loaded else "loads its model on first use"
+        coming = f"; downloading {_names(downloading)}" if downloading else ""
+        return Condition(Level.READY, f"{ready}{coming}{f'; not {fault}' if fault else ''}", share)
+    if downloading:
+        return Condition(Level.COMING, f"downloading {_names(downloading)}", share)
+    if loading := by_state.get(model_pb2.MODEL_STATE_LOADING):
+        return Condition(Level.COMING, f"loading {_names(loading)}")
+    if failed:
         return Condition(Level.FAILED, fault)
-    if not serving:
-        return Condition(Level.COMING, "starting")
-    ready = _names(loaded) if loaded else "loads its model on first use"
-    # Another model that somebody asked for once is no fault of the service that serves.
-    return Condition(Level.READY, f"{ready}; not {fault}" if fault else ready)
+    return STARTING
 
 
 def _names(models: list[model_pb2.Model]) -> str:
@@ -111,7 +123,7 @@ def _names(models: list[model_pb2.Model]) -> str:
 
 
 class RouterProbe:
-    """Asks the router as Immich does.
+    """Checks a router as Immich does.
 
     Args:
         url: of the Immich ML listener.
@@ -131,12 +143,12 @@ class RouterProbe:
     ) -> None:
         await self._session.close()
 
-    async def ask(self) -> Condition:
-        """Its condition now: READY when Immich's ping succeeds."""
+    async def check(self) -> Condition | None:
+        """Its condition now: READY when Immich's ping succeeds. None when it does not answer."""
         try:
             async with self._session.get(f"{self._url}/ping", headers=self._headers) as response:
                 if response.ok:
                     return Condition(Level.READY, "answers Immich")
                 return Condition(Level.COMING, f"waits for a service (ping: HTTP {response.status})")
         except (TimeoutError, aiohttp.ClientError):
-            return STARTING
+            return None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from mesh.cli.supervisor.child import PARENT_VARIABLE
+from mesh.cli.supervisor.exits import Exit, oom_kills
 
 LineListener = Callable[[str, str], None]
 """Gets (name of the process, one line of its output)."""
@@ -51,6 +52,7 @@ class ManagedProcess:
         environment: all of it.
         on_line: gets every line the child writes.
         backoff: pauses between restarts.
+        descriptors: open files that every life of it inherits.
         clock: seconds, monotonic.
     """
 
@@ -62,18 +64,19 @@ class ManagedProcess:
         on_line: LineListener,
         backoff: BackoffPolicy = BackoffPolicy(),
         clock: Callable[[], float] = time.monotonic,
+        descriptors: Sequence[int] = (),
     ) -> None:
         self.name = name
         self.state = ProcessState.STOPPED
         self.restarts = 0
-        self.exit_code: int | None = None
-        self.last_line = ""
+        self.last_exit: Exit | None = None
         self.next_start: float | None = None
         self._command = tuple(command)
         self._environment = dict(environment) | {PARENT_VARIABLE: str(os.getpid())}
         self._on_line = on_line
         self._backoff = backoff
         self._clock = clock
+        self._descriptors = tuple(descriptors)
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
 
@@ -118,20 +121,23 @@ class ManagedProcess:
     async def _live(self) -> float:
         """One life of the child; returns its length in seconds."""
         start = self._clock()
+        killed_before = oom_kills()
+        last_line = ""
         try:
             self._process = await self._start()
         except OSError as error:  # no memory, too many processes: like a child that ended at once
-            self.exit_code, self.last_line = os.EX_OSERR, f"cannot be started: {error}"
-            self._on_line(self.name, self.last_line)
+            self.last_exit = Exit(os.EX_OSERR, f"cannot be started: {error}")
+            self._on_line(self.name, self.last_exit.last_line)
             return 0.0
         self.state = ProcessState.RUNNING
         if self._stopping.is_set():  # while it was being started
             self._signal(signal.SIGKILL)
         assert self._process.stdout is not None
         async for line in _lines(self._process.stdout):
-            self.last_line = line or self.last_line
+            last_line = line or last_line
             self._on_line(self.name, line)
-        self.exit_code = await self._process.wait()
+        code = await self._process.wait()
+        self.last_exit = Exit(code, last_line, oom_kills() > killed_before)
         return self._clock() - start
 
     async def _start(self) -> asyncio.subprocess.Process:
@@ -143,6 +149,7 @@ class ManagedProcess:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=self._descriptors,
         )
 
     async def _pause(self, seconds: float) -> None:
@@ -168,8 +175,8 @@ class ManagedProcess:
 
 
 def module_command(module: str) -> tuple[str, ...]:
-    """The command that runs one of our modules as a child of this process."""
-    return (sys.executable, "-m", "mesh.cli.supervisor.child", module)
+    """The command that runs one of our modules as a child of this process, whatever lies in the folder it starts in."""
+    return (sys.executable, "-P", "-m", "mesh.cli.supervisor.child", module)
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:

@@ -1,47 +1,52 @@
-"""Runs router and services on this machine: starts, watches, restarts and drains them.
+"""Runs routers and services on this machine: starts, watches, restarts and drains them.
 
-Order matters at both ends. Services start first (the router holds what comes before they are ready, but why let it);
-the router stops first, so that requests in flight still find the services behind it.
+Order matters at both ends. Services start first (a router holds what comes before they are ready, but why let it); the
+routers stop first, so that requests in flight still find the services behind them.
 """
 
 import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from mesh.cli.supervisor.plans import MachinePlan, Plan
-from mesh.cli.supervisor.probes import STARTING, Condition, Level
+from mesh.cli.machine.plan import Plan
+from mesh.cli.supervisor.probes import SILENT, STARTING, Condition, Level
 from mesh.cli.supervisor.process import LineListener, ManagedProcess, ProcessState, module_command
+from mesh.cli.supervisor.sockets import BoundRouter
 
 POLL_SECONDS = 0.5
-KILL_MARGIN_SECONDS = 1.0
+SILENCE_SECONDS = 30.0
+"""A process that has answered keeps its condition for so long without another answer."""
 
 
 class Probe(Protocol):
     """What the supervisor needs of a probe."""
 
-    async def ask(self) -> Condition:
-        """The condition of its process now. Never raises for a process that does not answer."""
+    async def check(self) -> Condition | None:
+        """The condition of its process now; None when it does not answer."""
         ...
 
 
-ProcessFactory = Callable[[Plan, Mapping[str, str], LineListener], ManagedProcess]
+ProcessFactory = Callable[[Plan, Sequence[int], LineListener], ManagedProcess]
+"""Makes the process of a plan, given the descriptors that it inherits."""
 ConditionListener = Callable[[str, Condition], None]
 """Gets (name of the process, its condition), on every change."""
 
 
-def start_module(plan: Plan, environment: Mapping[str, str], on_line: LineListener) -> ManagedProcess:
+def start_module(plan: Plan, descriptors: Sequence[int], on_line: LineListener) -> ManagedProcess:
     """The process of a plan, not yet started."""
-    return ManagedProcess(plan.name, module_command(plan.module), environment, on_line)
+    command = module_command(plan.module)
+    return ManagedProcess(plan.name, command, plan.environment, on_line, descriptors=descriptors)
 
 
 class Supervisor:
     """The processes of one machine.
 
     Args:
-        machine: what to run.
+        services: what to run behind the routers.
+        routers: what to run in front, with the sockets that are kept for them.
         probes: one per process name.
         on_line: gets every line of output.
         on_condition: gets every change of a condition.
@@ -51,7 +56,8 @@ class Supervisor:
 
     def __init__(
         self,
-        machine: MachinePlan,
+        services: Sequence[Plan],
+        routers: Sequence[BoundRouter],
         probes: Mapping[str, Probe],
         on_line: LineListener,
         on_condition: ConditionListener,
@@ -59,12 +65,15 @@ class Supervisor:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.conditions: dict[str, Condition] = {}
-        self._plans = {plan.name: plan for plan in (*machine.services, machine.router)}
-        self._router = machine.router.name
-        self._processes = {name: start(plan, machine.environment, on_line) for name, plan in self._plans.items()}
+        self._routers = tuple(routers)
+        self._plans: dict[str, Plan] = {plan.name: plan for plan in (*services, *(one.plan for one in routers))}
+        self._router_names = tuple(one.plan.name for one in routers)
+        descriptors = {one.plan.name: one.descriptors for one in routers}
+        self._processes = {name: start(plan, descriptors.get(name, ()), on_line) for name, plan in self._plans.items()}
         self._probes = probes
         self._on_condition = on_condition
         self._clock = clock
+        self._answered: dict[str, tuple[int | None, float]] = {}
         self._keepers: list[asyncio.Task[None]] = []
 
     @property
@@ -79,9 +88,10 @@ class Supervisor:
         return all(one.level is not Level.COMING or one.progress is not None for one in known)
 
     def reload(self) -> None:
-        """Makes the router read its configuration file again."""
-        if pid := self._processes[self._router].pid:
-            os.kill(pid, signal.SIGHUP)
+        """Makes the routers read their configuration file again."""
+        for name in self._router_names:
+            if pid := self._processes[name].pid:
+                os.kill(pid, signal.SIGHUP)
 
     async def run(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
         """Runs everything until `stop`, then drains in order; `hurry` ends the draining by force."""
@@ -107,17 +117,24 @@ class Supervisor:
         """What the process says of itself while it runs, else what became of it."""
         process = self._processes[name]
         if process.state is ProcessState.RUNNING:
-            return await self._probes[name].ask()
-        if process.state is ProcessState.STOPPED and process.exit_code is None:
+            return self._answer(name, process.pid, await self._probes[name].check())
+        if process.last_exit is None:
             return STARTING
-        why = _reason(process.exit_code or 0)
-        text = f"ended ({why}), is started again"
-        if process.restarts and process.last_line:
-            text = f"ended {process.restarts + 1} times ({why}), last words: {process.last_line}"
-        return Condition(Level.FAILED, text)
+        times = f" {process.restarts + 1} times" if process.restarts else ""
+        return Condition(Level.FAILED, f"ended{times} ({process.last_exit}), is started again")
+
+    def _answer(self, name: str, pid: int | None, answer: Condition | None) -> Condition:
+        """A running process's condition. One answer that does not come is no news: on a busy machine it is late."""
+        if answer is not None:
+            self._answered[name] = pid, self._clock()
+            return answer
+        answered_pid, at = self._answered.get(name, (None, 0.0))
+        if answered_pid != pid:  # this life of it has not answered yet
+            return STARTING
+        return self.conditions.get(name, STARTING) if self._clock() - at < SILENCE_SECONDS else SILENT
 
     async def _drain(self, hurry: asyncio.Event) -> None:
-        """Router, then services; whoever is left then is killed."""
+        """Routers, then services; whoever is left then is killed."""
         forced = asyncio.create_task(hurry.wait())
         draining = asyncio.create_task(self._stop_in_order())
         await asyncio.wait({forced, draining}, return_when=asyncio.FIRST_COMPLETED)
@@ -129,14 +146,11 @@ class Supervisor:
         await asyncio.gather(*self._keepers)
 
     async def _stop_in_order(self) -> None:
-        await self._stop(self._router)
-        await asyncio.gather(*(self._stop(name) for name in self._plans if name != self._router))
+        for router in self._routers:  # or connections would go on queueing for nobody
+            router.close()
+        await asyncio.gather(*(self._stop(name) for name in self._router_names))
+        await asyncio.gather(*(self._stop(name) for name in self._plans if name not in self._router_names))
 
     async def _stop(self, name: str) -> None:
         if not await self._processes[name].stop(self._plans[name].stop_seconds):
             self._on_condition(name, Condition(Level.FAILED, "did not drain in time and was killed"))
-
-
-def _reason(exit_code: int) -> str:
-    """An exit code in words; negative ones are signals."""
-    return f"exit code {exit_code}" if exit_code >= 0 else signal.Signals(-exit_code).name

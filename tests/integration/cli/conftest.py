@@ -45,6 +45,7 @@ class Up:
         clip: bool = True,
         output: int | None = None,
         settings: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
     ) -> None:
         if clip and "clip" not in arguments:
             write_clip(folder / "cache")
@@ -54,6 +55,7 @@ class Up:
         listeners = ("IMMICH_ML", "ADMIN", "MT_PHOTOS")
         names += [f"ROUTER_LISTENERS__{name}__PORT" for name in listeners]
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
+        self.ports |= {"MESH_SECOND_ROUTER_PORT": 0, "MESH_SECOND_ROUTER_ADMIN_PORT": 0}  # it says which it took
         self.url = f"http://127.0.0.1:{self.ports['ROUTER_LISTENERS__IMMICH_ML__PORT']}"
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("ROUTER_", "MESH_"))},
@@ -62,13 +64,15 @@ class Up:
             "MESH_CACHE_FOLDER": str(folder / "cache"),
             "MESH_OFFLINE": "true",
             "OCR_LAZY": "true",
+            **{f"{name}_DRAIN_SECONDS": str(PATIENCE_SECONDS) for name in ("ROUTER", "OCR", "CLIP", "FACE")},
             **(settings or {}),
         }
         self._log = folder / "up.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mesh.cli.app", "up", *arguments],
+                [sys.executable, "-P", "-m", "mesh.cli.app", "up", *arguments],
                 env=self.environment,
+                cwd=cwd,
                 stdout=log if output is None else output,
                 stderr=subprocess.STDOUT,
             )
@@ -112,9 +116,22 @@ class Up:
         with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as reply:
             return str(reply.read().decode())
 
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """What it says to enter in Immich, both on loopback. Waits for it."""
+        ports = re.findall(r":(\d+)", self.wait_for(r"Machine Learning > URL: ([^(\n]*)")[1])
+        return tuple(f"http://127.0.0.1:{port}" for port in ports)
+
+    def routers(self) -> list[int]:
+        """The process ids of the routers, the first one first."""
+        return [pid for module, pid in self._processes() if module == "router"]
+
     def children(self) -> dict[str, int]:
-        """The process ids of the children by module."""
-        found = {}
+        """The process ids of the children by module; of two routers, that of one."""
+        return dict(self._processes())
+
+    def _processes(self) -> list[tuple[str, int]]:
+        found = []
         for status in Path("/proc").glob("[0-9]*/cmdline"):
             try:
                 words = status.read_text().split("\0")
@@ -122,8 +139,8 @@ class Up:
             except OSError:
                 continue
             if parent == self.process.pid and "mesh.cli.supervisor.child" in words:
-                found[words[words.index("mesh.cli.supervisor.child") + 1]] = int(status.parent.name)
-        return found
+                found.append((words[words.index("mesh.cli.supervisor.child") + 1], int(status.parent.name)))
+        return sorted(found, key=lambda one: one[1])
 
     def end(self) -> None:
         """Ends it, whatever state it is in."""
@@ -134,10 +151,14 @@ class Up:
 
 @contextmanager
 def running(
-    folder: Path, *arguments: str, clip: bool = True, settings: Mapping[str, str] | None = None
+    folder: Path,
+    *arguments: str,
+    clip: bool = True,
+    settings: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> Iterator[Up]:
     """`up` with its cache below `folder`, killed at the end unless it has ended by then."""
-    up = Up(folder, *arguments, clip=clip, settings=settings)
+    up = Up(folder, *arguments, clip=clip, settings=settings, cwd=cwd)
     try:
         yield up
     finally:
@@ -161,5 +182,5 @@ def photo(tmp_path: Path) -> Path:
 
 def call(up: Up, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """One `immich-mesh call`."""
-    command = [sys.executable, "-m", "mesh.cli.app", "call", *arguments]
+    command = [sys.executable, "-P", "-m", "mesh.cli.app", "call", *arguments]
     return subprocess.run(command, env=up.environment, capture_output=True, text=True, check=False)

@@ -32,7 +32,7 @@ def test_models_come_by_themselves_and_nobody_who_asks_meanwhile_is_sent_away(tm
         hub.behave("recognition/model.onnx").gate = gate
         connected = {"MESH_OFFLINE": "false", "HF_ENDPOINT": hub.endpoint, "FACE_MODEL_NAME": "antelopev2"}
         with running(tmp_path, "--without", "ocr", clip=False, settings=connected) as up, ThreadPoolExecutor() as pool:
-            up.wait_for(r"mesh   \| face: downloading antelopev2 \(\d+%\)")
+            up.wait_for(r"mesh +\| face: downloading antelopev2 \(\d+%\)")
             client = RouterClient(up.url, timeout_seconds=PATIENCE_SECONDS)
             asked = pool.submit(client.detect, photo.read_bytes(), "antelopev2", None)
             up.wait_until(lambda: held(up.admin("/clusters")), "the request in the router's hands")
@@ -43,7 +43,7 @@ def test_models_come_by_themselves_and_nobody_who_asks_meanwhile_is_sent_away(tm
 
             # Search by Chinese-CLIP with no step but the start: fetched, converted, answered. (This small one knows the
             # beginning of the vocabulary alone.)
-            up.wait_for(r"mesh   \| clip: ready: ViT-B-16__cn-clip")
+            up.wait_for(r"mesh +\| clip: ready: ViT-B-16__cn-clip")
             address = f"127.0.0.1:{up.ports['CLIP_PORT']}"
             called = call(up, "text", "1 + 2 ?", "--json", "--grpc", "--address", address)
             assert called.returncode == 0, called.stderr

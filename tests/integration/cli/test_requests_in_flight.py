@@ -78,14 +78,14 @@ def test_a_service_that_dies_with_requests_in_flight_loses_none(faces: Up) -> No
         os.kill(before, signal.SIGKILL)
         check(asked)
     assert faces.children()["face_service"] != before
-    assert "face: not ready: ended (SIGKILL), is started again" in faces.output
+    assert "face: not ready: ended (SIGKILL from outside), is started again" in faces.output
 
 
 def test_the_end_waits_for_requests_in_flight(faces: Up) -> None:
     with ThreadPoolExecutor(REQUESTS) as pool:
         asked = in_flight(faces, pool)
         faces.process.send_signal(signal.SIGTERM)
-        faces.wait_for(r"router \| .*stopping: requests in flight")
+        faces.wait_for(r"router +\| .*stopping: requests in flight")
         assert not any(one.done() for one in asked)
         os.kill(faces.children()["face_service"], signal.SIGCONT)
         check(asked)

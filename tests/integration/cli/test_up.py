@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mesh.cli.clients.router_client import RouterClient
-from tests.integration.cli.conftest import Up, call
+from tests.integration.cli.conftest import ONLY_FACES, Up, call, running
 from tests.waiting import PATIENCE_SECONDS
 
 
@@ -35,11 +35,15 @@ def test_one_machine_from_start_to_end(up: Up, photo: Path) -> None:
     with RouterClient(up.url, timeout_seconds=PATIENCE_SECONDS) as client:
         assert len(client.detect(photo.read_bytes(), None, None).faces) == 2
     assert up.children()["face_service"] != before
-    up.wait_for(r"mesh   \| face: not ready: ended \(SIGKILL\), is started again")
+    up.wait_for(r"mesh +\| face: not ready: ended \(SIGKILL from outside\), is started again")
 
     # A second mesh on the same ports is told who has them.
     second = subprocess.run(
-        [sys.executable, "-m", "mesh.cli.app", "up"], env=up.environment, capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-m", "mesh.cli.app", "up"],
+        env=up.environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert second.returncode == 1
     assert re.search(
@@ -49,10 +53,11 @@ def test_one_machine_from_start_to_end(up: Up, photo: Path) -> None:
     children = up.children().values()
     up.process.send_signal(signal.SIGINT)
     assert up.process.wait(PATIENCE_SECONDS) == 0
-    assert "mesh   | everything has ended" in up.output
-    drained = list(re.findall(r"(?m)^(router|ocr|clip|face) .*(?:stopping|draining)", up.output))
-    assert drained[0] == "router"
-    assert set(drained[1:]) == {"ocr", "clip", "face"}
+    assert "mesh     | everything has ended" in up.output
+    drained = list(re.findall(r"(?m)^(router-2|router|ocr|clip|face) .*(?:stopping|draining)", up.output))
+    assert set(drained[:2]) == {"router", "router-2"}
+    assert set(drained[2:]) == {"ocr", "clip", "face"}
+    assert re.search(r"mesh +\| draining: new requests are refused .* Immich drops a job that is refused", up.output)
     assert not any(Path(f"/proc/{child}").exists() for child in children)
 
 
@@ -87,3 +92,17 @@ def test_a_terminal_that_closes_ends_the_mesh_in_order(tmp_path: Path) -> None:
         assert not any(Path(f"/proc/{child}").exists() for child in children)
     finally:
         up.end()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_what_lies_in_the_folder_it_starts_in_is_not_imported(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    for name in ("mesh", "router", "face_service", "models"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").write_text("raise SystemExit('the wrong package')\n")
+    for name in ("common.py", "structlog.py", "grpc.py"):
+        (folder / name).write_text("raise SystemExit('the wrong module')\n")
+    with running(tmp_path, *ONLY_FACES, cwd=folder) as up:
+        up.wait_for(r"mesh +\| face: ready: buffalo_l")
+        up.wait_for(r"mesh +\| router-2: ready")
+    assert "the wrong" not in up.output

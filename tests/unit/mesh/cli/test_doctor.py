@@ -7,8 +7,7 @@ import pytest
 
 from mesh.cli.doctor import hardware, installation, mesh
 from mesh.cli.doctor.finding import Verdict
-from mesh.cli.supervisor.plans import Plan, Port
-from mesh.cli.supervisor.probes import Condition, Level
+from mesh.cli.machine.plan import Plan, Port
 from mesh.core.settings import Device
 from ocr_service.config import OcrSettings
 
@@ -104,7 +103,7 @@ def test_a_foreign_process_on_a_port_is_told() -> None:
         taken.listen()
         number = taken.getsockname()[1]
         plan = Plan("ocr", "ocr_service", f"127.0.0.1:{number}", (Port("127.0.0.1", number, "OCR_PORT"),), 1.0)
-        (finding,) = mesh._judge(plan, Condition(Level.COMING, "starting"))
+        (finding,) = mesh._judge(plan, None)
     assert finding.verdict is Verdict.NOTE
     assert f"port {number} is held by " in finding.text
     assert "OCR_PORT" in finding.remedy

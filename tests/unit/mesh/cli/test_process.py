@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mesh.cli.supervisor.exits import Exit
 from mesh.cli.supervisor.process import BackoffPolicy, ManagedProcess, ProcessState
 from tests.waiting import PATIENCE_SECONDS, until
 
@@ -43,11 +44,10 @@ async def test_a_crashed_child_is_started_again() -> None:
     process = shell("echo started; exit 3", output)
     keeper = asyncio.create_task(process.run())
     await output.wait_for(3)
-    assert process.exit_code == 3
+    assert process.last_exit == Exit(3, "started")
     await process.stop(1.0)
     await keeper
     assert process.restarts >= 2
-    assert process.last_line == "started"
     assert process.state is ProcessState.STOPPED
 
 
@@ -95,7 +95,8 @@ async def test_a_child_that_does_not_drain_is_killed_with_all_it_started() -> No
     grandchild = int(output.lines[0])
     assert not await process.stop(0.05)
     await keeper
-    assert process.exit_code == -signal.SIGKILL
+    assert process.last_exit is not None
+    assert process.last_exit.code == -signal.SIGKILL
     await gone(grandchild)
 
 

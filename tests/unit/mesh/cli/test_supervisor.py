@@ -1,14 +1,21 @@
 """The order of starting and draining, and what is said of each process."""
 
 import asyncio
-from collections.abc import Mapping
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
-from mesh.cli.supervisor.plans import MachinePlan, Plan
+from mesh.cli.machine.plan import Plan
+from mesh.cli.machine.routers import router_plans
+from mesh.cli.machine.supervisor_settings import SupervisorSettings
+from mesh.cli.supervisor.exits import Exit, oom_kills
 from mesh.cli.supervisor.probes import Condition, Level
 from mesh.cli.supervisor.process import LineListener, ManagedProcess, ProcessState
-from mesh.cli.supervisor.supervisor import Supervisor
+from mesh.cli.supervisor.sockets import BoundRouter
+from mesh.cli.supervisor.supervisor import SILENCE_SECONDS, Supervisor
+from mesh.core.sockets import listening_socket
 from router.config import RouterSettings
 from tests.waiting import PATIENCE_SECONDS
 
@@ -19,7 +26,14 @@ def plan(name: str) -> Plan:
     return Plan(name, name, "127.0.0.1:1", (), stop_seconds=1.0)
 
 
-MACHINE = MachinePlan({}, (plan("ocr"), plan("clip")), plan("router"), RouterSettings())
+SERVICES = (plan("ocr"), plan("clip"))
+NAMES = ("ocr", "clip", "router", "router-2")
+
+
+def bound_routers() -> tuple[BoundRouter, ...]:
+    """Two routers, each with a socket of the kernel's choice."""
+    plans = router_plans(RouterSettings(), SupervisorSettings(), {})
+    return tuple(BoundRouter(one, {"immich_ml": listening_socket("127.0.0.1", 0)}) for one in plans)
 
 
 class FakeProcess(ManagedProcess):
@@ -52,10 +66,10 @@ class FakeProcess(ManagedProcess):
 class FixedProbe:
     """Always the same condition."""
 
-    def __init__(self, condition: Condition) -> None:
+    def __init__(self, condition: Condition | None) -> None:
         self.condition = condition
 
-    async def ask(self) -> Condition:
+    async def check(self) -> Condition | None:
         return self.condition
 
 
@@ -66,13 +80,16 @@ class Stage:
         self.journal: list[str] = []
         self.told: dict[str, Condition] = {}
         self.changed = asyncio.Event()
-        names = ("ocr", "clip", "router")
-        probes = {name: FixedProbe((conditions or {}).get(name, READY)) for name in names}
-        self.supervisor = Supervisor(MACHINE, probes, lambda *_: None, self._tell, self._start)
+        self.probes = {name: FixedProbe((conditions or {}).get(name, READY)) for name in NAMES}
+        self.routers = bound_routers()
+        self.now = 0.0
+        self.supervisor = Supervisor(
+            SERVICES, self.routers, self.probes, lambda *_: None, self._tell, self._start, lambda: self.now
+        )
         self.stop, self.hurry = asyncio.Event(), asyncio.Event()
 
-    def _start(self, plan: Plan, environment: Mapping[str, str], on_line: LineListener) -> FakeProcess:
-        process = FakeProcess(plan.name, (), environment, on_line)
+    def _start(self, plan: Plan, descriptors: Sequence[int], on_line: LineListener) -> FakeProcess:
+        process = FakeProcess(plan.name, (), plan.environment, on_line, descriptors=descriptors)
         process.journal = self.journal
         return process
 
@@ -87,29 +104,56 @@ class Stage:
                 await self.changed.wait()
 
 
-async def test_services_start_first_and_the_router_stops_first() -> None:
+async def test_services_start_first_and_routers_stop_first() -> None:
     stage = Stage()
     running = asyncio.create_task(stage.supervisor.run(stage.stop, stage.hurry))
     await stage.until_settled()
     stage.stop.set()
     await running
-    assert stage.journal[:3] == ["ocr started", "clip started", "router started"]
-    assert stage.journal[3:5] == ["router asked to stop", "router drained"]
-    assert set(stage.journal[5:]) == {"ocr asked to stop", "ocr drained", "clip asked to stop", "clip drained"}
-    assert stage.told == {"ocr": READY, "clip": READY, "router": READY}
+    assert stage.journal[:4] == ["ocr started", "clip started", "router started", "router-2 started"]
+    asked = [line.removesuffix(" asked to stop") for line in stage.journal if line.endswith("asked to stop")]
+    assert asked == ["router", "router-2", "ocr", "clip"]
+    assert stage.journal.index("router-2 drained") < stage.journal.index("ocr asked to stop")
+    assert stage.told == dict.fromkeys(NAMES, READY)
+
+
+async def test_a_router_that_is_away_keeps_its_connections_until_the_end() -> None:
+    """They wait in the kernel, and are refused as soon as nobody will come any more."""
+    stage = Stage()
+    address = stage.routers[1].sockets["immich_ml"].getsockname()
+    running = asyncio.create_task(stage.supervisor.run(stage.stop, stage.hurry))
+    await stage.until_settled()
+    with socket.create_connection(address, PATIENCE_SECONDS):
+        stage.stop.set()
+        await running
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
+
+
+async def test_an_answer_that_does_not_come_is_no_news() -> None:
+    stage = Stage()
+    running = asyncio.create_task(stage.supervisor.run(stage.stop, stage.hurry))
+    await stage.until_settled()
+    assert stage.supervisor._answer("ocr", None, None) == READY
+    stage.now += SILENCE_SECONDS + 1
+    assert stage.supervisor._answer("ocr", None, None) == Condition(Level.COMING, "does not answer")
+    # The next life of it has not answered anything yet.
+    assert stage.supervisor._answer("ocr", 4711, None) == Condition(Level.COMING, "starting")
+    stage.stop.set()
+    await running
 
 
 async def test_hurry_kills_what_still_drains() -> None:
     stage = Stage()
     for process in stage.supervisor.processes.values():
         assert isinstance(process, FakeProcess)
-        process.drains = process.name != "router"
+        process.drains = not process.name.startswith("router")
     running = asyncio.create_task(stage.supervisor.run(stage.stop, stage.hurry))
     await stage.until_settled()
     stage.stop.set()
     stage.hurry.set()
     await asyncio.wait_for(running, PATIENCE_SECONDS)
-    assert {"router killed", "ocr killed", "clip killed"} <= set(stage.journal)
+    assert {"router killed", "router-2 killed", "ocr killed", "clip killed"} <= set(stage.journal)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +168,7 @@ async def test_a_download_or_a_failure_does_not_keep_the_summary_back(condition:
     stage = Stage({"clip": condition})
     running = asyncio.create_task(stage.supervisor.run(stage.stop, stage.hurry))
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while len(stage.told) < 3:
+        while len(stage.told) < len(NAMES):
             stage.changed.clear()
             await stage.changed.wait()
     assert stage.supervisor.settled is settled
@@ -132,18 +176,40 @@ async def test_a_download_or_a_failure_does_not_keep_the_summary_back(condition:
     await running
 
 
-async def test_a_process_that_keeps_ending_is_told_with_its_last_words() -> None:
+async def test_a_process_that_keeps_ending_is_told_with_its_reason() -> None:
     stage = Stage()
     crashed = stage.supervisor.processes["ocr"]
 
     async def end_twice() -> None:
-        crashed.state, crashed.exit_code, crashed.restarts = ProcessState.WAITING, -9, 1
-        crashed.last_line = "CUDA is not there"
+        crashed.state, crashed.restarts = ProcessState.WAITING, 1
+        crashed.last_exit = Exit(1, "CUDA is not there")
         await crashed._stopping.wait()
 
     crashed.run = end_twice  # type: ignore[method-assign]
     running = asyncio.create_task(stage.supervisor.run(stage.stop, stage.hurry))
     await stage.until_settled()
-    assert stage.told["ocr"] == Condition(Level.FAILED, "ended 2 times (SIGKILL), last words: CUDA is not there")
+    expected = "ended 2 times (exit code 1: CUDA is not there), is started again"
+    assert stage.told["ocr"] == Condition(Level.FAILED, expected)
     stage.stop.set()
     await running
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (Exit(0, "bye"), "exit code 0"),
+        (Exit(3), "exit code 3"),
+        (Exit(-11, "Fatal Python error: Segmentation fault"), "SIGSEGV: Fatal Python error: Segmentation fault"),
+        (Exit(-9, "GET /ping 200"), "SIGKILL from outside"),
+        (Exit(-9, "GET /ping 200", out_of_memory=True), "SIGKILL by the kernel: memory ran out"),
+    ],
+)
+def test_why_a_process_ended(found: Exit, expected: str) -> None:
+    assert str(found) == expected
+
+
+def test_the_kernels_count_of_processes_killed_for_memory(tmp_path: Path) -> None:
+    vmstat = tmp_path / "vmstat"
+    assert oom_kills(vmstat) == 0
+    vmstat.write_text("nr_free_pages 1\noom_kill 3\n")
+    assert oom_kills(vmstat) == 3

@@ -12,22 +12,33 @@ from rich.table import Table
 from rich.text import Text
 
 from mesh.cli.clients.connection import DEFAULT_URL
-from mesh.cli.supervisor.plans import MachinePlan, reachable
-from mesh.cli.supervisor.ports import lan_address
+from mesh.cli.machine.plan import EVERYWHERE, reachable
+from mesh.cli.machine.plans import MachinePlan
+from mesh.cli.machine.ports import lan_address
 from mesh.cli.supervisor.probes import STARTING, Condition, Level
 from mesh.core.settings import LogFormat
 from mesh.core.version import mesh_version
-from router.config import ListenerSettings
 
-COLOURS = {"ocr": "cyan", "clip": "magenta", "face": "yellow", "router": "green", "mesh": "bold"}
+COLOURS = {
+    "ocr": "cyan",
+    "clip": "magenta",
+    "face": "yellow",
+    "router": "green",
+    "router-2": "bright_green",
+    "mesh": "bold",
+}
+TITLES = {
+    "immich_ml": "Immich ML API",
+    "mt_photos": "MT Photos API",
+    "photos": "photo front door",
+    "admin": "admin page",
+}
 MARKS = {Level.READY: ("ready", "green"), Level.COMING: ("on its way", "yellow"), Level.FAILED: ("not ready", "red")}
-NAME_WIDTH = 6
-EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - read, not bound
 STEP = 0.1
-"""Progress is told in steps of this share where there is no live line."""
+"""Progress is shown in steps of this share where there is no live line."""
 
 
-class Board:
+class Display:
     """The terminal of `up`.
 
     Args:
@@ -40,8 +51,9 @@ class Board:
         self._console = console
         self._machine = machine
         self._plain = log_format is LogFormat.JSON
-        self._conditions: dict[str, Condition] = {plan.name: STARTING for plan in (*machine.services, machine.router)}
-        self._told: dict[str, str] = {}
+        self._conditions: dict[str, Condition] = {plan.name: STARTING for plan in machine.plans}
+        self._width = max(len(name) for name in ("mesh", *self._conditions))
+        self._shown: dict[str, str] = {}
         self._live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
 
     def open(self) -> None:
@@ -59,15 +71,15 @@ class Board:
         if self._plain:
             self._console.out(text, highlight=False)
             return
-        prefix = Text(f"{name:<{NAME_WIDTH}} | ", style=COLOURS.get(name, ""))
+        prefix = Text(f"{name:<{self._width}} | ", style=COLOURS.get(name, ""))
         self._console.print(prefix + Text(text), soft_wrap=True, highlight=False)
 
     def condition(self, name: str, condition: Condition) -> None:
-        """A change of a process's condition: told once per change, a download once per step."""
+        """A change of a process's condition: shown once per change, a download once per step."""
         self._conditions[name] = condition
-        text = phrase(condition)
-        if text != self._told.get(name):
-            self._told[name] = text
+        text = describe(condition)
+        if text != self._shown.get(name):
+            self._shown[name] = text
             if not (self._live and condition.progress is not None):
                 self.line("mesh", f"{name}: {text}")
         if self._live:
@@ -89,39 +101,33 @@ class Board:
         return table
 
     def _listeners(self) -> Iterator[str]:
-        listeners = self._machine.router_settings.listeners
-        titled: dict[str, ListenerSettings] = {
-            "Immich ML API": listeners.immich_ml,
-            "MT Photos API": listeners.mt_photos,
-            "admin page": listeners.admin,
-        }
-        if listeners.photos.immich_url:
-            titled["photo front door"] = listeners.photos
-        for title, listener in titled.items():
-            host = lan_address() if listener.host in EVERYWHERE else reachable(listener.host)
-            if listener is listeners.mt_photos and listeners.mt_photos.api_key is None:
-                yield _row(title, "", "[dim]closed[/dim]", "opens when MT_PHOTOS_API_KEY is set")
-            elif listener.enabled:
-                yield _row(title, f"http://{host}:{listener.port}", *_marked(self._conditions["router"]))
+        for router in self._machine.routers:
+            for name, listener in router.listeners.items():
+                url = f"http://{_public(listener.host)}:{listener.port}"
+                yield _row(TITLES[name], url, *_marked(self._conditions[router.name]))
+        closed = self._machine.router_settings.listeners.mt_photos
+        if closed.enabled and closed.api_key is None:
+            yield _row(TITLES["mt_photos"], "", "[dim]closed[/dim]", "opens when MT_PHOTOS_API_KEY is set")
 
     def _services(self) -> Iterator[str]:
         for plan in self._machine.services:
             yield _row(plan.name, plan.address, *_marked(self._conditions[plan.name]))
 
     def _next_steps(self) -> list[str]:
-        listener = self._machine.router_settings.listeners.immich_ml
+        listeners = [router.settings.listeners.immich_ml for router in self._machine.routers]
         steps = []
-        if reachable(listener.host) == "127.0.0.1" and listener.host not in EVERYWHERE:
+        if reachable(listeners[0].host) == "127.0.0.1" and listeners[0].host not in EVERYWHERE:
             setting = "ROUTER_LISTENERS__IMMICH_ML__HOST=0.0.0.0"
             steps.append(f"Next: set [bold]{setting}[/bold] and start again, so that other machines reach the router")
-        url = f"http://{lan_address()}:{listener.port}"
+        urls = [f"http://{lan_address()}:{listener.port}" for listener in listeners]
+        both = " (enter both: Immich takes the second while the first is away)" if len(urls) > 1 else ""
         steps.append(
-            f"Next: in Immich, Administration > Settings > Machine Learning > URL: [bold]{url}[/bold]"
-            " (and raise the job concurrency there)"
+            "Next: in Immich, Administration > Settings > Machine Learning > URL: "
+            f"[bold]{'[/bold] and [bold]'.join(urls)}[/bold]{both}; raise the job concurrency there"
         )
         if any(condition.level is Level.FAILED for condition in self._conditions.values()):
             steps.append(f"Mend: [bold]{typed_command()} doctor[/bold] says how to get ready what is not")
-        own = f"http://{self._machine.router.address}"
+        own = f"http://{self._machine.routers[0].address}"
         here = "" if own == DEFAULT_URL else f" --url {own}"
         steps.append(f"Try:  {typed_command()} call ocr PHOTO{here}    Stop: Ctrl-C")
         return steps
@@ -132,6 +138,11 @@ class Board:
         return self._conditions
 
 
+def _public(host: str) -> str:
+    """The address at which other machines reach a listener."""
+    return lan_address() if host in EVERYWHERE else reachable(host)
+
+
 def typed_command() -> str:
     """How to type this command here: by its name where a shell finds it, else by its path."""
     own = Path(sys.executable).with_name("immich-mesh")
@@ -140,8 +151,8 @@ def typed_command() -> str:
     return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
 
 
-def phrase(condition: Condition) -> str:
-    """A condition in words; a download's share in whole steps, so that it is not told too often."""
+def describe(condition: Condition) -> str:
+    """A condition in words; a download's share in whole steps, so that it is not shown too often."""
     if condition.progress is not None:
         return f"{condition.text} ({int(condition.progress / STEP) * STEP:.0%})"
     return f"{MARKS[condition.level][0]}: {condition.text}"

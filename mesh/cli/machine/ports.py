@@ -1,7 +1,10 @@
 """Whether a port is free, and who has it when it is not."""
 
+import errno
 import socket
 from pathlib import Path
+
+from mesh.core.sockets import listening_socket
 
 TCP_LISTEN = "0A"
 """State of a listening socket in /proc/net/tcp."""
@@ -9,16 +12,12 @@ TCP_LISTEN = "0A"
 
 def is_free(host: str, port: int) -> bool:
     """Whether a server could listen on `host:port` now; port 0 always. Raises OSError for an address not of here."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            probe.listen(1)
-        except OSError as error:
-            if error.errno in {98, 48}:  # EADDRINUSE of Linux and macOS
-                return False
-            raise
+    try:
+        listening_socket(host, port).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return False
+        raise
     return True
 
 

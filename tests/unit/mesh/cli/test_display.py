@@ -9,40 +9,45 @@ from immich_mesh.model.v1 import model_pb2
 from pydantic import SecretStr
 from rich.console import Console
 
-from mesh.cli.supervisor.board import Board, phrase, typed_command
-from mesh.cli.supervisor.plans import MachinePlan, Plan
+from mesh.cli.machine.plan import Plan
+from mesh.cli.machine.plans import MachinePlan
+from mesh.cli.machine.routers import router_plans
+from mesh.cli.machine.supervisor_settings import SupervisorSettings
+from mesh.cli.supervisor.display import Display, describe, typed_command
 from mesh.cli.supervisor.probes import Condition, Level, judge
 from mesh.core.settings import LogFormat
 from router.config import ImmichMlListener, ListenersSettings, MtPhotosListener, RouterSettings
 
+ONE_ROUTER = SupervisorSettings(second_router_port=None)
 READY = Condition(Level.READY, "PP-OCRv6_small")
 
 
-def board(
-    settings: RouterSettings | None = None, log_format: LogFormat = LogFormat.PRETTY
-) -> tuple[Board, io.StringIO]:
+def display(
+    settings: RouterSettings | None = None,
+    log_format: LogFormat = LogFormat.PRETTY,
+    own: SupervisorSettings | None = None,
+) -> tuple[Display, io.StringIO]:
     plans = tuple(Plan(name, name, f"127.0.0.1:{port}", (), 1.0) for name, port in (("ocr", 50051), ("clip", 50052)))
     settings = settings or RouterSettings()
-    router = Plan("router", "router", f"127.0.0.1:{settings.listeners.immich_ml.port}", (), 1.0)
     output = io.StringIO()
-    machine = MachinePlan({}, plans, router, settings)
-    return Board(Console(file=output, width=200), machine, log_format), output
+    machine = MachinePlan(plans, router_plans(settings, own or ONE_ROUTER, {}))
+    return Display(Console(file=output, width=200), machine, log_format), output
 
 
 def test_lines_carry_the_name_of_their_process_and_no_markup() -> None:
-    shown, output = board()
+    shown, output = display()
     shown.line("ocr", "loaded [bold]model[/bold]")
     assert output.getvalue() == "ocr    | loaded [bold]model[/bold]\n"
 
 
 def test_json_lines_stay_json() -> None:
-    shown, output = board(log_format=LogFormat.JSON)
+    shown, output = display(log_format=LogFormat.JSON)
     shown.line("ocr", '{"event": "ready"}')
     assert output.getvalue() == '{"event": "ready"}\n'
 
 
 def test_a_download_is_told_in_steps() -> None:
-    shown, output = board()
+    shown, output = display()
     for share in (0.01, 0.02, 0.05, 0.11, 0.12, 0.99):
         shown.condition("clip", Condition(Level.COMING, "downloading ViT-B-16__cn-clip", share))
     shown.condition("clip", READY)
@@ -56,7 +61,7 @@ def test_a_download_is_told_in_steps() -> None:
 
 
 def test_the_summary_says_what_is_ready_what_is_not_and_what_next() -> None:
-    shown, output = board()
+    shown, output = display()
     shown.condition("ocr", READY)
     shown.condition("router", Condition(Level.READY, "answers Immich"))
     shown.condition("clip", Condition(Level.FAILED, "ViT-B-16__cn-clip: offline"))
@@ -76,10 +81,10 @@ def test_what_to_try_next_can_be_typed_as_it_stands(monkeypatch: pytest.MonkeyPa
     installed.parent.mkdir(parents=True)
     installed.touch(0o755)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mesh.cli.supervisor.board.sys.executable", str(installed.with_name("python")))
+    monkeypatch.setattr("mesh.cli.supervisor.display.sys.executable", str(installed.with_name("python")))
     monkeypatch.setenv("PATH", "/nonexistent")
     assert typed_command() == ".venv/bin/immich-mesh"
-    shown, output = board(RouterSettings(listeners=ListenersSettings(immich_ml=ImmichMlListener(port=4004))))
+    shown, output = display(RouterSettings(listeners=ListenersSettings(immich_ml=ImmichMlListener(port=4004))))
     shown.summary()
     assert "Try:  .venv/bin/immich-mesh call ocr PHOTO --url http://127.0.0.1:4004" in output.getvalue()
     (tmp_path / "elsewhere").mkdir()
@@ -93,7 +98,7 @@ def test_a_router_on_loopback_is_told_with_the_setting_that_opens_it() -> None:
     listeners = ListenersSettings(
         immich_ml=ImmichMlListener(host="127.0.0.1"), mt_photos=MtPhotosListener(api_key=SecretStr("key"))
     )
-    shown, output = board(RouterSettings(listeners=listeners))
+    shown, output = display(RouterSettings(listeners=listeners))
     shown.summary()
     assert "ROUTER_LISTENERS__IMMICH_ML__HOST=0.0.0.0" in output.getvalue()
     assert "MT_PHOTOS_API_KEY" not in output.getvalue()
@@ -126,6 +131,19 @@ def model(state: model_pb2.ModelState.ValueType, part: str = "visual", **fields:
         ),
         (
             True,
+            [model(model_pb2.MODEL_STATE_LOADED), model(model_pb2.MODEL_STATE_LOADING, "textual")],
+            Condition(Level.READY, "ViT-B-16__cn-clip"),
+        ),
+        (
+            True,
+            [
+                model(model_pb2.MODEL_STATE_LOADED),
+                model_pb2.Model(name="other", state=model_pb2.MODEL_STATE_DOWNLOADING, download_progress=0.5),
+            ],
+            Condition(Level.READY, "ViT-B-16__cn-clip; downloading other", 0.5),
+        ),
+        (
+            True,
             [
                 model(model_pb2.MODEL_STATE_LOADED),
                 model_pb2.Model(name="other", state=model_pb2.MODEL_STATE_FAILED, error="no network"),
@@ -140,6 +158,17 @@ def test_a_services_condition_is_that_of_its_models(
     assert judge(serving, models) == expected
 
 
-def test_phrases() -> None:
-    assert phrase(Condition(Level.COMING, "loading x")) == "on its way: loading x"
-    assert phrase(Condition(Level.FAILED, "no")) == "not ready: no"
+def test_a_condition_in_words() -> None:
+    assert describe(Condition(Level.COMING, "loading x")) == "on its way: loading x"
+    assert describe(Condition(Level.FAILED, "no")) == "not ready: no"
+
+
+def test_both_routers_are_told_as_what_to_enter_in_immich() -> None:
+    shown, output = display(own=SupervisorSettings(second_router_port=3014, second_router_admin_port=None))
+    shown.condition("router-2", Condition(Level.READY, "answers Immich"))
+    shown.summary()
+    text = output.getvalue()
+    assert text.startswith("mesh     | router-2: ready: answers Immich\n")
+    assert re.search(r"URL: http://\S+:3003 and http://\S+:3014 \(enter both", text)
+    assert re.search(r"Immich ML API +http://\S+:3014 +ready", text)
+    assert len(re.findall("admin page", text)) == 1
