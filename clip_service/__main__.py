@@ -10,6 +10,7 @@ from clip_service.models import PINNED_PARTS, ClipModels
 from clip_service.pipeline import ClipPipeline
 from clip_service.servicer import ClipServicer
 from mesh.core.settings import ServiceSettings
+from mesh.serving.decoding import PhotoIntake
 from mesh.serving.lifecycle.manager import LifecyclePolicy
 from mesh.serving.server import Service, ServiceContext, run
 
@@ -19,7 +20,7 @@ NAME = "immich_mesh.clip.v1.ClipService"
 def build(settings: ServiceSettings, foundation: ServiceContext) -> Service:
     """The service, its models not yet loaded."""
     models = ClipModels(foundation, LifecyclePolicy.of(settings, PINNED_PARTS))
-    servicer = ClipServicer(ClipPipeline(models, settings.max_image_pixels))
+    servicer = ClipServicer(ClipPipeline(models, PhotoIntake.of("clip", models.gate, settings)))
     register = partial(clip_pb2_grpc.add_ClipServiceServicer_to_server, servicer)
     return Service(NAME, register, models.manager, has_queries=True)
 

@@ -2,6 +2,7 @@
 
 from clip_service.models import ClipModels
 from clip_service.visual import EncodedPhoto
+from mesh.serving.decoding import PhotoIntake
 from mesh.serving.embedding import Embedding
 
 
@@ -10,12 +11,12 @@ class ClipPipeline:
 
     Args:
         models: lends the encoders.
-        max_image_pixels: larger photos are refused before they are decoded.
+        photos: admits photos.
     """
 
-    def __init__(self, models: ClipModels, max_image_pixels: int) -> None:
+    def __init__(self, models: ClipModels, photos: PhotoIntake) -> None:
         self._models = models
-        self._max_image_pixels = max_image_pixels
+        self._photos = photos
 
     async def encode_image(self, data: bytes, model_name: str) -> tuple[EncodedPhoto, str]:
         """The vector of an encoded photo, and the name of the model that made it; an empty name is the default.
@@ -26,8 +27,15 @@ class ClipPipeline:
                 engine say.
         """
         name = self._models.manager.resolve(model_name)
-        async with self._models.visual(name) as encoder, self._models.gate.enter():
-            return await encoder.encode(data, self._max_image_pixels), name
+        async with self._models.visual(name) as encoder:
+            preprocessing = encoder.preprocessing
+            async with self._photos.admit(
+                data,
+                encoder.engine.in_thread,
+                working_bytes=lambda photo: preprocessing.working_bytes(photo.width, photo.height, photo.divisor),
+                min_short_side=preprocessing.min_short_side,
+            ) as photo:
+                return await encoder.encode(photo), name
 
     async def encode_text(self, text: str, language: str, model_name: str) -> tuple[Embedding, str]:
         """The vector of a sentence, and the name of the model that made it; an empty name is the default.

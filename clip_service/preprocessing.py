@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
-import PIL.ImageOps
 
 from mesh.core.errors import UnavailableError
 from mesh.serving.images import Pixels
@@ -22,6 +21,11 @@ DECODE_MARGIN = 2
 """A JPEG is decoded reduced as long as its short side keeps this many times the model's: half size for a preview of
 1440 pixels and a model of 224. What the model gets has a cosine over 0.9997 to the full decode then, measured on
 photographs and on noise of their spectrum (at 1 it was 0.997): `tests/unit/clip_service/test_reduced_decode.py`."""
+
+
+_WEIGHT_BYTES = 64
+"""Pillow's weights for each pixel along a side: eight bytes for every pixel of the result that it has a part in, which
+are six with Lanczos, and some more."""
 
 
 class ResizeMode(StrEnum):
@@ -83,6 +87,16 @@ class Preprocessing:
         """Short side in pixels that a reduced decode must keep."""
         return self.size * DECODE_MARGIN
 
+    def working_bytes(self, width: int, height: int, divisor: int) -> int:
+        """Memory that resizing takes beside a photo of this size, decoded at 1/`divisor` of it.
+
+        Pillow's copy has a word for each pixel and a pointer for each row; its filter has weights for each pixel of a
+        side that is shrunk as a whole.
+        """
+        columns, rows = -(-width // divisor), -(-height // divisor)
+        weights = 0 if self.mode is ResizeMode.SHORTEST else _WEIGHT_BYTES * (columns + rows)
+        return rows * (4 * columns + 8) + 4 * self.size * max(rows, columns) + weights
+
     def __call__(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """The model's input, float32 of shape (1, 3, size, size), of an RGB photo of shape (rows, columns, 3)."""
         fitted = np.asarray(self._fit(PIL.Image.fromarray(pixels)))
@@ -96,9 +110,18 @@ class Preprocessing:
             case ResizeMode.SQUASH:
                 return image.resize((self.size, self.size), self.resampling)
             case ResizeMode.LONGEST:
-                return PIL.ImageOps.pad(image, (self.size, self.size), self.resampling, color=(self.fill,) * 3)
+                return self._pad(image)
             case ResizeMode.SHORTEST:
                 return self._crop(image)
+
+    def _pad(self, image: PIL.Image.Image) -> PIL.Image.Image:
+        """As Pillow's `ImageOps.pad`, which makes nothing of a side that would become less than a pixel."""
+        longest = max(image.size)
+        width, height = (max(1, round(side / longest * self.size)) for side in image.size)
+        canvas = PIL.Image.new("RGB", (self.size, self.size), (self.fill,) * 3)
+        fitted = image.resize((width, height), self.resampling)
+        canvas.paste(fitted, (round((self.size - width) / 2), round((self.size - height) / 2)))
+        return canvas
 
     def _crop(self, image: PIL.Image.Image) -> PIL.Image.Image:
         """Only what the crop keeps is resized: a panorama costs no more than a square.

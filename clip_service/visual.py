@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from clip_service.preprocessing import Preprocessing
-from mesh.serving.decoding import decode_photo
+from mesh.serving.decoding import AdmittedPhoto
 from mesh.serving.embedding import Embedding, embedding_of
 from mesh.serving.images import ChannelOrder
 from mesh.serving.inference.engine import Engine
@@ -38,23 +38,22 @@ class VisualEncoder(EngineModel):
 
     def __init__(self, engine: Engine, preprocessing: Preprocessing, dimension: int) -> None:
         super().__init__(engine, dimension)
-        self._preprocessing = preprocessing
+        self.preprocessing = preprocessing
         self._input = engine.inputs[0]
 
-    async def encode(self, data: bytes, max_pixels: int) -> EncodedPhoto:
-        """The embedding of an encoded photo.
+    async def encode(self, photo: AdmittedPhoto) -> EncodedPhoto:
+        """The embedding of an encoded photo, admitted with this encoder's `preprocessing.min_short_side`.
 
         Raises:
-            InvalidInputError: not an image, or more than `max_pixels` pixels.
+            InvalidInputError: cut off or damaged.
             OverloadedError, DeadlineExceededError, UnavailableError: from the engine.
         """
-        photo = await self.engine.in_thread(lambda: self._prepare(data, max_pixels))
-        outputs = await self.engine.infer({self._input.name: photo.tensor})
-        return EncodedPhoto(embedding_of(outputs), photo.width, photo.height)
+        prepared = await self.engine.in_thread(lambda: self._prepare(photo))
+        outputs = await self.engine.infer({self._input.name: prepared.tensor})
+        return EncodedPhoto(embedding_of(outputs), prepared.width, prepared.height)
 
-    def _prepare(self, data: bytes, max_pixels: int) -> _Prepared:
+    def _prepare(self, photo: AdmittedPhoto) -> _Prepared:
         """Decodes no more of the photo than the model looks at, and lets the pixels go again."""
-        shortest = self._preprocessing.min_short_side
-        image = decode_photo("clip", data, max_pixels=max_pixels, order=ChannelOrder.RGB, min_short_side=shortest)
-        tensor = self._preprocessing(image.pixels).astype(self._input.dtype, copy=False)
+        image = photo.decode(ChannelOrder.RGB)
+        tensor = self.preprocessing(image.pixels).astype(self._input.dtype, copy=False)
         return _Prepared(tensor, image.width, image.height)

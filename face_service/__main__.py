@@ -10,6 +10,7 @@ from face_service.models import FaceModels
 from face_service.pipeline import FacePipeline
 from face_service.servicer import FaceServicer
 from mesh.core.settings import ServiceSettings
+from mesh.serving.decoding import PhotoIntake
 from mesh.serving.lifecycle.manager import LifecyclePolicy
 from mesh.serving.server import Service, ServiceContext, run
 
@@ -22,7 +23,7 @@ def build(settings: ServiceSettings, foundation: ServiceContext) -> Service:
     models = FaceModels(foundation, LifecyclePolicy.of(settings))
     pipeline = FacePipeline(
         models,
-        max_image_pixels=settings.max_image_pixels,
+        PhotoIntake.of("face", models.gate, settings),
         min_score=settings.min_score,
         max_faces=settings.max_faces,
     )

@@ -5,11 +5,11 @@ ArcFace's recognisers expect eyes, nose and mouth at fixed places (Deng et al., 
 a closed form in the plane: with points as complex numbers, turning and scaling is multiplication by one number.
 """
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mesh.serving.images import Pixels
+from mesh.serving.images.transform import warp_affine
 
 TEMPLATE_SIZE = 112
 
@@ -43,5 +43,4 @@ def similarity(landmarks: Landmarks, size: int = TEMPLATE_SIZE) -> NDArray[np.fl
 
 def crop(pixels: Pixels, transform: NDArray[np.float64], size: int = TEMPLATE_SIZE) -> Pixels:
     """The upright face, uint8 of shape (size, size, 3); black where it reaches beyond the photo."""
-    warped = cv2.warpAffine(pixels, transform, (size, size), borderValue=0.0)
-    return warped.astype(np.uint8, copy=False)
+    return warp_affine(pixels, transform, (size, size))

@@ -14,9 +14,12 @@ from face_service.models import FaceModels
 from face_service.recogniser import FaceRecogniser
 from face_service.scrfd import Candidates
 from mesh.core.errors import InvalidInputError
-from mesh.serving.decoding import decode_photo
+from mesh.serving.decoding import PhotoIntake
 from mesh.serving.embedding import Embedding
 from mesh.serving.images import ChannelOrder, Pixels
+
+WORKING_BYTES = 16 << 20
+"""What detection and the crops of many faces take beside the photo, whatever its size."""
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in whole pixels, inside the photo, never empty."""
@@ -55,14 +58,14 @@ class FacePipeline:
 
     Args:
         models: lends detectors and recognisers.
-        max_image_pixels: larger photos are refused before they are decoded.
+        photos: admits photos.
         min_score: certainty, 0 to 1, for requests that do not say.
         max_faces: most faces of one photo.
     """
 
-    def __init__(self, models: FaceModels, *, max_image_pixels: int, min_score: float, max_faces: int) -> None:
+    def __init__(self, models: FaceModels, photos: PhotoIntake, *, min_score: float, max_faces: int) -> None:
         self._models = models
-        self._max_image_pixels = max_image_pixels
+        self._photos = photos
         self._min_score = min_score
         self._max_faces = max_faces
 
@@ -78,12 +81,12 @@ class FacePipeline:
         if not (math.isfinite(threshold) and 0 <= threshold <= 1):
             raise InvalidInputError(f"min_score is {threshold:g}: give a number from 0 to 1")
         name = self._models.manager.resolve(model_name)
-        async with self._models.use(name) as (detector, recogniser), self._models.gate.enter():
-            image = await detector.engine.in_thread(
-                lambda: decode_photo("face", data, max_pixels=self._max_image_pixels, order=ChannelOrder.RGB)
-            )
-            found = await detector.detect(image.pixels, min_score=threshold, limit=self._max_faces)
-            faces = await _encode(image.pixels, found, recogniser) if len(found) else []
+        async with self._models.use(name) as (detector, recogniser):
+            in_thread = detector.engine.in_thread
+            async with self._photos.admit(data, in_thread, working_bytes=lambda _: WORKING_BYTES) as photo:
+                image = await in_thread(lambda: photo.decode(ChannelOrder.RGB))
+                found = await detector.detect(image.pixels, min_score=threshold, limit=self._max_faces)
+                faces = await _encode(image.pixels, found, recogniser) if len(found) else []
         return Faces(faces, image.width, image.height, name)
 
 

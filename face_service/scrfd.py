@@ -41,6 +41,9 @@ class Candidates:
         return Candidates(self.scores[rows], self.boxes[rows], self.landmarks[rows])
 
 
+NOBODY = Candidates(np.empty(0, np.float32), np.empty((0, 4), np.float32), np.empty((0, 5, 2), np.float32))
+
+
 @dataclass(frozen=True, slots=True)
 class _Level:
     """One grid's output: (anchors, 1), (anchors, 4) and (anchors, 10)."""

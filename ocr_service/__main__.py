@@ -6,6 +6,7 @@ from functools import partial
 from immich_mesh.ocr.v1 import ocr_pb2_grpc
 
 from mesh.core.settings import ServiceSettings
+from mesh.serving.decoding import PhotoIntake
 from mesh.serving.lifecycle.manager import LifecyclePolicy
 from mesh.serving.server import Service, ServiceContext, run
 from ocr_service.config import OcrSettings
@@ -20,7 +21,8 @@ def build(settings: ServiceSettings, foundation: ServiceContext) -> Service:
     """The service, its models not yet loaded."""
     assert isinstance(settings, OcrSettings)
     models = OcrModels(foundation, LifecyclePolicy.of(settings), language_fallback=settings.language_fallback)
-    servicer = OcrServicer(OcrPipeline(models, settings.max_image_pixels), settings)
+    photos = PhotoIntake.of("ocr", models.gate, settings)
+    servicer = OcrServicer(OcrPipeline(models, photos), settings)
     return Service(NAME, partial(ocr_pb2_grpc.add_OcrServiceServicer_to_server, servicer), models.manager)
 
 

@@ -1,9 +1,12 @@
 """One encoded photo in, its lines of text out: borrow the model, decode, read."""
 
 from dataclasses import dataclass
+from functools import partial
 
-from mesh.serving.decoding import decode_photo
-from mesh.serving.images import ChannelOrder
+from mesh.serving.decoding import PhotoIntake
+from mesh.serving.images import ChannelOrder, OpenPhoto
+from ocr_service.detection.detector import input_size, scale_to
+from ocr_service.detection.tiles import LONG
 from ocr_service.models import OcrModels
 from ocr_service.options import Options
 from ocr_service.recognition.reader import Line, read_photo
@@ -28,12 +31,12 @@ class OcrPipeline:
 
     Args:
         models: lends the models.
-        max_image_pixels: limit of width times height.
+        photos: admits photos.
     """
 
-    def __init__(self, models: OcrModels, max_image_pixels: int) -> None:
+    def __init__(self, models: OcrModels, photos: PhotoIntake) -> None:
         self._models = models
-        self._max_pixels = max_image_pixels
+        self._photos = photos
 
     async def recognize(self, data: bytes, model_name: str, options: Options) -> tuple[Photo, str]:
         """Reads one photo.
@@ -49,9 +52,18 @@ class OcrPipeline:
         Raises:
             InvalidInputError, ModelNotFoundError, UnavailableError, OverloadedError, DeadlineExceededError.
         """
-        async with self._models.use(model_name) as (detector, recogniser), self._models.gate.enter():
-            image = await detector.engine.in_thread(
-                lambda: decode_photo("ocr", data, max_pixels=self._max_pixels, order=ChannelOrder.BGR)
-            )
-            lines = await read_photo(image.pixels, detector, recogniser, options)
+        async with self._models.use(model_name) as (detector, recogniser):
+            in_thread = detector.engine.in_thread
+            working = partial(working_bytes, max_resolution=options.max_resolution)
+            async with self._photos.admit(data, in_thread, working_bytes=working) as photo:
+                image = await in_thread(lambda: photo.decode(ChannelOrder.BGR))
+                lines = await read_photo(image.pixels, detector, recogniser, options)
         return Photo(lines, image.width, image.height), recogniser.name
+
+
+def working_bytes(photo: OpenPhoto, max_resolution: int) -> int:
+    """Memory that detection takes beside the photo: its input as bytes, as floats and, of a long photo, in tiles."""
+    size = (photo.height, photo.width)
+    rows, columns = input_size(*size, scale_to(size, max_resolution))
+    copies = 2 if max(size) > LONG * min(size) else 1
+    return rows * columns * (3 + copies * (12 + 4))

@@ -20,6 +20,9 @@ from mesh.core.levels import LogLevel
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """Limit of one gRPC message and of one HTTP body, in bytes."""
 
+DEFAULT_PHOTO_MEMORY_BYTES = 1 << 30
+"""Memory of a service for photos under way: the largest photo of the default limit, decoded and turned, and no more."""
+
 Place = tuple[int | str, ...]
 """Where a field is: its name, and before it those of the groups that it is in."""
 
@@ -230,6 +233,12 @@ class ServiceSettings(MeshSettings):
     batching: BatchingSettings = BatchingSettings()
 
     max_image_pixels: int = Field(178_956_970, ge=1, description="Larger photos are refused before they are decoded.")
+    photo_memory_bytes: int = Field(
+        DEFAULT_PHOTO_MEMORY_BYTES,
+        ge=1 << 20,
+        description="Memory for photos that are decoded and worked on. One whose header shows that it needs more is "
+        "refused; several that need more together wait for each other. Keep it well below the container's limit.",
+    )
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_format: LogFormat = Field(LogFormat.PRETTY, description="pretty or json.")
 

@@ -136,9 +136,9 @@ def _record(method: str, code: grpc.StatusCode, reason: str, seconds: float) -> 
     metrics.IN_FLIGHT.labels(method).dec()
     metrics.REQUESTS.labels(method, code.name).inc()
     metrics.REQUEST_SECONDS.labels(method).observe(seconds)
-    # Status lines and admin pages list the models again and again.
-    write = log.debug if method.endswith("/ListModels") and not reason else log.info
-    write("call", method=method, code=code.name, ms=round(seconds * 1000, 1), **({"reason": reason} if reason else {}))
+    # The router writes the one line of a request for people; an error of the service's own has its traceback besides.
+    why = {"reason": reason} if reason else {}
+    log.debug("call", method=method, code=code.name, ms=round(seconds * 1000, 1), **why)
 
 
 def _hint() -> str:

@@ -64,6 +64,9 @@ IMAGE_PIXELS = Histogram(
     ["service"],
     buckets=(1e4, 1e5, 3e5, 1e6, 2e6, 4e6, 8e6, 1.6e7, 3.2e7, 6.4e7, 1.28e8),
 )
+PHOTO_MEMORY_BYTES = Gauge(
+    "immich_mesh_photo_memory_bytes", "Memory reserved for photos that are decoded and worked on.", ["service"]
+)
 DECODE_SECONDS = Histogram(
     "immich_mesh_image_decode_seconds", "Time to decode one photo.", ["service"], buckets=_SECONDS
 )

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesh.serving.images import Pixels
+from mesh.serving.images.transform import resize, to_tensor
 from mesh.serving.inference.engine import Engine
 from mesh.serving.lifecycle.model import EngineModel
 from ocr_service.detection.boxes import Boxes
@@ -60,11 +61,15 @@ def scale_to(size: tuple[int, ...], short_side: int) -> float:
     return min(1.0, short_side / min(size[:2]))
 
 
+def input_size(rows: int, columns: int, ratio: float) -> tuple[int, int]:
+    """Rows and columns of the network's input for a photo of that size, seen at `ratio`."""
+    high, wide = (max(STRIDE, round(int(side * ratio) / STRIDE) * STRIDE) for side in (rows, columns))
+    return high, wide
+
+
 def to_input(pixels: Pixels, ratio: float) -> NDArray[np.float32]:
     """The network's input: scaled by `ratio` to multiples of 32, values in -1 to 1, shape (1, 3, rows, columns)."""
-    rows, columns = (max(STRIDE, round(int(side * ratio) / STRIDE) * STRIDE) for side in pixels.shape[:2])
+    rows, columns = input_size(pixels.shape[0], pixels.shape[1], ratio)
     # Bilinear takes four neighbours into account: enough down to half the size, and several times faster than the area.
     interpolation = cv2.INTER_LINEAR if ratio > 0.5 else cv2.INTER_AREA
-    scaled = cv2.resize(pixels, (columns, rows), interpolation=interpolation)
-    blob = cv2.dnn.blobFromImage(scaled, scalefactor=1 / 127.5, mean=(127.5, 127.5, 127.5))
-    return blob.astype(np.float32, copy=False)
+    return to_tensor(resize(pixels, (columns, rows), interpolation), mean=127.5, std=127.5)

@@ -9,10 +9,10 @@ import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
 
-import cv2
 import numpy as np
 
 from mesh.serving.images import Pixels
+from mesh.serving.images.transform import resize
 from ocr_service.recognition.crops import Crop
 from ocr_service.recognition.orientation import Oriented
 from ocr_service.recognition.recogniser import TextRecogniser
@@ -58,8 +58,8 @@ def _may_stand_upright(crop: Crop, text: str) -> bool:
 
 def _side_by_side(crop: Crop, count: int) -> Pixels:
     """The first characters of a column as a line, shape (rows, columns, 3)."""
-    column = cv2.rotate(crop.pixels, cv2.ROTATE_90_CLOCKWISE)
+    column = np.rot90(crop.pixels, -1)
     edges = np.linspace(0, column.shape[0], count + 1).astype(int)[: SAMPLE_CHARACTERS + 1]
     side = column.shape[1]
-    cells = [cv2.resize(column[top:bottom], (side, side)) for top, bottom in pairwise(edges)]
-    return np.hstack(cells).astype(np.uint8, copy=False)
+    cells = [resize(np.ascontiguousarray(column[top:bottom]), (side, side)) for top, bottom in pairwise(edges)]
+    return np.hstack(cells)

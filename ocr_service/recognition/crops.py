@@ -8,15 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mesh.serving.images import Pixels
+from mesh.serving.images.transform import MAX_SIDE, fits, remap, warp_perspective
 from ocr_service.detection.boxes import Bend, Boxes
 from ocr_service.detection.quads import Quad, areas
 from ocr_service.recognition.plausible import MOST_OF_THE_PHOTO
 
 TALL = 1.5
 """A crop this many times as high as wide holds text that runs down or up the photo (RapidOCR's rule)."""
-
-MAX_REMAP_SIDE = 32766
-"""OpenCV's remap takes and makes no picture with a longer side."""
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -64,17 +62,15 @@ def cut(pixels: Pixels, quad: Quad) -> Crop:
     """
     edges = np.linalg.norm(np.roll(quad, -1, axis=0) - quad, axis=1)
     width, height = max(1, round(max(edges[0], edges[2]))), max(1, round(max(edges[1], edges[3])))
+    longest = max(width, height)
+    if longest > MAX_SIDE:  # longer than any reader looks at: OpenCV makes it no longer
+        width, height = (max(1, side * MAX_SIDE // longest) for side in (width, height))
     target: NDArray[np.float32] = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-    flat = cv2.warpPerspective(
-        pixels,
-        cv2.getPerspectiveTransform(quad.astype(np.float32), target),
-        (width, height),
-        flags=cv2.INTER_CUBIC,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    transform = cv2.getPerspectiveTransform(quad.astype(np.float32), target)
+    flat = warp_perspective(pixels, transform.astype(np.float64, copy=False), (width, height))
     if height / width >= TALL:
         return Crop(np.ascontiguousarray(np.rot90(flat)), 1)
-    return Crop(flat.astype(np.uint8, copy=False), 0)
+    return Crop(flat, 0)
 
 
 def straightened(pixels: Pixels, bend: Bend) -> Crop | None:
@@ -90,7 +86,7 @@ def straightened(pixels: Pixels, bend: Bend) -> Crop | None:
     steps = np.linalg.norm(np.diff(bend.course, axis=0), axis=1)
     travelled = np.concatenate([[0], np.cumsum(steps)])
     columns, rows = max(1, round(float(travelled[-1]))), max(1, round(bend.height))
-    if max(columns, rows) > MAX_REMAP_SIDE:
+    if not fits((rows, columns)):
         return None
     along = np.gradient(bend.course, travelled, axis=0)
     down = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.linalg.norm(along, axis=1, keepdims=True)
@@ -98,10 +94,8 @@ def straightened(pixels: Pixels, bend: Bend) -> Crop | None:
     x, y = (_plane(columns, from_middle, travelled, bend.course[:, axis], down[:, axis]) for axis in (0, 1))
     # Only the line's surroundings, for a long photo as a whole is too much for remap.
     region = pixels[_shifted_span(y, pixels.shape[0]), _shifted_span(x, pixels.shape[1])]
-    if max(region.shape[:2]) > MAX_REMAP_SIDE:
-        return None
-    strip = cv2.remap(region, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return Crop(strip.astype(np.uint8, copy=False), int(bend.runs_down))
+    strip = remap(region, x, y)
+    return None if strip is None else Crop(strip, int(bend.runs_down))
 
 
 def _plane(columns: int, from_middle: Floats, travelled: Doubles, course: Floats, down: Doubles) -> Floats:

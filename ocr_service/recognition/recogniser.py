@@ -12,12 +12,12 @@ from enum import Enum
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rapidocr_onnxruntime.ch_ppocr_rec.utils import CTCLabelDecode
 
 from mesh.serving.images import Pixels
+from mesh.serving.images.transform import resize, to_tensor
 from mesh.serving.inference.engine import Engine
 from mesh.serving.lifecycle.model import EngineModel
 from ocr_service.recognition.characters import RARE_WEIGHT, language_weights, rare_characters, read_characters
@@ -141,9 +141,9 @@ def to_input(line: Pixels, widths: Widths = Widths.FINE, squeeze: float = SQUEEZ
     rows, columns = line.shape[:2]
     aspect = columns / rows
     width = min(MAX_WIDTH, max(1, math.ceil(HEIGHT * max(min(aspect, LONG), squeeze * aspect))))
-    scaled = cv2.resize(np.ascontiguousarray(line), (width, HEIGHT))
+    scaled = resize(np.ascontiguousarray(line), (width, HEIGHT))
     padded = np.zeros((1, 3, HEIGHT, padded_width(width, widths)), np.float32)
-    padded[:, :, :, :width] = cv2.dnn.blobFromImage(scaled, scalefactor=1 / 127.5, mean=(127.5, 127.5, 127.5))
+    padded[:, :, :, :width] = to_tensor(scaled, mean=127.5, std=127.5)
     return padded
 
 

@@ -34,8 +34,8 @@ def encoded(image: PIL.Image.Image, fmt: str, **options: object) -> bytes:
     return out.getvalue()
 
 
-def rgb(data: bytes, **options: int | None) -> Image:
-    return decode(data, max_pixels=LIMIT, order=ChannelOrder.RGB, **options)
+def rgb(data: bytes, min_short_side: int | None = None) -> Image:
+    return decode(data, max_pixels=LIMIT, order=ChannelOrder.RGB, min_short_side=min_short_side)
 
 
 def corners(pixels: np.ndarray) -> list[tuple[int, ...]]:

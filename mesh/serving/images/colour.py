@@ -1,0 +1,90 @@
+"""Any of Pillow's modes to 8-bit RGB, a strip of rows at a time, so that no second copy of the photo stands beside it.
+
+High bit depths keep their brightness, transparency lies on white.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+import PIL.ImageCms
+
+from mesh.serving.images.cost import STRIP_PIXELS
+
+Rgb = npt.NDArray[np.uint8]
+ToRgb = Callable[[PIL.Image.Image], PIL.Image.Image]
+
+
+def to_rgb(image: PIL.Image.Image, *, reverse: bool) -> Rgb:
+    """A loaded photo as an array of shape (rows, columns, 3), in C order; its channels as BGR with `reverse`."""
+    convert = _conversion(image)
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top, strip in _strips(image):
+        rows = np.asarray(convert(strip))
+        pixels[top : top + strip.height] = rows[:, :, ::-1] if reverse else rows
+    return pixels
+
+
+def _strips(image: PIL.Image.Image) -> Iterator[tuple[int, PIL.Image.Image]]:
+    """Strips of about `STRIP_PIXELS`, each with the row that it begins at."""
+    width, height = image.size
+    rows = max(1, STRIP_PIXELS // width)
+    if rows >= height:
+        yield 0, image
+        return
+    for top in range(0, height, rows):
+        yield top, image.crop((0, top, width, min(top + rows, height)))
+
+
+def _conversion(image: PIL.Image.Image) -> ToRgb:
+    if image.mode.startswith("I;16"):
+        return _high_byte
+    if image.mode in ("I", "F"):
+        return _stretch(image)
+    if image.mode == "LAB":
+        return _lab()
+    if image.has_transparency_data:
+        return _on_white
+    return lambda strip: strip.convert("RGB")
+
+
+def _high_byte(strip: PIL.Image.Image) -> PIL.Image.Image:
+    return PIL.Image.fromarray((np.asarray(strip).astype(np.uint16) >> 8).astype(np.uint8)).convert("RGB")
+
+
+def _on_white(strip: PIL.Image.Image) -> PIL.Image.Image:
+    strip = strip.convert("RGBA")
+    backdrop = PIL.Image.new("RGB", strip.size, "white")
+    backdrop.paste(strip, mask=strip.getchannel("A"))
+    return backdrop
+
+
+def _stretch(image: PIL.Image.Image) -> ToRgb:
+    """32-bit and float pixels have no fixed white: the brightest of the photo becomes white, the darkest black."""
+    ends = [(float(values.min()), float(values.max())) for _, strip in _strips(image) for values in [_finite(strip)]]
+    low, high = min(end[0] for end in ends), max(end[1] for end in ends)
+    factor = 255 / ((high - low) or 1)
+
+    def stretched(strip: PIL.Image.Image) -> PIL.Image.Image:
+        return PIL.Image.fromarray(((_finite(strip) - low) * factor).round().astype(np.uint8)).convert("RGB")
+
+    return stretched
+
+
+def _finite(strip: PIL.Image.Image) -> npt.NDArray[np.float64]:
+    return np.nan_to_num(np.asarray(strip, np.float64), posinf=0.0, neginf=0.0)
+
+
+def _lab() -> ToRgb:
+    profiles = (PIL.ImageCms.createProfile("LAB"), PIL.ImageCms.createProfile("sRGB"))
+    transform = PIL.ImageCms.buildTransform(*profiles, "LAB", "RGB")
+
+    def converted(strip: PIL.Image.Image) -> PIL.Image.Image:
+        result = PIL.ImageCms.applyTransform(strip, transform)
+        if result is None:
+            raise ValueError("no conversion from LAB")
+        return result
+
+    return converted
