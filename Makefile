@@ -52,6 +52,7 @@ check-format:
 .PHONY: lint
 lint:
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/lint-imports
 
 .PHONY: types
 types:

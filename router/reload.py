@@ -11,7 +11,7 @@ from mesh.core.logs import set_level
 from router.config import RouterSettings
 from router.config.file import ConfigError, load
 from router.dispatch.cluster_manager import ClusterManager
-from router.listeners.access import AccessLog
+from router.listeners.server.access import AccessLog
 from router.listeners.status import ReloadReport, RouterStatus
 from router.metrics import RouterMetrics
 

@@ -18,13 +18,13 @@ from router.dispatch.cluster_manager import ClusterManager, Opener
 from router.dispatch.dispatcher import Dispatcher
 from router.gateway.healing.service import Healing
 from router.gateway.refresh.mesh_recogniser import MeshRecogniser
-from router.listeners.access import AccessLog
 from router.listeners.admin import Admin, AdminContext
-from router.listeners.http import HttpListener, ListenerContext
 from router.listeners.immich_ml import ImmichMl
 from router.listeners.mt_photos import MtPhotos
 from router.listeners.photos import photos_application
-from router.listeners.recent import RecentRequests
+from router.listeners.server.access import AccessLog
+from router.listeners.server.listener import HttpListener, ListenerContext
+from router.listeners.server.recent import RecentRequests
 from router.listeners.status import RouterStatus
 from router.metrics import RouterMetrics
 from router.reload import Reloader

@@ -10,7 +10,7 @@ from pydantic_settings import NoDecode
 
 from mesh.core.settings import MAX_MESSAGE_BYTES, Frozen
 from mesh.core.sockets import bare_host
-from router.gateway.settings import PhotosSettings
+from router.config.photos import PhotosSettings
 
 PRIVATE_NETWORKS = (
     "127.0.0.0/8",

@@ -12,9 +12,9 @@ from mesh.core.levels import LogLevel
 from mesh.core.settings import LogFormat, MeshSettings, TlsSettings
 from mesh.hub.catalogue import clip_dimension
 from router.config.clusters import ClusterSettings, Protocol
+from router.config.healing import HealingSettings
 from router.config.listeners import ListenersSettings, split_names
 from router.config.routes import RouteSettings
-from router.gateway.healing.settings import HealingSettings
 from sql.immich_environment import immich_database_url
 
 

@@ -13,12 +13,12 @@ from mesh.core.context import deadline as deadline_variable
 from mesh.core.errors import DimensionMismatchError
 from mesh.core.tracing import span
 from router.dispatch.cluster_manager import ClusterManager
-from router.dispatch.fallback import with_fallback
-from router.dispatch.hedge import hedged
-from router.dispatch.mirror import Mirror
+from router.dispatch.policies.fallback import with_fallback
+from router.dispatch.policies.hedge import hedged
+from router.dispatch.policies.mirror import Mirror
+from router.dispatch.policies.single_flight import SingleFlight
 from router.dispatch.routes import Destination
 from router.dispatch.sending import Send, TaskCall, sender
-from router.dispatch.single_flight import SingleFlight
 from router.domain.requests import CallStats, PredictRequest
 from router.domain.results import ClipImageResult, ClipTextResult, Result
 from router.domain.tasks import Task

@@ -9,8 +9,8 @@ from typing import Any
 
 from mesh.core.errors import InvalidInputError
 from router.config import Protocol
-from router.dispatch.forwarding import forwarded
 from router.dispatch.routes import Destination
+from router.dispatch.wire.forwarding import forwarded
 from router.domain.requests import Content, PredictRequest
 from router.domain.results import Result
 from router.domain.tasks import (

@@ -7,6 +7,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from aiohttp import hdrs
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from router.config.photos import TRUSTED_PROXIES
+
 Network = IPv4Network | IPv6Network
 
 HOP_BY_HOP = frozenset(
@@ -23,9 +25,6 @@ HOP_BY_HOP = frozenset(
     }
 )
 """RFC 9110, section 7.6.1: these describe one connection and are never forwarded."""
-
-TRUSTED_PROXIES = ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10")
-"""Loopback, private and link-local networks: the peers that Immich itself trusts with `X-Forwarded-*`."""
 
 
 def end_to_end(headers: CIMultiDictProxy[str] | CIMultiDict[str]) -> CIMultiDict[str]:

@@ -23,13 +23,13 @@ from router.config.file import config_dump
 from router.dispatch.cluster_manager import ClusterManager
 from router.domain.requests import Predict
 from router.listeners.admin_views import cluster_view, listener_view, stats
-from router.listeners.bodies import read_small_body
-from router.listeners.http import HttpListener
 from router.listeners.immich_ml import ImmichMl
-from router.listeners.messages import json_response
 from router.listeners.pages import add_page
-from router.listeners.recent import RecentRequests
 from router.listeners.same_site import SameSite
+from router.listeners.server.bodies import read_small_body
+from router.listeners.server.listener import HttpListener
+from router.listeners.server.messages import json_response
+from router.listeners.server.recent import RecentRequests
 from router.listeners.status import ReloadReport, RouterStatus
 from router.upstream.models import ModelClient, ModelStatus
 

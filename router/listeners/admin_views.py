@@ -7,7 +7,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from router.domain.tasks import Lane
-from router.listeners.http import HttpListener
+from router.listeners.server.listener import HttpListener
 from router.upstream.cluster import Cluster
 from router.upstream.endpoints.endpoint import Endpoint
 

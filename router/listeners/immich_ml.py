@@ -12,13 +12,13 @@ from mesh.core.context import request_id
 from mesh.core.errors import InvalidInputError, UnavailableError
 from mesh.core.tracing import span
 from router.config import ImmichMlListener
-from router.dispatch.assemble import assemble
-from router.dispatch.entries import parse_entries
-from router.dispatch.multipart import Part
+from router.dispatch.wire.assemble import assemble
+from router.dispatch.wire.entries import parse_entries
+from router.dispatch.wire.multipart import Part
 from router.domain.requests import HOP_HEADER, Content, HttpMessage, Predict, PredictRequest
 from router.errors import BodyTooLargeError, InvalidEntriesError, NoSuchPathError
-from router.listeners.bodies import Form, read_form
-from router.listeners.messages import PREDICT, json_response
+from router.listeners.server.bodies import Form, read_form
+from router.listeners.server.messages import PREDICT, json_response
 from router.listeners.status import RouterStatus
 
 MAX_TEXT_BYTES = 16 * 1024

@@ -20,10 +20,10 @@ from router.domain.requests import Content, Predict, PredictRequest
 from router.domain.results import ClipImageResult, ClipTextResult, FaceResult, OcrResult, Result
 from router.domain.tasks import ClipTextual, ClipVisual, FaceRecognition, Task, TextRecognition
 from router.errors import InvalidEntriesError, MissingKeyError
-from router.listeners.bodies import read_form, read_small_body
-from router.listeners.messages import PREDICT, json_response
 from router.listeners.mt_photos_openapi import document
 from router.listeners.pages import add_page
+from router.listeners.server.bodies import read_form, read_small_body
+from router.listeners.server.messages import PREDICT, json_response
 from router.listeners.status import RouterStatus
 from router.upstream.models import ModelStatus
 

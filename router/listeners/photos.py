@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, web
 from prometheus_client import CollectorRegistry
 
+from router.config.photos import PhotosSettings
 from router.gateway.door import FrontDoor
 from router.gateway.headers import Forwarding
 from router.gateway.hops import Hops
@@ -21,8 +22,7 @@ from router.gateway.refresh.refresh import Refresher
 from router.gateway.search.search import RankedSearch
 from router.gateway.search.searching import SearchCalls
 from router.gateway.search.text_encoder import ImmichTextEncoder
-from router.gateway.settings import PhotosSettings
-from router.listeners.http import SERVER_OPTIONS
+from router.listeners.server.listener import SERVER_OPTIONS
 from sql.refresh import RefreshRepository
 from sql.repository import SearchRepository
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bench.chaos import answers
-from router.dispatch.forms import parse_form
+from router.dispatch.wire.forms import parse_form
 from tests.contract.recorded import PREDICTIONS, Recorded, recorded
 from tests.doubles.router import front
 from tests.doubles.services import running_services

@@ -12,11 +12,11 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from mesh.core.errors import MeshError
+from router.config.photos import PhotosSettings
 from router.gateway.metrics import PhotosMetrics
 from router.gateway.refresh.recognition import OcrModel, ReadText
-from router.gateway.settings import PhotosSettings
-from router.listeners.http import SERVER_OPTIONS
 from router.listeners.photos import application_of, photos_door
+from router.listeners.server.listener import SERVER_OPTIONS
 from sql.refresh import OcrLine, TextChange
 from sql.repository import NO_FILTERS
 from sql.search.filters import AssetFilters, Scope

@@ -16,10 +16,10 @@ from typing import Any, Protocol
 import structlog
 
 from mesh.core.errors import MeshError
+from router.config.healing import HealingSettings
 from router.gateway.healing.coordination import Coordination
 from router.gateway.healing.metrics import HealingMetrics
 from router.gateway.healing.queues import ImmichQueues, Queue
-from router.gateway.healing.settings import HealingSettings
 from router.gateway.rights import RefusedByImmichError
 
 log = structlog.get_logger()

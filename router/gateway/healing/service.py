@@ -8,14 +8,14 @@ import structlog
 from aiohttp import ClientSession, DummyCookieJar
 from prometheus_client import CollectorRegistry
 
+from router.config.healing import HealingSettings
+from router.config.photos import PhotosSettings
 from router.gateway.healing.coordination import Coordination, FileCoordination, NoCoordination
 from router.gateway.healing.healer import Healer, HealingStatus
 from router.gateway.healing.metrics import HealingMetrics
 from router.gateway.healing.postgres_coordination import PostgresCoordination
 from router.gateway.healing.queues import ImmichQueues
-from router.gateway.healing.settings import HealingSettings
 from router.gateway.immich import ImmichApi
-from router.gateway.settings import PhotosSettings
 from sql.healing import HealingRepository
 
 log = structlog.get_logger()

@@ -16,8 +16,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
+from router.config.photos import PhotosSettings
 from router.gateway.metrics import PhotosMetrics
-from router.gateway.settings import PhotosSettings
 from router.listeners.photos import application_of, photos_door
 from sql.refresh import RefreshRepository
 from sql.repository import SearchRepository

@@ -24,10 +24,10 @@ from router.domain.results import (
     TextLine,
 )
 from router.domain.tasks import ClipTextual, ClipVisual, FaceRecognition, TextRecognition
-from router.listeners.access import AccessLog
-from router.listeners.http import HttpListener, ListenerContext
 from router.listeners.mt_photos import MtPhotos
-from router.listeners.recent import RecentRequests
+from router.listeners.server.access import AccessLog
+from router.listeners.server.listener import HttpListener, ListenerContext
+from router.listeners.server.recent import RecentRequests
 from router.listeners.status import RouterStatus
 from router.metrics import RouterMetrics
 from router.runtime import Router

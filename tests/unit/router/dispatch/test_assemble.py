@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from router.dispatch.assemble import assemble
+from router.dispatch.wire.assemble import assemble
 from router.domain.results import (
     ClipImageResult,
     ClipTextResult,

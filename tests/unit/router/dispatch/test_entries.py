@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.dispatch.entries import parse_entries, write_entries
-from router.dispatch.forms import parse_form
+from router.dispatch.wire.entries import parse_entries, write_entries
+from router.dispatch.wire.forms import parse_form
 from router.domain.tasks import ClipTextual, ClipVisual, FaceRecognition, ForeignTask, OcrDialect, Task, TextRecognition
 from router.errors import InvalidEntriesError
 from tests.contract.recorded import recorded

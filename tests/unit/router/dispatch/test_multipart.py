@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mesh.core.errors import InvalidInputError
-from router.dispatch.forms import parse_form
-from router.dispatch.multipart import MAX_FALSE_DELIMITERS, MAX_PARTS, MultipartParser, Part, join_parts
+from router.dispatch.wire.forms import parse_form
+from router.dispatch.wire.multipart import MAX_FALSE_DELIMITERS, MAX_PARTS, MultipartParser, Part, join_parts
 from router.errors import BodyTooLargeError
 from tests.contract.recorded import PREDICTIONS, recorded
 

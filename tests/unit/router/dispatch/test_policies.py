@@ -7,12 +7,12 @@ import pytest
 
 from mesh.core.errors import DeadlineExceededError, MeshError, ModelUnavailableError, UnavailableError
 from router.config import MirrorSettings, RouteSettings
-from router.dispatch.fallback import with_fallback
-from router.dispatch.hedge import hedged
-from router.dispatch.mirror import Mirror, agree
+from router.dispatch.policies.fallback import with_fallback
+from router.dispatch.policies.hedge import hedged
+from router.dispatch.policies.mirror import Mirror, agree
+from router.dispatch.policies.single_flight import SingleFlight
 from router.dispatch.routes import Destination
 from router.dispatch.sending import Send, TaskCall
-from router.dispatch.single_flight import SingleFlight
 from router.domain.requests import Content, PredictRequest
 from router.domain.results import ClipTextResult, Face, FaceResult, OcrResult, Result, TextLine
 from router.domain.tasks import ClipTextual

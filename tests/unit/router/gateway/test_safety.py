@@ -16,8 +16,8 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from router.config.listeners import PhotosListener
+from router.config.photos import PhotosSettings
 from router.gateway.hops import HOP_HEADER, Hops
-from router.gateway.settings import PhotosSettings
 from router.gateway.websocket import MAX_MESSAGE_BYTES
 from tests.doubles.front_door import OpenDoor, open_door
 from tests.doubles.immich import DoubleUser, ImmichDouble

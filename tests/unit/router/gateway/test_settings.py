@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from router.config.file import load
-from router.gateway.settings import PhotosSettings
+from router.config.photos import PhotosSettings
 from sql.immich_environment import immich_database_url
 
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import pytest
 
 from mesh.core.settings import LogFormat
-from router.listeners.access import AccessLog
-from router.listeners.recent import AnsweredRequest
+from router.listeners.server.access import AccessLog
+from router.listeners.server.recent import AnsweredRequest
 
 REQUEST = AnsweredRequest(
     at=datetime(2026, 11, 22, 12, 0, 0, 123456, UTC),

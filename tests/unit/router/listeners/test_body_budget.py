@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from mesh.core.errors import OverloadedError
-from router.listeners.body_budget import MAX_WAITING, BodyBudget, BodyLease
+from router.listeners.server.body_budget import MAX_WAITING, BodyBudget, BodyLease
 from tests.doubles.upstream import settle
 
 

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from router.config import ImmichMlListener
 from router.errors import ForbiddenError
-from router.listeners.guard import Guard
+from router.listeners.server.guard import Guard
 
 
 @pytest.mark.parametrize(

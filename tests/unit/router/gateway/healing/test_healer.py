@@ -11,14 +11,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
+from router.config.healing import HealingSettings
+from router.config.photos import PhotosSettings
 from router.gateway.healing.coordination import Coordination, FileCoordination, NoCoordination
 from router.gateway.healing.healer import Healer, State
 from router.gateway.healing.metrics import HealingMetrics
 from router.gateway.healing.queues import ImmichQueues, Queue
 from router.gateway.healing.service import why_off
-from router.gateway.healing.settings import HealingSettings
 from router.gateway.immich import ImmichApi
-from router.gateway.settings import PhotosSettings
 from tests.doubles.immich import DoubleKey, ImmichDouble
 
 VERSIONS = pytest.mark.parametrize("version", [(2, 2, 3), (2, 7, 5), (3, 0, 3), (3, 2, 2)], ids=str)

@@ -4,7 +4,7 @@ from typing import Protocol
 from urllib.parse import parse_qsl
 
 from mesh.core.errors import InvalidInputError
-from router.dispatch.multipart import MAX_PARTS, MultipartParser, Part, boundary_of
+from router.dispatch.wire.multipart import MAX_PARTS, MultipartParser, Part, boundary_of
 from router.errors import BodyTooLargeError
 
 MAX_URLENCODED_BYTES = 128 * 1024

@@ -12,7 +12,7 @@ from aiohttp.web_protocol import RequestHandler
 from mesh.core.context import REQUEST_ID_HEADER
 from mesh.core.errors import InvalidInputError, MeshError
 from router.errors import error_body
-from router.listeners.messages import json_response
+from router.listeners.server.messages import json_response
 
 log = structlog.get_logger()
 

@@ -16,12 +16,12 @@ from mesh.core.tracing import remote_span
 from router.config import BufferingListenerSettings, ImmichMlListener, ListenerSettings
 from router.domain.requests import PredictRequest
 from router.errors import NoSuchPathError, WrongMethodError, error_body, http_status, retry_after
-from router.listeners.access import AccessLog
-from router.listeners.bodies import BODIES, LEASE
-from router.listeners.body_budget import BodyBudget
-from router.listeners.guard import Guard
-from router.listeners.messages import PREDICT, json_response
-from router.listeners.recent import AnsweredRequest, RecentRequests
+from router.listeners.server.access import AccessLog
+from router.listeners.server.bodies import BODIES, LEASE
+from router.listeners.server.body_budget import BodyBudget
+from router.listeners.server.guard import Guard
+from router.listeners.server.messages import PREDICT, json_response
+from router.listeners.server.recent import AnsweredRequest, RecentRequests
 from router.metrics import RouterMetrics
 
 log = structlog.get_logger()

@@ -2,8 +2,8 @@
 
 import secrets
 
-from router.dispatch.entries import write_entries
-from router.dispatch.multipart import Part, join_parts
+from router.dispatch.wire.entries import write_entries
+from router.dispatch.wire.multipart import Part, join_parts
 from router.domain.requests import HttpMessage, PredictRequest
 from router.domain.tasks import Task, needs_text
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import orjson
 
 from mesh.core.settings import LogFormat
-from router.listeners.recent import AnsweredRequest
+from router.listeners.server.recent import AnsweredRequest
 
 SERVICE = "immich-mesh-router"
 

@@ -10,10 +10,10 @@ from aiohttp import web
 
 from mesh.core.errors import InvalidInputError, OverloadedError
 from router.config import ListenerSettings
-from router.dispatch.forms import form_parser
-from router.dispatch.multipart import Part
+from router.dispatch.wire.forms import form_parser
+from router.dispatch.wire.multipart import Part
 from router.errors import BodyTooLargeError, BodyTooSlowError
-from router.listeners.body_budget import RETRY_AFTER_SECONDS, BodyBudget, BodyLease
+from router.listeners.server.body_budget import RETRY_AFTER_SECONDS, BodyBudget, BodyLease
 
 BODIES = web.RequestKey("bodies", BodyBudget)
 """Where the listener leaves its budget for the handler."""

@@ -8,8 +8,8 @@ from aiohttp import web, web_response
 from aiohttp.web_protocol import RequestHandler
 
 from mesh.core.sockets import BACKLOG, listening_socket
-from router.listeners.connection import Connection
-from router.listeners.observe import ListenerContext, observing
+from router.listeners.server.connection import Connection
+from router.listeners.server.observe import ListenerContext, observing
 
 __all__ = ["SERVER_OPTIONS", "HttpListener", "ListenerContext"]
 

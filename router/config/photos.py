@@ -1,4 +1,4 @@
-"""The photo front door's own settings; `router.config` adds where it listens."""
+"""Settings of the photo front door; `router.config.listeners` adds where it listens."""
 
 from ipaddress import ip_network
 from typing import Annotated, Any
@@ -7,8 +7,10 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from mesh.core.settings import Frozen
-from router.gateway.headers import TRUSTED_PROXIES
 from sql.settings import DatabaseSettings
+
+TRUSTED_PROXIES = ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10")
+"""Loopback, private and link-local networks: the peers that Immich itself trusts with `X-Forwarded-*`."""
 
 
 class PhotosSettings(Frozen):

@@ -1,0 +1,1 @@
+"""What a route may ask for around a call: a second try, a copy, a last resort; and identical calls in one."""
