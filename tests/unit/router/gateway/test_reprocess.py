@@ -279,7 +279,8 @@ async def test_missing_covers_faces_by_immichs_own_job(
     assert "faces: Immich is at it already" in out
     assert "1 photo reprocessed" in out
     code, _, _ = await cli("reprocess", "--all", "--faces")
-    assert (code, door.immich.queues["faceDetection"].started) == (2, 1)
+    assert code != 0
+    assert faces.started == 1
 
 
 async def test_a_report_names_files(
