@@ -1,22 +1,32 @@
-"""`python -m bench.chaos`: every scenario, as a table and a plot. Ends with status 1 when a single request failed."""
+"""Every scenario, as a table and a plot. Ends with status 1 when a single request failed.
+
+python -m bench.chaos                                   stub replicas, whose faults can be chosen
+python -m bench.chaos --real --document docs/chaos.md   real services with 1, 2 and 3 replicas each, and the page
+"""
 
 import argparse
 import asyncio
+import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from bench import report
 from bench.chaos.experiment import Result, experiment
 from bench.chaos.fleet import fleet
-from bench.chaos.report import plot, table
-from bench.chaos.scenarios import SCENARIOS
+from bench.chaos.real_scenarios import REAL_SCENARIOS
+from bench.chaos.report import plot, row, services_document, table
+from bench.chaos.scenarios import SCENARIOS, Pace
+from bench.chaos.services import ServiceProcesses
 
 
 async def run(arguments: argparse.Namespace) -> list[Result]:
     """All scenarios asked for, one after the other on one fleet."""
     results = []
     with tempfile.TemporaryDirectory() as folder:
-        async with fleet(Path(folder), replicas=arguments.replicas, work_ms=arguments.work_ms) as made:
+        async with fleet(Path(folder), replicas=(arguments.replicas or [3])[0], work_ms=arguments.work_ms) as made:
             for name in arguments.only or SCENARIOS:
                 result = await experiment(made, name, arguments.requests, arguments.concurrency)
                 failed = len(result.outcome.failures)
@@ -29,16 +39,49 @@ async def run(arguments: argparse.Namespace) -> list[Result]:
     return results
 
 
+async def run_real(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], list[Result]]:
+    """All scenarios on real services, with each number of replicas: rows of the table, and the results."""
+    rows, results = [], []
+    for replicas in arguments.replicas or (1, 2, 3):
+        with tempfile.TemporaryDirectory() as folder:
+            async with fleet(Path(folder), replicas=replicas, make=ServiceProcesses(Path(folder))) as made:
+                for name in arguments.only or REAL_SCENARIOS:
+                    pace = Pace(between=5.0)
+                    result = await experiment(
+                        made, name, arguments.requests, arguments.concurrency, pace=pace, real=True
+                    )
+                    rows.append(row(result, replicas, arguments.requests))
+                    results.append(replace(result, scenario=f"{name}, {replicas}"))
+                    print({key: value for key, value in rows[-1].items() if key != "description"}, flush=True)
+    return rows, results
+
+
+def measure_real(arguments: argparse.Namespace) -> int:
+    """Runs on real services; writes the result file, and the page from it."""
+    machine = report.machine()
+    rows, results = asyncio.run(run_real(arguments))
+    file = report.save("chaos_services", {"machine": machine, "rows": rows})
+    if arguments.document:
+        arguments.document.write_text(services_document(json.loads(file.read_text())), "utf-8")
+        plot(results, arguments.document.with_name("chaos.png"))
+    return 1 if any(line["failed"] or line["wrong"] or line["quarantined"] for line in rows) else 0
+
+
 def main() -> int:
     """Runs, writes, judges."""
     parser = argparse.ArgumentParser(prog="python -m bench.chaos", description=__doc__)
     parser.add_argument("--requests", type=int, default=2000)
-    parser.add_argument("--concurrency", type=int, default=24)
-    parser.add_argument("--replicas", type=int, default=3, help="of each service")
+    parser.add_argument("--concurrency", type=int, default=None, help="24; 8 on real services")
+    parser.add_argument("--replicas", type=int, action="append", help="of each service: 3; 1, 2 and 3 for real ones")
+    parser.add_argument("--real", action="store_true", help="real services on small models")
+    parser.add_argument("--document", type=Path, help="the page to write from the results on real services")
     parser.add_argument("--work-ms", type=float, default=150, help="time a replica works on a request")
-    parser.add_argument("--only", action="append", choices=sorted(SCENARIOS))
+    parser.add_argument("--only", action="append", choices=sorted({*SCENARIOS, *REAL_SCENARIOS}))
     parser.add_argument("--out", type=Path, default=Path("bench/out/chaos"))
     arguments = parser.parse_args()
+    arguments.concurrency = arguments.concurrency or (8 if arguments.real else 24)
+    if arguments.real:
+        return measure_real(arguments)
     results = asyncio.run(run(arguments))
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "chaos.md").write_text(table(results), "utf-8")

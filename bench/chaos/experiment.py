@@ -8,6 +8,8 @@ import psutil
 
 from bench.chaos.fleet import Fleet
 from bench.chaos.load import SIX_TASKS, Load, Outcome
+from bench.chaos.questions import RealQuestions, StubQuestions
+from bench.chaos.real_scenarios import REAL_SCENARIOS
 from bench.chaos.scenarios import SCENARIOS, Pace
 
 SETTLE_SECONDS = 30.0
@@ -53,11 +55,17 @@ async def experiment(
     concurrency: int = 24,
     pace: Pace | None = None,
     tasks: tuple[str, ...] = SIX_TASKS,
+    real: bool = False,
 ) -> Result:
-    """Runs one scenario on a fleet that is well, and waits until it is well again."""
-    trouble = SCENARIOS[scenario]
-    both = scenario == "routers"
-    load = Load(fleet.urls if both else fleet.urls[:1], requests, concurrency, tasks)
+    """Runs one scenario on a fleet that is well, and waits until it is well again.
+
+    Args:
+        real: whether the fleet's services are real ones; clients then have both URLs, as Immich should.
+    """
+    trouble = (REAL_SCENARIOS if real else SCENARIOS)[scenario]
+    both = real or scenario == "routers"
+    questions = RealQuestions() if real else StubQuestions()
+    load = Load(fleet.urls if both else fleet.urls[:1], requests, concurrency, tasks, questions)
     before = await remains(fleet)
     held = await _held(fleet)
     started = time.monotonic()

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 
 FAMILIES = ("ocr", "clip", "face")
-START_SECONDS = 60.0
+START_SECONDS = 240.0
 
 
 def free_ports(count: int) -> list[int]:
@@ -57,6 +57,11 @@ class Process:
         """Of the running process."""
         assert self._child is not None
         return self._child.pid
+
+    @property
+    def has_died(self) -> bool:
+        """Whether it ran and does not any more."""
+        return self._child is not None and self._child.poll() is not None
 
     async def start(self) -> None:
         """Starts it and waits until it listens. Raises RuntimeError, with its log, when it does not."""
@@ -120,6 +125,14 @@ class Fleet:
             for number in range(len(self.routers)):
                 await self._all_healthy(number, wanted)
 
+    async def keep(self) -> None:
+        """Starts again, as a supervisor does, every replica that has died; until cancelled."""
+        while True:
+            for replica in self.all_replicas():
+                if replica.has_died:
+                    await replica.start()
+            await asyncio.sleep(0.05)
+
     async def metric(self, number: int, name: str, **labels: str) -> float:
         """The sum of a router's metric over all samples that have these labels."""
         text = await asyncio.to_thread(self._scrape, number)
@@ -162,6 +175,9 @@ class Fleet:
             return str(reply.read().decode())
 
 
+MakeReplica = Callable[[str, int, int], Process]
+
+
 @asynccontextmanager
 async def fleet(
     folder: Path,
@@ -170,6 +186,7 @@ async def fleet(
     work_ms: float = 100,
     routers: int = 2,
     settings: Mapping[str, object] | None = None,
+    make: MakeReplica | None = None,
 ) -> AsyncIterator[Fleet]:
     """All processes, ready; killed at the end of the block.
 
@@ -180,23 +197,22 @@ async def fleet(
         work_ms: how long one works on a request.
         routers: how many.
         settings: of every cluster.
+        make: makes the replicas (family, number, port); stubs when it is left out.
     """
+    make = make or (lambda family, number, port: replica_process(f"{family}-{number}", port, work_ms, folder))
     ports = iter(free_ports(len(families) * replicas + 2 * routers))
     config = folder / "router.yaml"
-    groups = {
-        family: [replica_process(f"{family}-{number}", next(ports), work_ms, folder) for number in range(replicas)]
-        for family in families
-    }
+    groups = {family: [make(family, number, next(ports)) for number in range(replicas)] for family in families}
     metrics_ports = [next(ports) for _ in range(routers)]
     fronts = [_router(number, next(ports), metrics_ports[number], config, folder) for number in range(routers)]
     made = Fleet(groups, fronts, config, metrics_ports, settings or {})
     made.write_config()
-    processes = [*made.all_replicas(), *fronts]
     try:
-        await asyncio.gather(*(process.start() for process in processes))
+        await asyncio.gather(*(process.start() for process in [*made.all_replicas(), *fronts]))
         await made.ready()
         yield made
     finally:
+        processes = [*made.all_replicas(), *fronts]
         for process in processes:
             process.send_signal(signal.SIGCONT)
         await asyncio.gather(*(process.kill() for process in processes))

@@ -1,8 +1,6 @@
 """The client: requests as Immich sends them, one attempt per URL, every answer compared with the known one."""
 
 import asyncio
-import os
-import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +8,7 @@ from dataclasses import dataclass, field
 import aiohttp
 import orjson
 
-from bench.chaos import answers
+from bench.chaos.questions import Questions, StubQuestions
 
 SIX_TASKS = ("clip", "ocr", "facial-recognition", "clip", "ocr", "clip-text")
 """What one in six requests asks: mostly photos, now and then a search."""
@@ -41,6 +39,8 @@ class Outcome:
         seconds: latencies of right answers by task.
         finished_at, in_order: when each right answer came (`time.monotonic()`) and its latency.
         second_url: how many came from another URL than the first.
+        wrong: how many of the failures were answers, but not the right ones.
+        quarantined: how many answers were a refusal of the payload.
     """
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
@@ -48,6 +48,8 @@ class Outcome:
     in_order: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     second_url: int = 0
+    wrong: int = 0
+    quarantined: int = 0
 
     @property
     def answered(self) -> int:
@@ -67,17 +69,22 @@ class Load:
         requests: how many in all.
         concurrency: how many at a time.
         tasks: asked for in turn.
-        seed: of the payloads.
+        questions: the payloads and their right answers.
     """
 
     def __init__(
-        self, urls: Sequence[str], requests: int, concurrency: int = 24, tasks: Sequence[str] = SIX_TASKS, seed: int = 1
+        self,
+        urls: Sequence[str],
+        requests: int,
+        concurrency: int = 24,
+        tasks: Sequence[str] = SIX_TASKS,
+        questions: Questions | None = None,
     ) -> None:
         self._urls = urls
         self._requests = requests
         self._concurrency = concurrency
         self._tasks = tasks
-        self._rng = random.Random(seed)
+        self._questions = questions or StubQuestions()
         self._next = 0
         self.all_sent = asyncio.Event()
         self.outcome = Outcome()
@@ -102,11 +109,8 @@ class Load:
             if self._next == self._requests:
                 self.all_sent.set()
             task = self._tasks[number % len(self._tasks)]
-            payload = f"query {number}".encode() if task == "clip-text" else self._photo()
+            payload = self._questions.payload(task, number)
             await self._ask(session, task, payload)
-
-    def _photo(self) -> bytes:
-        return b"\xff\xd8\xff" + os.urandom(self._rng.randrange(2_000, 60_000))
 
     async def _ask(self, session: aiohttp.ClientSession, task: str, payload: bytes) -> None:
         started = time.monotonic()
@@ -119,6 +123,7 @@ class Load:
                 errors.append(f"{url}: {type(error).__name__} {error}")
                 continue
             if reply.status != 200:
+                self.outcome.quarantined += b"quarantined_payload" in body
                 errors.append(f"{url}: {reply.status} {body[:300]!r}")
                 continue
             self._note(task, payload, body, time.monotonic() - started)
@@ -127,7 +132,8 @@ class Load:
         self.outcome.failures.append(f"{task}: {'; '.join(errors)}")
 
     def _note(self, task: str, payload: bytes, body: bytes, seconds: float) -> None:
-        if not answers.is_right(task, payload, body):
+        if not self._questions.is_right(task, payload, body):
+            self.outcome.wrong += 1
             self.outcome.failures.append(f"{task}: wrong answer {body[:200]!r}")
             return
         self.outcome.seconds.setdefault(task, []).append(seconds)

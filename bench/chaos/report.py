@@ -1,11 +1,13 @@
 """The scenarios' results as a table and a plot."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 
 from bench.chaos.experiment import Result
+from bench.report import table as table_of
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -37,6 +39,63 @@ def table(results: Sequence[Result]) -> str:
     lines = [" | ".join(_HEAD), " | ".join("---" for _ in _HEAD), *(" | ".join(_cells(result)) for result in results)]
     meaning = [f"- **{result.scenario}**: {result.description}" for result in results]
     return "\n".join([*(f"| {line} |" for line in lines), "", *meaning, ""])
+
+
+def services_document(content: Mapping[str, Any]) -> str:
+    """The page of the results on real services, from the file that a run leaves behind."""
+    machine, rows = content["machine"], content["rows"]
+    columns = {
+        "replicas": "replicas of each",
+        "scenario": "scenario",
+        "requests": "requests",
+        "answered": "answered right",
+        "failed": "failed",
+        "wrong": "wrong",
+        "quarantined": "quarantined",
+        "seconds": "seconds",
+        "p50_ms": "p50 ms",
+        "p99_ms": "p99 ms",
+        "second_url": "by the second URL",
+    }
+    where = f"{machine['processor']}, {machine['cores']} cores, load before the run {machine['load_before']:.1f}."
+    meaning = {row["scenario"]: row["description"] for row in rows}
+    return "\n".join(
+        [
+            "# Chaos",
+            "",
+            "Written by `python -m bench.chaos --real --document docs/chaos.md`; do not edit. Real services (OCR on",
+            "its own models, CLIP and faces on small ones with known answers) and two routers, each a process; clients",
+            "have both URLs, try each once, and compare every answer with what was drawn into the photo.",
+            "",
+            where,
+            "",
+            table_of(rows, columns),
+            *(f"- **{name}**: {' '.join(text.split())}" for name, text in meaning.items()),
+            "",
+            "![Latency of every answer over time](chaos.png)",
+            "",
+        ]
+    )
+
+
+def row(result: Result, replicas: int, requests: int) -> dict[str, Any]:
+    """One line of the services' table."""
+    outcome, latencies = result.outcome, result.outcome.latencies()
+    return {
+        "replicas": replicas,
+        "scenario": result.scenario,
+        "description": result.description,
+        "requests": requests,
+        "answered": outcome.answered,
+        "failed": len(outcome.failures) - outcome.wrong,
+        "wrong": outcome.wrong,
+        "quarantined": outcome.quarantined,
+        "seconds": round(result.seconds, 1),
+        "p50_ms": round(percentile(latencies, 50) * 1000),
+        "p99_ms": round(percentile(latencies, 99) * 1000),
+        "second_url": outcome.second_url,
+        "failures": outcome.failures[:20],
+    }
 
 
 def _cells(result: Result) -> list[str]:

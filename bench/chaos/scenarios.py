@@ -47,12 +47,12 @@ async def outage(fleet: Fleet, load: Load, pace: Pace) -> None:
 async def freeze(fleet: Fleet, load: Load, pace: Pace) -> None:
     """One replica of every family is paused (SIGSTOP) and goes on later."""
     await asyncio.sleep(pace.between)
-    victims = [group[0] for group in fleet.replicas.values()]
-    for victim in victims:
-        victim.send_signal(signal.SIGSTOP)
+    first = [group[0] for group in fleet.replicas.values()]
+    for replica in first:
+        replica.send_signal(signal.SIGSTOP)
     await asyncio.sleep(pace.pause)
-    for victim in victims:
-        victim.send_signal(signal.SIGCONT)
+    for replica in first:
+        replica.send_signal(signal.SIGCONT)
 
 
 async def garbage(fleet: Fleet, load: Load, pace: Pace) -> None:
@@ -66,12 +66,12 @@ async def saturated(fleet: Fleet, load: Load, pace: Pace) -> None:
 
 
 async def _toggled(fleet: Fleet, load: Load, pace: Pace, number: int) -> None:
-    victims = [group[0] for group in fleet.replicas.values()]
-    for victim in victims:
-        victim.send_signal(number)
+    first = [group[0] for group in fleet.replicas.values()]
+    for replica in first:
+        replica.send_signal(number)
     await load.all_sent.wait()
-    for victim in victims:
-        victim.send_signal(number)
+    for replica in first:
+        replica.send_signal(number)
 
 
 async def rolling(fleet: Fleet, load: Load, pace: Pace) -> None:

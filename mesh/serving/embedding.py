@@ -15,7 +15,7 @@ def embedding_of(outputs: Sequence[Array]) -> Embedding:
     """The first output of a graph for one item, (1, dimension) or (dimension,), scaled to unit length.
 
     Raises:
-        RuntimeError: the numbers are not finite, or all zero; such a vector would poison a search index for good.
+        RuntimeError: the numbers are not finite, or all zero; such a vector would spoil a search index for good.
     """
     vector = np.asarray(outputs[0], np.float32).reshape(-1)
     norm = float(np.linalg.norm(vector))

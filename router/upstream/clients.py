@@ -1,7 +1,7 @@
 """Typed clients, one for each family of models: domain objects in, domain objects out, generated code in between.
 
 Every reply is checked before it is believed: a vector that is no unit vector, a box outside of its photo or a score
-beyond 1 means a broken endpoint, and the call goes on elsewhere instead of poisoning Immich's database.
+beyond 1 means a broken endpoint, and the call goes on elsewhere: Immich's database never sees it.
 """
 
 import math
