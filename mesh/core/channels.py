@@ -6,6 +6,9 @@ from typing import Any
 import grpc
 from grpc.aio import ClientCallDetails, UnaryUnaryCall, UnaryUnaryClientInterceptor
 
+from mesh.core.credentials.certificates import Certificates, watch_certificates
+from mesh.core.credentials.renewing_channel import RenewingChannel
+from mesh.core.credentials.tokens import BearerToken
 from mesh.core.settings import MAX_MESSAGE_BYTES, TlsSettings
 
 Options = Sequence[tuple[str, int | str]]
@@ -36,11 +39,11 @@ CHANNEL_OPTIONS: Options = (
 )
 
 
-class _BearerToken(UnaryUnaryClientInterceptor):
+class _ShowToken(UnaryUnaryClientInterceptor):
     """Puts the shared token on every call, on plain text connections too (gRPC's own call credentials refuse those)."""
 
-    def __init__(self, token: str) -> None:
-        self._header = ("authorization", f"Bearer {token}")
+    def __init__(self, token: BearerToken) -> None:
+        self._token = token
 
     async def intercept_unary_unary(
         self, continuation: Callable[..., Any], client_call_details: ClientCallDetails, request: Any
@@ -48,7 +51,7 @@ class _BearerToken(UnaryUnaryClientInterceptor):
         details = ClientCallDetails(
             method=client_call_details.method,
             timeout=client_call_details.timeout,
-            metadata=grpc.aio.Metadata(*(client_call_details.metadata or ()), self._header),
+            metadata=grpc.aio.Metadata(*(client_call_details.metadata or ()), self._token.header()),
             credentials=client_call_details.credentials,
             wait_for_ready=client_call_details.wait_for_ready,
         )
@@ -56,35 +59,49 @@ class _BearerToken(UnaryUnaryClientInterceptor):
 
 
 def server_credentials(tls: TlsSettings) -> grpc.ServerCredentials | None:
-    """TLS of a server, demanding client certificates when `ca_file` is set; None for plain text. Raises OSError."""
+    """TLS of a server, demanding client certificates when `ca_file` is set; None for plain text. Raises OSError.
+
+    The files are looked at for each new connection: one that begins after they have changed gets what they hold now.
+    """
     if tls.cert_file is None or tls.key_file is None:
         return None
-    pair = (tls.key_file.read_bytes(), tls.cert_file.read_bytes())
-    authority = tls.ca_file.read_bytes() if tls.ca_file else None
-    return grpc.ssl_server_credentials([pair], authority, require_client_auth=authority is not None)
+    files = watch_certificates(tls)
+
+    def configuration() -> grpc.ServerCertificateConfiguration:
+        now = files.current(look=True)
+        assert now.key is not None
+        assert now.chain is not None
+        return grpc.ssl_server_certificate_configuration([(now.key, now.chain)], now.authority)
+
+    return grpc.dynamic_ssl_server_credentials(
+        configuration(), configuration, require_client_authentication=tls.ca_file is not None
+    )
 
 
 def open_channel(
-    address: str, tls: TlsSettings | None = None, token: str | None = None, server_name: str | None = None
+    address: str, tls: TlsSettings | None = None, token: BearerToken | str | None = None, server_name: str | None = None
 ) -> grpc.aio.Channel:
     """A channel to one server; it connects on first use. Needs a running event loop.
 
     Args:
         address: `host:port`.
         tls: None for plain text. `ca_file` is the authority to trust (else the system's), the pair is our certificate.
+            When the files change, calls that begin afterwards go over a new connection.
         token: bearer token put on every call.
         server_name: the name that the server's certificate must carry, when `address` was found by resolving it.
 
     Raises:
         OSError: a TLS file cannot be read.
     """
-    interceptors = [_BearerToken(token)] if token else None
+    shown = BearerToken((token,)) if isinstance(token, str) else token
+    interceptors = [_ShowToken(shown)] if shown else None
     if tls is None:
         return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS, interceptors=interceptors)
-    credentials = grpc.ssl_channel_credentials(
-        tls.ca_file.read_bytes() if tls.ca_file else None,
-        tls.key_file.read_bytes() if tls.key_file else None,
-        tls.cert_file.read_bytes() if tls.cert_file else None,
-    )
     named = (("grpc.ssl_target_name_override", server_name),) if server_name else ()
-    return grpc.aio.secure_channel(address, credentials, options=(*CHANNEL_OPTIONS, *named), interceptors=interceptors)
+
+    def open_one(now: Certificates) -> grpc.aio.Channel:
+        credentials = grpc.ssl_channel_credentials(now.authority, now.key, now.chain)
+        options = (*CHANNEL_OPTIONS, *named)
+        return grpc.aio.secure_channel(address, credentials, options=options, interceptors=interceptors)
+
+    return RenewingChannel(watch_certificates(tls), open_one)

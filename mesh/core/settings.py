@@ -166,6 +166,7 @@ class ServiceSettings(MeshSettings):
     shared_names: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "cache_folder": ("MESH_CACHE_FOLDER", "MACHINE_LEARNING_CACHE_FOLDER"),
         "auth_token": ("MESH_AUTH_TOKEN",),
+        "auth_token_file": ("MESH_AUTH_TOKEN_FILE",),
         "device": ("MESH_DEVICE", "DEVICE"),
         "device_id": ("MESH_DEVICE_ID",),
         "hf_endpoint": ("HF_ENDPOINT",),
@@ -186,6 +187,9 @@ class ServiceSettings(MeshSettings):
     )
     tls: TlsSettings = Field(TlsSettings(), description="TLS of the gRPC server; ca_file demands client certificates.")
     auth_token: SecretStr | None = Field(None, description="Bearer token every call must carry; empty for none.")
+    auth_token_file: Path | None = Field(
+        None, description="File of that token, read again when it changes. Of several lines each is accepted."
+    )
     drain_seconds: float = Field(30.0, ge=0, description="How long calls in flight may take after SIGTERM.")
 
     model_name: str = Field("", description="Model that answers when a request names none.")

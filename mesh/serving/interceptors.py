@@ -5,7 +5,6 @@ Every status carries the mark of `mesh.core.status`, and the mark that the work 
 """
 
 import functools
-import hmac
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -16,6 +15,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from mesh.core import context, status
+from mesh.core.credentials.tokens import BearerToken
 from mesh.core.errors import InvalidInputError, MeshError, UnauthenticatedError
 from mesh.core.tracing import remote_span
 from mesh.serving import metrics
@@ -36,17 +36,17 @@ Behaviour = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
 class TokenInterceptor(grpc.aio.ServerInterceptor):
     """Refuses calls without the shared bearer token."""
 
-    def __init__(self, token: str) -> None:
-        self._expected = f"Bearer {token}".encode()
+    def __init__(self, token: BearerToken) -> None:
+        self._token = token
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> "Handler | None":
         """Lets the call on, or answers UNAUTHENTICATED in its place."""
         method = str(handler_call_details.method)
-        given = str(_header(handler_call_details, "authorization")).encode()
+        given = str(_header(handler_call_details, "authorization"))
         handler: Handler | None = await continuation(handler_call_details)
-        if handler is None or method.startswith(OPEN_TO_ALL) or hmac.compare_digest(given, self._expected):
+        if handler is None or method.startswith(OPEN_TO_ALL) or self._token.accepts(given):
             return handler
         return _refusing(handler)
 

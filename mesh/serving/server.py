@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection
 from immich_mesh.model.v1 import model_pb2_grpc
 
 from mesh.core.channels import SERVER_OPTIONS, server_credentials
+from mesh.core.credentials.tokens import BearerToken
 from mesh.core.errors import MeshError
 from mesh.core.faults import InvalidSettingsError, read_settings
 from mesh.core.logs import configure_logs
@@ -87,11 +88,11 @@ async def running(service: Service, settings: ServiceSettings) -> AsyncIterator[
     """Serves until the block ends, then drains: health says NOT_SERVING, calls in flight are answered, models unload.
 
     Raises:
-        OSError: the port is taken, or a TLS file cannot be read.
+        OSError: the port is taken, or a TLS or token file is of no use.
     """
     interceptors: list[grpc.aio.ServerInterceptor] = [CallInterceptor()]
-    if settings.auth_token:
-        interceptors.insert(0, TokenInterceptor(settings.auth_token.get_secret_value()))
+    if token := BearerToken.of(settings.auth_token, settings.auth_token_file):
+        interceptors.insert(0, TokenInterceptor(token))
     server = grpc.aio.server(options=SERVER_OPTIONS, interceptors=interceptors)
     service.register(server)
     model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(service.manager), server)

@@ -1,6 +1,7 @@
 """Settings of the clusters: endpoints, and what upstream does with them. Envoy's words and, mostly, its defaults."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, field_validator
@@ -102,6 +103,9 @@ class ClusterSettings(Frozen):
     tls: TlsSettings | None = Field(None, description="TLS to the endpoints; empty for the router's `upstream_tls`.")
     auth_token: SecretStr | None = Field(
         None, description="Bearer token of the calls; empty for the router's `auth_token`."
+    )
+    auth_token_file: Path | None = Field(
+        None, description="File of that token, read again when it changes; empty for the router's `auth_token_file`."
     )
 
     @field_validator("endpoints", mode="before")

@@ -55,6 +55,7 @@ class RouterSettings(MeshSettings):
     aliased_names: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "immich_api": ("IMMICH_API",),
         "auth_token": ("MESH_AUTH_TOKEN",),
+        "auth_token_file": ("MESH_AUTH_TOKEN_FILE",),
         "clip_model": ("CLIP_MODEL",),
         "ocr_model": ("OCR_MODEL_NAME",),
         "log_format": ("MESH_LOG_FORMAT",),
@@ -97,6 +98,9 @@ class RouterSettings(MeshSettings):
     )
     upstream_tls: TlsSettings | None = Field(None, description="TLS to the services; empty for plain text.")
     auth_token: SecretStr | None = Field(None, description="Bearer token that the services demand.")
+    auth_token_file: Path | None = Field(
+        None, description="File of that token, read again when it changes. Of several lines the first is shown."
+    )
 
     drain_seconds: float = Field(30.0, ge=0, description="How long requests in flight may take after SIGTERM.")
     reload_interval_seconds: float = Field(
@@ -178,6 +182,7 @@ class RouterSettings(MeshSettings):
                 "endpoints": cluster.endpoints or endpoints,
                 "tls": cluster.tls or self.upstream_tls,
                 "auth_token": cluster.auth_token or self.auth_token,
+                "auth_token_file": cluster.auth_token_file or (None if cluster.auth_token else self.auth_token_file),
             }
         )
 

@@ -13,6 +13,7 @@ from immich_mesh.model.v1 import model_pb2
 
 from mesh.core import status
 from mesh.core.channels import open_channel
+from mesh.core.credentials.tokens import BearerToken
 from mesh.core.errors import (
     DeadlineExceededError,
     DimensionMismatchError,
@@ -71,17 +72,17 @@ class GrpcTransport:
         token: bearer token put on every call, health checks included.
     """
 
-    def __init__(self, address: Address, service: str, tls: TlsSettings | None, token: str | None) -> None:
+    def __init__(self, address: Address, service: str, tls: TlsSettings | None, token: BearerToken | None) -> None:
         self.address = address.target
         self._channel = open_channel(address.target, tls, server_name=address.server_name or None)
-        self._authorization = (("authorization", f"Bearer {token}"),) if token else ()
+        self._token = token
         self._methods: dict[str, Any] = {}
         self._marks = False  # whether this endpoint was seen to mark what is its own
         self._health_request = health_pb2.HealthCheckRequest(service=service).SerializeToString()
 
     async def send(self, call: Call, seconds: float) -> bytes:
         """One try: the serialised reply. Raises TryFailedError."""
-        headers = (*call.headers, *trace_headers().items(), *self._authorization)
+        headers = (*call.headers, *trace_headers().items(), *self._authorization())
         try:
             running = self._method(call.method)(
                 call.message, timeout=seconds, metadata=(*headers, *_EXCLUSIVE) if call.exclusive else headers
@@ -95,8 +96,11 @@ class GrpcTransport:
 
     async def invoke(self, method: str, message: bytes, seconds: float) -> bytes:
         """A bare call of any method. Raises grpc.aio.AioRpcError; `answered_error` says what it means."""
-        reply: bytes = await self._method(method)(message, timeout=seconds, metadata=self._authorization)
+        reply: bytes = await self._method(method)(message, timeout=seconds, metadata=self._authorization())
         return reply
+
+    def _authorization(self) -> tuple[tuple[str, str], ...]:
+        return (self._token.header(),) if self._token else ()
 
     def _method(self, name: str) -> Any:
         if (found := self._methods.get(name)) is None:

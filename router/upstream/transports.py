@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from mesh.core.credentials.tokens import BearerToken
 from router.config import ClusterSettings, Protocol
 from router.domain.tasks import CLIP, FACE, OCR
 from router.upstream.clients import CLIP_SERVICE, FACE_SERVICE, OCR_SERVICE
@@ -19,12 +20,15 @@ def transport_opener(settings: ClusterSettings, service: str) -> Callable[[Addre
     Args:
         settings: completed settings of the cluster.
         service: full name of the gRPC service whose health decides; empty for the server as a whole.
+
+    Raises:
+        OSError: the token's file is of no use.
     """
+    token = BearerToken.of(settings.auth_token, settings.auth_token_file)
 
     def open_one(address: Address) -> Transport:
         if settings.protocol is Protocol.HTTP:
             return HttpTransport(address.target)
-        token = settings.auth_token.get_secret_value() if settings.auth_token else None
         return GrpcTransport(address, service, settings.tls, token)
 
     return open_one

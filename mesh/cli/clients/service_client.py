@@ -14,6 +14,7 @@ from mesh.cli.clients.answers import ClipAnswer, Face, FaceAnswer, Line, OcrAnsw
 from mesh.cli.clients.client import OcrOptions
 from mesh.cli.output.outcome import CommandError, ExitCode, one_line
 from mesh.core.channels import open_channel
+from mesh.core.credentials.tokens import BearerToken
 from mesh.core.settings import TlsSettings
 
 Reply = TypeVar("Reply")
@@ -40,7 +41,11 @@ class ServiceClient:
     """
 
     def __init__(
-        self, address: str, timeout_seconds: float, tls: TlsSettings | None = None, token: str | None = None
+        self,
+        address: str,
+        timeout_seconds: float,
+        tls: TlsSettings | None = None,
+        token: BearerToken | str | None = None,
     ) -> None:
         self.address = address
         self.timeout_seconds = timeout_seconds

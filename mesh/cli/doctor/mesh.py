@@ -12,6 +12,7 @@ from mesh.cli.machine.plans import MachinePlan, plan_machine
 from mesh.cli.machine.settings import FAMILIES, SERVICES, service_settings
 from mesh.cli.output.outcome import CommandError
 from mesh.cli.supervisor.probes import HEALTH_NAMES, Condition, Level, RouterProbe, ServiceProbe
+from mesh.core.credentials.tokens import BearerToken
 from mesh.core.errors import MeshError
 from mesh.core.settings import ServiceSettings
 from mesh.hub import catalogue
@@ -109,7 +110,7 @@ async def _condition(machine: MachinePlan, plan: Plan) -> Condition | None:
         hosts = settings.listeners.immich_ml.secret_hosts
         async with RouterProbe(f"http://{plan.address}", hosts[0].get_secret_value() if hosts else None) as router:
             return await router.check()
-    token = settings.auth_token.get_secret_value() if settings.auth_token else None
+    token = BearerToken.of(settings.auth_token, settings.auth_token_file)
     async with ServiceProbe(plan.address, HEALTH_NAMES[plan.name], settings.upstream_tls, token) as service:
         return await service.check()
 

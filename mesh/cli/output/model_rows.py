@@ -9,6 +9,7 @@ from immich_mesh.model.v1 import model_pb2, model_pb2_grpc
 
 from mesh.cli.machine.settings import all_service_settings
 from mesh.core.channels import open_channel
+from mesh.core.credentials.tokens import BearerToken
 from mesh.core.settings import ServiceSettings
 from mesh.hub import catalogue
 from mesh.hub.catalogue import Family, SourceKind
@@ -87,7 +88,7 @@ async def _loaded(settings: Mapping[Family, ServiceSettings]) -> set[tuple[Famil
 
 
 async def _ask(family: Family, settings: ServiceSettings) -> set[str]:
-    token = settings.auth_token.get_secret_value() if settings.auth_token else None
+    token = BearerToken.of(settings.auth_token, settings.auth_token_file)
     tls = settings.tls if settings.tls.cert_file else None
     host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host  # noqa: S104 - compared, not bound
     async with open_channel(f"{host}:{settings.port}", tls, token) as channel:

@@ -14,6 +14,7 @@ from mesh.cli.supervisor.display import Display
 from mesh.cli.supervisor.probes import HEALTH_NAMES, Condition, RouterProbe, ServiceProbe
 from mesh.cli.supervisor.sockets import bind_all
 from mesh.cli.supervisor.supervisor import Probe, Supervisor
+from mesh.core.credentials.tokens import BearerToken
 
 SUMMARY_SECONDS = 60.0
 """A first summary is shown by then, whatever is still on its way."""
@@ -102,7 +103,7 @@ async def _summarise(display: Display, settled: asyncio.Event) -> None:
 async def _probes(machine: MachinePlan, stack: AsyncExitStack) -> dict[str, Probe]:
     """One probe per process, calling as the router does (its TLS and token)."""
     settings = machine.router_settings
-    token = settings.auth_token.get_secret_value() if settings.auth_token else None
+    token = BearerToken.of(settings.auth_token, settings.auth_token_file)
     secret_hosts = settings.listeners.immich_ml.secret_hosts
     host = secret_hosts[0].get_secret_value() if secret_hosts else None
     probes: dict[str, Probe] = {}

@@ -12,6 +12,7 @@ from immich_mesh.model.v1 import model_pb2, model_pb2_grpc
 
 from mesh.cli.output.outcome import one_line
 from mesh.core.channels import open_channel
+from mesh.core.credentials.tokens import BearerToken
 from mesh.core.settings import TlsSettings
 
 PROBE_SECONDS = 2.0
@@ -62,7 +63,7 @@ class ServiceProbe:
     """
 
     def __init__(
-        self, address: str, health_name: str, tls: TlsSettings | None = None, token: str | None = None
+        self, address: str, health_name: str, tls: TlsSettings | None = None, token: BearerToken | str | None = None
     ) -> None:
         self._channel = open_channel(address, tls, token)
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)  # its types know the blocking stub alone
