@@ -9,8 +9,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
-from importlib.resources import files
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID
@@ -61,23 +59,10 @@ class TextChange:
     after: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What this database has of Immich's AI tables. `embedding_type` is the column's type, e.g. `vector(512)`."""
-
-    has_asset_ocr: bool
-    has_ocr_search: bool
-    has_ocr_info: bool
-    has_system_metadata: bool
-    has_ocr_at: bool
-    has_emptied: bool
-    embedding_type: str | None
-    embedding_dimension: int | None
-
-
-@cache
-def _sql(name: str) -> str:
-    return files("sql").joinpath("queries", f"refresh_{name}.sql").read_text(encoding="utf-8")
+EMBEDDING = """
+SELECT nullif(atttypmod, -1) AS dimension FROM pg_attribute
+WHERE attrelid = to_regclass('public.smart_search') AND attname = 'embedding' AND NOT attisdropped
+"""
 
 
 class RefreshRepository:
@@ -102,9 +87,7 @@ class RefreshRepository:
         """What was changed in Immich's machine-learning settings, as Immich stores it; empty for its defaults."""
 
         async def work(connection: Any) -> Mapping[str, Any]:
-            if not (await _shape(connection)).has_system_metadata:
-                return {}
-            stored = json.loads(await connection.fetchval(_sql("config")) or "{}")
+            stored = json.loads(await connection.fetchval("SELECT mesh.ml_settings()") or "{}")
             return stored if isinstance(stored, dict) else {}
 
         return await self._database.read(work)
@@ -124,20 +107,22 @@ class RefreshRepository:
             PhotoGoneError: it was deleted.
         """
 
+        texts = [line.text for line in lines]
+
         async def work(connection: Any) -> TextChange:
-            shape = await _shape(connection)
-            if not shape.has_asset_ocr and not shape.has_ocr_info:
-                raise UnavailableError("This database has no OCR table: Immich 2.2 or later is needed")
-            await _demand_photo(connection, asset_id)
-            if shape.has_ocr_at:
-                # First, because this row's lock makes a second refresh of the same photo wait for the first.
-                await connection.execute(_sql("ocr_at"), asset_id, at)
-            before: tuple[str, ...] = ()
-            if shape.has_ocr_info:
-                before = await _replace_ocr_info(connection, asset_id, lines, size)
-            if shape.has_asset_ocr:
-                before = await _replace_asset_ocr(connection, shape, asset_id, lines)
-            return TextChange(before, tuple(line.text for line in lines))
+            before = await connection.fetchval(
+                "SELECT mesh.replace_text($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                asset_id,
+                at,
+                [corner for line in lines for corner in line.box],
+                [line.box_score for line in lines],
+                [line.text_score for line in lines],
+                texts,
+                search_text(texts),
+                json.dumps(_fork_json(lines, size)),
+                " ".join(texts),
+            )
+            return TextChange(tuple(before), tuple(texts))
 
         return await self._write(work)
 
@@ -150,38 +135,30 @@ class RefreshRepository:
         """
 
         async def work(connection: Any) -> None:
-            shape = await _shape(connection)
-            if shape.embedding_type is None:
+            column = await connection.fetchrow(EMBEDDING)
+            if column is None:
                 raise UnavailableError("This database has no table smart_search: is it Immich's?")
-            if shape.embedding_dimension not in (None, len(embedding)):
+            if column["dimension"] not in (None, len(embedding)):
                 raise DimensionMismatchError(
-                    f"the model gives {len(embedding)} numbers, Immich's column holds {shape.embedding_dimension}: "
+                    f"the model gives {len(embedding)} numbers, Immich's column holds {column['dimension']}: "
                     "choose a CLIP model of that dimension, or change the model in Immich's settings first"
                 )
-            await _demand_photo(connection, asset_id)
             literal = "[" + ",".join(map(repr, map(float, embedding))) + "]"
-            await connection.execute(_sql("embedding").format(type=shape.embedding_type), asset_id, literal)
+            await connection.execute("SELECT mesh.replace_embedding($1, $2)", asset_id, literal)
 
         await self._write(work)
 
     async def missing_text(self, owner_id: UUID) -> list[UUID]:
         """This user's photos whose text Immich never wrote, or lost in a forced run (also one that was lost whole)."""
-
-        async def work(connection: Any) -> list[UUID]:
-            shape = await _shape(connection)
-            if shape.has_asset_ocr and shape.has_ocr_at:
-                emptied = await connection.fetchval(_sql("emptied")) if shape.has_emptied else None
-                return await _ids(connection, "missing_ocr", owner_id, emptied)
-            return await _ids(connection, "missing_ocr_info", owner_id) if shape.has_ocr_info else []
-
-        return await self._database.read(work)
+        return await self._ids("SELECT mesh.missing_text($1) AS id", owner_id)
 
     async def missing_embedding(self, owner_id: UUID) -> list[UUID]:
         """This user's photos without a CLIP vector."""
+        return await self._ids("SELECT mesh.missing_embedding($1) AS id", owner_id)
 
+    async def _ids(self, statement: str, owner_id: UUID) -> list[UUID]:
         async def work(connection: Any) -> list[UUID]:
-            known = (await _shape(connection)).embedding_type is not None
-            return await _ids(connection, "missing_clip", owner_id) if known else []
+            return [row["id"] for row in await connection.fetch(statement, owner_id)]
 
         return await self._database.read(work)
 
@@ -189,7 +166,7 @@ class RefreshRepository:
         async def permitted(connection: Any) -> T:
             try:
                 return await work(connection)
-            except asyncpg.ForeignKeyViolationError as error:
+            except (asyncpg.ForeignKeyViolationError, asyncpg.NoDataFoundError) as error:
                 raise PhotoGoneError("the photo was deleted meanwhile") from error
             except asyncpg.InsufficientPrivilegeError as error:
                 raise WriteRefusedError(
@@ -197,44 +174,6 @@ class RefreshRepository:
                 ) from error
 
         return await self._database.write(permitted)
-
-
-async def _shape(connection: Any) -> Shape:
-    return Shape(**dict(await connection.fetchrow(_sql("shape"))))
-
-
-async def _demand_photo(connection: Any, asset_id: UUID) -> None:
-    if await connection.fetchrow(_sql("asset"), asset_id) is None:
-        raise PhotoGoneError("the photo was deleted meanwhile")
-
-
-async def _ids(connection: Any, query: str, *arguments: Any) -> list[UUID]:
-    return [row["id"] for row in await connection.fetch(_sql(query), *arguments)]
-
-
-async def _replace_asset_ocr(
-    connection: Any, shape: Shape, asset_id: UUID, lines: Sequence[OcrLine]
-) -> tuple[str, ...]:
-    before = tuple(row["text"] for row in await connection.fetch(_sql("ocr_lines"), asset_id))
-    await connection.execute(_sql("ocr_delete"), asset_id)
-    if lines:
-        corners = [[line.box[corner] for line in lines] for corner in range(8)]
-        scores = [[line.box_score for line in lines], [line.text_score for line in lines]]
-        await connection.execute(_sql("ocr_insert"), asset_id, *corners, *scores, [line.text for line in lines])
-    if shape.has_ocr_search and lines:
-        await connection.execute(_sql("ocr_search_upsert"), asset_id, search_text(line.text for line in lines))
-    elif shape.has_ocr_search:
-        await connection.execute(_sql("ocr_search_delete"), asset_id)
-    return before
-
-
-async def _replace_ocr_info(
-    connection: Any, asset_id: UUID, lines: Sequence[OcrLine], size: tuple[int, int]
-) -> tuple[str, ...]:
-    before = await connection.fetchval(_sql("ocr_info_text"), asset_id)
-    text = " ".join(line.text for line in lines)
-    await connection.execute(_sql("ocr_info_upsert"), asset_id, text, json.dumps(_fork_json(lines, size)))
-    return (before,) if before else ()
 
 
 def _fork_json(lines: Sequence[OcrLine], size: tuple[int, int]) -> dict[str, Any]:

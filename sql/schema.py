@@ -112,7 +112,8 @@ async def inspect(connection: Any) -> ImmichSchema:
           EXISTS (SELECT FROM pg_ts_parser WHERE prsname = 'zhparser' AND pg_ts_parser_is_visible(oid)) AS has_zhparser,
           (SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace
            WHERE extname = 'pg_trgm') AS trigram_schema,
-          to_regclass('mesh.migration') IS NOT NULL AND has_schema_privilege('mesh', 'USAGE') AS has_mesh,
+          to_regclass('mesh.migration') IS NOT NULL AS has_mesh,
+          to_regprocedure('mesh.version()') IS NOT NULL AS has_version,
           (SELECT format_type(atttypid, atttypmod) FROM pg_attribute
            WHERE attrelid = to_regclass('public.smart_search') AND attname = 'embedding') AS embedding
         """
@@ -133,8 +134,15 @@ async def inspect(connection: Any) -> ImmichSchema:
         has_unaccent=facts["has_unaccent"],
         has_zhparser=facts["has_zhparser"],
         trigram_schema=facts["trigram_schema"],
-        migrated=await connection.fetchval("SELECT max(version) FROM mesh.migration") or 0 if facts["has_mesh"] else 0,
+        migrated=await _version(connection, has_mesh=facts["has_mesh"], has_version=facts["has_version"]),
     )
+
+
+async def _version(connection: Any, *, has_mesh: bool, has_version: bool) -> int:
+    """Version of schema `mesh`; a restored backup may hold one older than the function that tells it to any role."""
+    if has_version:
+        return int(await connection.fetchval("SELECT mesh.version()"))
+    return int(await connection.fetchval("SELECT max(version) FROM mesh.migration") or 0) if has_mesh else 0
 
 
 def _dimension(kind: str | None) -> int:

@@ -1,3 +1,3 @@
-DROP FUNCTION mesh.document(mesh.line[]), mesh.grams(text), mesh.runs(text), mesh.separators();
+DROP FUNCTION mesh.document(mesh.line[]), mesh.grams(text), mesh.dates(text), mesh.runs(text), mesh.separators();
 DROP TABLE mesh.ocr_document;
 DROP TYPE mesh.line;

@@ -1,14 +1,30 @@
 -- How documents follow Immich's rows: statement-level triggers, and one function that both triggers and backfill call.
 --
--- Nothing here may ever fail a write of Immich's: a trigger that cannot do its work notes the photo in mesh.stale and lets
--- the write pass; `immich-mesh db backfill` heals. Nothing holds on to Immich's tables either: functions find them by name
--- when they run, so Immich may alter, rename and drop what it likes.
+-- Nothing here may ever fail a write of Immich's, or hold it up: a trigger waits for a lock of ours no longer than
+-- `lock_timeout`, notes what it could not do in mesh.stale, and lets the write pass; `immich-mesh db backfill` heals.
+-- Nothing holds on to Immich's tables either: functions find them by name when they run, so Immich may alter, rename and
+-- drop what it likes.
+--
+-- Functions that run with their owner's rights (SECURITY DEFINER) trust only what that same owner owns: where PUBLIC may
+-- create in schema public (PostgreSQL 14's default), anybody could put a view with a function of his own there.
 
 CREATE TABLE mesh.stale (asset_id uuid, noticed_at timestamptz NOT NULL DEFAULT now(), reason text NOT NULL);
 COMMENT ON TABLE mesh.stale IS 'Photos whose document a trigger could not renew (null: unknown which); backfill empties it.';
 
 CREATE TABLE mesh.emptied (source text PRIMARY KEY, at timestamptz NOT NULL);
 COMMENT ON TABLE mesh.emptied IS 'When Immich last emptied a table of OCR text for a forced run: a photo without text whose "ocrAt" is older was lost.';
+
+CREATE TABLE mesh.turn (slot integer PRIMARY KEY);
+INSERT INTO mesh.turn SELECT generate_series(0, 1023);
+COMMENT ON TABLE mesh.turn IS 'Rows that writers of documents lock, a photo by its hash: the second writer of a photo reads what the first has committed. Unlike advisory locks, nobody else can take them.';
+
+CREATE FUNCTION mesh.trusted(relation text) RETURNS regclass
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT pg_class.oid::regclass FROM pg_class
+  WHERE relnamespace = to_regnamespace('public') AND relname = relation AND relkind IN ('r', 'p')
+    AND relowner = (SELECT oid FROM pg_roles WHERE rolname = current_user)
+$$;
+COMMENT ON FUNCTION mesh.trusted(text) IS 'Immich''s table of that name: an ordinary table of the role that this runs as; null for anything else.';
 
 -- The side of the smaller pair of edges: the height of the letters, also of turned and of vertical lines.
 CREATE FUNCTION mesh.letter_size(x1 real, y1 real, x2 real, y2 real, x4 real, y4 real) RETURNS real
@@ -20,7 +36,7 @@ $$;
 CREATE FUNCTION mesh.official_lines(ids uuid[]) RETURNS SETOF mesh.line
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
-  IF to_regclass('public.asset_ocr') IS NULL THEN
+  IF mesh.trusted('asset_ocr') IS NULL THEN
     RETURN;
   END IF;
   RETURN QUERY
@@ -39,7 +55,7 @@ COMMENT ON FUNCTION mesh.official_lines(uuid[]) IS 'Visible lines of asset_ocr i
 CREATE FUNCTION mesh.fork_lines(ids uuid[]) RETURNS SETOF mesh.line
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF to_regclass('public.ocr_info') IS NULL THEN
+  IF mesh.trusted('ocr_info') IS NULL THEN
     RETURN;
   END IF;
   RETURN QUERY
@@ -74,6 +90,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION mesh.source_lines(uuid[]) IS 'The photos'' lines from whichever table this Immich has; asset_ocr first.';
 
+CREATE FUNCTION mesh.take_turns(ids uuid[]) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  -- In the order of the slots, so that two writers of several photos do not wait for each other in a circle.
+  SELECT FROM mesh.turn WHERE slot = ANY (ARRAY(SELECT DISTINCT uuid_hash_extended(id, 0)::bit(10)::integer FROM unnest(ids) AS id))
+  ORDER BY slot FOR NO KEY UPDATE
+$$;
+
 CREATE FUNCTION mesh.refresh(ids uuid[]) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off AS $$
@@ -81,16 +104,13 @@ DECLARE
   changed integer;
   gone integer;
 BEGIN
-  IF to_regclass('public.asset_ocr') IS NULL AND to_regclass('public.ocr_info') IS NULL THEN
+  IF mesh.trusted('asset') IS NULL OR coalesce(mesh.trusted('asset_ocr'), mesh.trusted('ocr_info')) IS NULL THEN
     RETURN 0;
   END IF;
-  -- Two writers of one photo: the second waits here, and then reads what the first has committed.
-  IF cardinality(ids) <= 1000 THEN
-    PERFORM pg_advisory_xact_lock(hashtextextended(id::text, 1835365224)) FROM (SELECT unnest(ids) AS id ORDER BY 1) AS ordered;
-  END IF;
+  PERFORM mesh.take_turns(ids);
   WITH photo AS MATERIALIZED (
     SELECT line.asset_id, array_agg(line ORDER BY line.reading) AS lines,
-           md5('1' || string_agg(concat_ws('|', line.content, line.confidence, line.size), E'\n' ORDER BY line.reading))::uuid
+           md5('2' || string_agg(concat_ws('|', line.content, line.confidence, line.size), E'\n' ORDER BY line.reading))::uuid
              AS fingerprint
     FROM mesh.source_lines(ids) AS line GROUP BY line.asset_id
   ), removed AS (
@@ -112,7 +132,7 @@ $$;
 COMMENT ON FUNCTION mesh.refresh(uuid[]) IS 'Makes the documents of these photos equal to their lines; returns how many changed.';
 
 CREATE FUNCTION mesh.follow(ids uuid[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   FOR start IN 1 .. cardinality(ids) BY 500 LOOP
     PERFORM mesh.refresh(ids[start : start + 499]);
@@ -124,11 +144,15 @@ END
 $$;
 
 CREATE FUNCTION mesh.on_change() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '250ms' AS $$
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     INSERT INTO mesh.emptied (source, at) VALUES (TG_TABLE_NAME, now()) ON CONFLICT (source) DO UPDATE SET at = excluded.at;
-    PERFORM mesh.follow(ARRAY(SELECT asset_id FROM mesh.ocr_document ORDER BY 1));
+    IF mesh.trusted('asset_ocr') IS NULL OR mesh.trusted('ocr_info') IS NULL THEN
+      DELETE FROM mesh.ocr_document;
+    ELSE
+      PERFORM mesh.follow(ARRAY(SELECT asset_id FROM mesh.ocr_document ORDER BY 1));
+    END IF;
   ELSIF TG_OP = 'UPDATE' THEN
     PERFORM mesh.follow(ARRAY(SELECT "assetId" FROM changed UNION SELECT "assetId" FROM changed_to ORDER BY 1));
   ELSE
@@ -136,8 +160,13 @@ BEGIN
   END IF;
   RETURN NULL;
 EXCEPTION WHEN OTHERS THEN
-  RAISE WARNING 'immich-mesh: a change of % is not searchable until backfill: %', TG_TABLE_NAME, SQLERRM;
-  INSERT INTO mesh.stale (reason) VALUES (SQLERRM);
+  BEGIN
+    RAISE WARNING 'immich-mesh: a change of % is not searchable until backfill: %', TG_TABLE_NAME, SQLERRM;
+    INSERT INTO mesh.stale (reason) VALUES (SQLERRM);
+  EXCEPTION WHEN OTHERS THEN
+    -- Not even that can be noted (the table is gone or locked): Immich's write passes all the same.
+    RAISE WARNING 'immich-mesh: mesh.stale cannot be written: %', SQLERRM;
+  END;
   RETURN NULL;
 END
 $$;
@@ -151,7 +180,7 @@ DECLARE
   event text;
 BEGIN
   FOREACH source IN ARRAY ARRAY['asset_ocr', 'ocr_info'] LOOP
-    CONTINUE WHEN to_regclass('public.' || source) IS NULL;
+    CONTINUE WHEN to_regclass('public.' || source) IS NULL OR NOT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('public.' || source) AND relkind IN ('r', 'p'));
     FOR trigger_name, event IN VALUES
       ('mesh_insert', 'INSERT ON public.%I REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION mesh.on_change()'),
       ('mesh_delete', 'DELETE ON public.%I REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION mesh.on_change()'),
@@ -182,5 +211,6 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION mesh.refresh(uuid[]), mesh.follow(uuid[]), mesh.attach(), mesh.detach() FROM PUBLIC;
+REVOKE ALL ON FUNCTION mesh.refresh(uuid[]), mesh.follow(uuid[]), mesh.take_turns(uuid[]), mesh.on_change(), mesh.attach(), mesh.detach()
+  FROM PUBLIC;
 SELECT mesh.attach();

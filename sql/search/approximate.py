@@ -1,17 +1,19 @@
-"""Conditions for text that is there, but not as asked: broken by a line end, inside a longer number, misread by OCR.
+"""Conditions for text that is there, but not as asked: spaced otherwise, inside a longer number, misread by OCR.
 
-LOOSE allows what is certain all the same: all letters are there, in order. FUZZY allows one unknown character in a part
-long enough to be recognised without it. APART takes a query's parts wherever they stand in the photo. Each is one
-condition over `document`; texts broken by punctuation compare by `body` without its spaces.
+LOOSE allows what is certain all the same: all letters are there, in order. FUZZY allows letters that OCR takes for each
+other, and one unknown character in a part long enough to be recognised without it; what it finds is weighed by
+`evidence`. APART takes a query's parts wherever they stand in the photo. Each is one condition over a document, as the
+data that `mesh.condition` knows; texts broken by punctuation compare by `body` without its spaces.
 """
 
 import re
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import combinations, groupby, pairwise
 
-from sql.search.conditions import Arguments
-from sql.search.query import LONGEST_RUN, FoldedTerm, Run, TextQuery, any_of, broken, phrase
+from sql.search.conditions import Json
+from sql.search.query import LONGEST_RUN, FoldedTerm, Run, TextQuery, any_of, phrase, spaced
 from sql.search.results import Match
+from sql.search.tables import alike, words
 
 LOOK_ALIKES = str.maketrans("oilsbz", "011582")
 """As `mesh.grams` folds letters and digits that OCR mixes up."""
@@ -19,47 +21,57 @@ LOOK_ALIKES = str.maketrans("oilsbz", "011582")
 LONG_WORD = 6
 """From this length on a word or number is looked for inside longer ones; shorter numbers only at the end of longer
 ones."""
+SHORTEST_CODE = 3
 SHORTEST_FUZZY_RUN = 4
 SHORTEST_OPEN_RUN = 5
 """From this length on the unknown character may be the first or the last one: what is left says enough."""
 SHORTEST_NARROWED_RUN = 6
 """From this length on four characters are left beside the second one: few photos hold those."""
+SHORTEST_TWICE_MISREAD = 8
+"""From this length on two characters may be unknown."""
+LONGEST_TWICE_MISREAD = 14
+LONGEST_ALIKE = 12
+"""Up to this length characters that look alike are tried: their number grows with it."""
+MOST_ALIKE = 5
 LONGEST_WORD = 32
 
-SQUEEZED = "replace(document.body, ' ', '')"
 
+def condition(query: TextQuery, step: Match) -> Json | None:
+    """What a document must be like for LOOSE, FUZZY or APART; None when the step has nothing to offer for this query.
 
-def condition(query: TextQuery, step: Match, arguments: Arguments, trigram_schema: str | None = None) -> str | None:
-    """SQL over `document` for LOOSE, FUZZY or APART; None when the step has nothing to offer for this query.
-
-    With pg_trgm (`trigram_schema`), FUZZY also finds long words with more than one error.
+    With pg_trgm, FUZZY also finds long words with more than one error.
     """
     has_more = {Match.LOOSE: _is_loose, Match.FUZZY: _is_fuzzy, Match.APART: _is_divisible}[step]
-    if not any(has_more(term) for term in query.wanted):
+    code = query.code if step is Match.LOOSE else None
+    if not code and not any(has_more(term) for term in query.wanted):
         return None
-    groups = []
+    groups: list[Json] = []
     for group in query.groups:
         wanted = [term for term in group if not term.excluded]
         if len(wanted) == 1:
             # As asked it is not to be found: that was an earlier step.
-            if not (ways := _new_ways(wanted[0], step, arguments, trigram_schema)):
+            if not (ways := _new_ways(wanted[0], step)):
                 continue
             parts = [_either(ways)]
         else:
-            parts = [_either(_all_ways(term, step, arguments, trigram_schema)) for term in wanted]
-        parts += [f"NOT document.words @@ {arguments.add(term.anyhow(), 'tsquery')}" for term in group if term.excluded]
-        groups.append("(" + " AND ".join(parts) + ")")
-    return "(" + " OR ".join(groups) + ")" if groups else None
+            parts = [_either(_all_ways(term, step)) for term in wanted]
+            if code and (split := _split(code)):
+                parts = [_either([_all(parts), split])]
+        parts += [{"not": _words(term.anyhow())} for term in group if term.excluded]
+        groups.append(_all(parts))
+    return _either(groups) if groups else None
 
 
 def _is_loose(term: FoldedTerm) -> bool:
+    if term.is_code:
+        return SHORTEST_CODE <= len(term.squeezed) <= LONGEST_WORD
     if len(term.runs) > 1:
         return len(term.squeezed) >= LONG_WORD
-    return _is_breakable(term.runs[0]) or _is_inner(term.runs[0])
+    return _is_breakable(term.runs[0])
 
 
 def _is_fuzzy(term: FoldedTerm) -> bool:
-    return len(term.squeezed) <= LONGEST_RUN and any(_is_misreadable(run) for run in term.runs)
+    return len(term.squeezed) <= LONGEST_RUN and any(_is_misreadable(run) or _has_alike(run) for run in term.runs)
 
 
 def _is_divisible(term: FoldedTerm) -> bool:
@@ -84,54 +96,70 @@ def _is_breakable(run: Run) -> bool:
     return run.unsegmented and 2 <= run.length <= LONGEST_RUN
 
 
-def _is_inner(run: Run) -> bool:
-    long_enough = len(run.text) >= LONG_WORD or (len(run.text) >= 3 and run.text.isdigit())
-    return not run.unsegmented and long_enough and len(run.text) <= LONGEST_WORD
-
-
 def _is_misreadable(run: Run) -> bool:
     if run.unsegmented:
         return SHORTEST_FUZZY_RUN <= run.length <= LONGEST_RUN
     return LONG_WORD <= len(run.text) <= LONGEST_WORD
 
 
-def _all_ways(term: FoldedTerm, step: Match, arguments: Arguments, trigram_schema: str | None) -> list[str]:
+def _has_alike(run: Run) -> bool:
+    return run.unsegmented and 2 <= run.length <= LONGEST_ALIKE and any(letter in alike() for letter in run.text)
+
+
+def _all_ways(term: FoldedTerm, step: Match) -> list[Json]:
     """How a term may stand in a photo where another one makes the match what the step is for."""
-    ways = [_words(term.phrase(), arguments)]
+    ways = [_words(term.anyway())]
     if step is Match.FUZZY and _is_loose(term):
-        ways.append(_loose(term, arguments))
-    return ways + _new_ways(term, step, arguments, trigram_schema)
+        ways.append(_loose(term))
+    return ways + _new_ways(term, step)
 
 
-def _new_ways(term: FoldedTerm, step: Match, arguments: Arguments, trigram_schema: str | None) -> list[str]:
+def _new_ways(term: FoldedTerm, step: Match) -> list[Json]:
     """How a step finds the term, and no earlier one."""
-    ways = []
+    ways: list[Json] = []
     if step is Match.LOOSE and _is_loose(term):
-        ways.append(_loose(term, arguments))
+        ways.append(_loose(term))
     if step is Match.FUZZY and _is_fuzzy(term):
         # What is too short to narrow the search down is left to the order that all runs are to stand in.
         telling = [run for run in term.runs if len(run.text) > 1 or len(term.runs) == 1]
-        ways.append(_all([*(_fuzzy(run, arguments) for run in telling), *_in_order(term, arguments)]))
-    if step is Match.FUZZY and trigram_schema and _is_long_word(term):
-        word = arguments.add(term.squeezed, "text")
-        ways.append(f"{word} OPERATOR({trigram_schema}.<%) document.body")
+        ways.append(_all([*(_fuzzy(run) for run in telling), *_in_order(term)]))
+    if step is Match.FUZZY and _is_long_word(term):
+        ways.append({"similar": term.squeezed})
     if step is Match.APART and _is_long_number(term):
-        ways.append(_misread_number(term, arguments))
+        ways.append(_misread_number(term))
     if step is Match.APART and not term.quoted and _is_divisible(term) and not _is_long_number(term):
-        ways.append(_all([_apart(run, arguments) for run in term.runs]))
+        ways.append(_all([_apart(run) for run in term.runs]))
     return ways
 
 
-def _loose(term: FoldedTerm, arguments: Arguments) -> str:
+def _loose(term: FoldedTerm) -> Json:
     """The term's letters in order, whatever stands between or around them."""
-    if len(term.runs) == 1 and term.runs[0].unsegmented:
-        return _words(any_of(broken(term.runs[0].text)), arguments)
-    if len(term.runs) == 1 and len(term.squeezed) < LONG_WORD:
-        ends = arguments.add(f"{re.escape(term.squeezed)}(?![0-9a-z])", "text")
-        return f"{_inside(term.squeezed, arguments)} AND document.body ~ {ends}"
+    if term.is_code:
+        return _split(term) or {"holds": term.squeezed}
+    if len(term.runs) == 1:
+        return _words(spaced(term.runs[0].text))
     # What the text index is asked for only narrows down where to compare letter by letter.
-    parts = [_stretch(stretch, arguments) for stretch in _stretches(term)]
-    return _all([*filter(None, parts), f"position({arguments.add(term.squeezed, 'text')} IN {SQUEEZED}) > 0"])
+    parts = [_stretch(stretch) for stretch in _stretches(term)]
+    return _all([*filter(None, parts), {"holds": term.squeezed}])
+
+
+def _split(term: FoldedTerm) -> Json | None:
+    """A word, number or code, however it is split: with spaces at any places, at the end of a longer one, and, where it
+    is long enough to be recognised, inside a longer one; None where too little is asked for."""
+    text = term.squeezed
+    if not SHORTEST_CODE <= len(text) <= LONGEST_WORD:
+        return None
+    letters = " ?".join(map(re.escape, text))
+    if len(text) >= LONG_WORD:
+        return _all([_inside(text), {"body": letters}])
+    # A short number is not looked for in the middle of a longer one, nor a short word in that of another.
+    before = "" if text.isdigit() else "(?<![0-9])" if text[0].isdigit() else "(?<![a-z])"
+    after = "(?![0-9])" if text[-1].isdigit() else "(?![a-z])"
+    ways = f"{before}{letters}{after}"
+    if text.isdigit():
+        # The end of a longer number, or the number itself with gaps, but not both at once.
+        ways = f"{re.escape(text)}(?![0-9a-z])|(?<![0-9]){letters}(?![0-9])"
+    return _all([_inside(text), {"body": ways}])
 
 
 def _stretches(term: FoldedTerm) -> list[Run]:
@@ -144,40 +172,43 @@ def _stretches(term: FoldedTerm) -> list[Run]:
     ]
 
 
-def _stretch(stretch: Run, arguments: Arguments) -> str | None:
+def _stretch(stretch: Run) -> Json | None:
     """What narrows the search down to photos that may hold the stretch; None where it is too short to narrow much."""
     if _is_breakable(stretch):
-        return _words(any_of([phrase_of(stretch), *broken(stretch.text)]), arguments)
-    return None if stretch.unsegmented or len(stretch.text) < 3 else _inside(stretch.text[:LONGEST_WORD], arguments)
+        return _words(spaced(stretch.text))
+    return None if stretch.unsegmented or len(stretch.text) < 3 else _inside(stretch.text[:LONGEST_WORD])
 
 
-def _inside(text: str, arguments: Arguments) -> str:
-    return f"document.grams @@ {arguments.add(_all_grams(text.translate(LOOK_ALIKES)), 'tsquery')}"
+def _inside(text: str) -> Json:
+    return {"grams": _all_grams(text.translate(LOOK_ALIKES))}
 
 
-def _fuzzy(run: Run, arguments: Arguments) -> str:
+def _fuzzy(run: Run) -> Json:
     if run.unsegmented:
         ways = [phrase_of(run)]
         if _is_breakable(run):
-            ways += broken(run.text)
+            ways.append(spaced(run.text))
+        if _has_alike(run):
+            ways += read_alike(run.text)
         if _is_misreadable(run):
             ways += misread(run.text)
         ends = misread_second_or_last_but_one(run.text) if _is_misreadable(run) else ()
-        narrowed = [f"({_words(rare, arguments)} AND {_rechecked(way, arguments)})" for rare, way in ends]
-        return _either([_words(any_of(ways), arguments), *narrowed])
-    exact = _words(phrase_of(run), arguments)
+        narrowed: list[Json] = [{"then": [_words(rare), _words(way)]} for rare, way in ends]
+        if SHORTEST_TWICE_MISREAD <= run.length <= LONGEST_TWICE_MISREAD:
+            narrowed.append({"then": [_words(any_of(intact_thirds(run.text))), {"squeezed": two_unknown(run.text)}]})
+        return _either([_words(any_of(ways)), *narrowed])
+    exact = _words(phrase_of(run))
     if not _is_misreadable(run):
         return exact
     plain = run.text.translate(LOOK_ALIKES)
     if any(character.isdigit() for character in run.text):
         # One digit makes another number: only what looks alike counts as the same.
-        same = f"position({arguments.add(plain, 'text')} IN translate({SQUEEZED}, 'oilsbz', '011582')) > 0"
-        return _either([exact, f"{_inside(run.text, arguments)} AND {same}"])
+        return _either([exact, _all([_inside(run.text), {"alike": re.escape(plain)}])])
     middle = len(plain) // 2
     pieces = [_all_grams(plain[:middle]), _all_grams(plain[middle:]), f"'{plain[:3]}' & '{plain[-3:]}'"]
-    pattern = arguments.add(one_unknown(plain), "text")
-    checked = f"translate({SQUEEZED}, 'oilsbz', '011582') ~ {pattern}"
-    return _either([exact, f"(document.grams @@ {arguments.add(any_of(pieces), 'tsquery')} AND {checked})"])
+    return _either(
+        [exact, _all([{"grams": any_of([piece for piece in pieces if piece])}, {"alike": one_unknown(plain)}])]
+    )
 
 
 def _is_long_word(term: FoldedTerm) -> bool:
@@ -186,16 +217,15 @@ def _is_long_word(term: FoldedTerm) -> bool:
     return len(term.runs) == 1 and not term.quoted and 8 <= len(text) <= LONGEST_WORD and text.isalpha()
 
 
-def _misread_number(term: FoldedTerm, arguments: Arguments) -> str:
+def _misread_number(term: FoldedTerm) -> Json:
     plain = term.squeezed.translate(LOOK_ALIKES)
     middle = len(plain) // 2
     halves = [_all_grams(plain[:middle]), _all_grams(plain[middle:]), f"'{plain[:3]}' & '{plain[-3:]}'"]
     ways = "|".join(f"{re.escape(plain[:at])}.{re.escape(plain[at + 1 :])}" for at in range(len(plain)))
-    checked = f"translate({SQUEEZED}, 'oilsbz', '011582') ~ {arguments.add(ways, 'text')}"
-    return f"document.grams @@ {arguments.add(any_of(halves), 'tsquery')} AND {checked}"
+    return _all([{"grams": any_of(halves)}, {"alike": ways}])
 
 
-def _in_order(term: FoldedTerm, arguments: Arguments) -> list[str]:
+def _in_order(term: FoldedTerm) -> list[Json]:
     """That the runs of a term follow each other, the unknown character inside one that is long enough; a single run
     knows by itself."""
     if len(term.runs) == 1:
@@ -206,10 +236,16 @@ def _in_order(term: FoldedTerm, arguments: Arguments) -> list[str]:
         after = re.escape("".join(other.text for other in term.runs[at + 1 :]))
         if _is_misreadable(run):
             ways.append(f"{before}(?:{one_unknown(run.text)}){after}")
-    return [f"{SQUEEZED} ~ {arguments.add('|'.join(ways), 'text')}"]
+        elif _has_alike(run):
+            ways.append(f"{before}{''.join(map(_like, run.text))}{after}")
+    return [{"squeezed": "|".join(ways)}]
 
 
-def _apart(run: Run, arguments: Arguments) -> str:
+def _like(letter: str) -> str:
+    return f"[{letter}{alike().get(letter, '')[:MOST_ALIKE]}]"
+
+
+def _apart(run: Run) -> Json:
     ways = [phrase_of(run)]
     if _is_long(run):
         ways += [
@@ -218,12 +254,24 @@ def _apart(run: Run, arguments: Arguments) -> str:
         ]
     if len(run.words) > 1:
         ways.append(" & ".join(f"({phrase(word, last=False)})" for word in run.words))
-    return _words(any_of(ways), arguments)
+    return _words(any_of(ways))
 
 
 def phrase_of(run: Run) -> str:
     """One run as a `tsquery` phrase, the last word going on."""
     return FoldedTerm((run,)).phrase()
+
+
+def read_alike(text: str) -> list[str]:
+    """`tsquery` phrases for the text with one character taken for one that looks like it. What is a word itself (人口
+    read for 入口) is no misreading."""
+    ways = []
+    for at, letter in enumerate(text):
+        for other in alike().get(letter, "")[:MOST_ALIKE]:
+            read = text[:at] + other + text[at + 1 :]
+            if len(text) > 3 or read not in words():
+                ways.append(phrase(read, last=False))
+    return ways
 
 
 def misread(text: str) -> list[str]:
@@ -254,6 +302,20 @@ def _without(text: str, unknown: int) -> str:
     return f"{phrase(left, last=False)} <{gap}> {phrase(right, last=False)}"
 
 
+def intact_thirds(text: str) -> list[str]:
+    """`tsquery` phrases for the thirds of a text: of three, two errors leave one whole."""
+    cuts = [0, len(text) // 3, len(text) * 2 // 3, len(text)]
+    return [phrase(text[start:end], last=False) for start, end in pairwise(cuts)]
+
+
+def two_unknown(text: str) -> str:
+    """A regular expression for the text with any two characters unknown."""
+    return "|".join(
+        "".join("." if at in pair else re.escape(letter) for at, letter in enumerate(text))
+        for pair in combinations(range(len(text)), 2)
+    )
+
+
 def one_unknown(word: str) -> str:
     """A regular expression for the word with one character read as none, another or two, or two read as one."""
     ways = []
@@ -268,18 +330,13 @@ def _all_grams(word: str) -> str:
     return " & ".join(f"'{word[start : start + 3]}'" for start in range(len(word) - 2))
 
 
-def _words(query: str, arguments: Arguments) -> str:
-    return f"document.words @@ {arguments.add(query, 'tsquery')}"
+def _words(query: str) -> Json:
+    return {"words": query}
 
 
-def _rechecked(query: str, arguments: Arguments) -> str:
-    """The same, out of the index's sight: asked only of photos that it has found by something else."""
-    return f"CASE WHEN {_words(query, arguments)} THEN true END"
+def _either(conditions: Sequence[Json]) -> Json:
+    return conditions[0] if len(conditions) == 1 else {"any": list(conditions)}
 
 
-def _either(conditions: Sequence[str]) -> str:
-    return conditions[0] if len(conditions) == 1 else "(" + " OR ".join(f"({part})" for part in conditions) + ")"
-
-
-def _all(conditions: Sequence[str]) -> str:
-    return conditions[0] if len(conditions) == 1 else "(" + " AND ".join(conditions) + ")"
+def _all(conditions: Sequence[Json]) -> Json:
+    return conditions[0] if len(conditions) == 1 else {"all": list(conditions)}

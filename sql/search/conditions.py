@@ -1,16 +1,19 @@
-"""Scope and filters as SQL over Immich's tables. Values travel as parameters; only names from the tables below are
-text.
+"""Scope and filters as the data that `mesh.scope` and `mesh.filters` make conditions over Immich's tables of.
 
-The meaning of each filter is Immich's own (`searchAssetBuilder` of 2.2 to 3.2, observed): fields of `asset_exif`
-demand a row there, people count visible faces that are not deleted, tags include the tags nested below them, `all`
-demands every id.
+What has no meaning, or what this Immich lacks the column for, is refused here, where the front door can still leave
+the search to Immich. The meaning of each filter is told with `mesh.filter` in the migration.
 """
 
-from collections.abc import Callable, Sequence
+from base64 import b16encode
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sql.schema import ImmichSchema
 from sql.search.filters import AssetFilters, Condition, Field, Op, Scope, UnsupportedFilterError
+
+Json = dict[str, Any]
 
 ASSET_COLUMNS = {
     Field.ID: ("id", "uuid"),
@@ -38,173 +41,110 @@ EXIF_COLUMNS = {
     Field.RATING: ("rating", "double precision"),
     Field.FILE_SIZE_IN_BYTES: ("fileSizeInByte", "double precision"),
 }
-COMPARISONS = {Op.EQ: "=", Op.NE: "<>", Op.LT: "<", Op.LTE: "<=", Op.GT: ">", Op.GTE: ">="}
-PATTERNS = {
-    Op.LIKE: ("ILIKE", "'%' || {} || '%'"),
-    Op.NOT_LIKE: ("NOT ILIKE", "'%' || {} || '%'"),
-    Op.STARTS_WITH: ("ILIKE", "{} || '%'"),
-    Op.ENDS_WITH: ("ILIKE", "'%' || {}"),
-}
-LINKS = {
-    Field.ALBUM_IDS: ("album_asset", 'link."albumId"', ""),
-    Field.PERSON_IDS: ("asset_face", 'link."personId"', ' AND link."deletedAt" IS NULL AND link."isVisible"'),
-    Field.TAG_IDS: ("tag_asset", "nested.id_ancestor", ""),
-}
+LINKS = {Field.ALBUM_IDS: "album_asset", Field.PERSON_IDS: "asset_face", Field.TAG_IDS: "tag_asset"}
 PRESENCE = {
-    Field.HAS_ALBUMS: 'EXISTS (SELECT FROM public.album_asset AS link WHERE link."assetId" = asset.id)',
-    Field.HAS_TAGS: 'EXISTS (SELECT FROM public.tag_asset AS link WHERE link."assetId" = asset.id)',
-    Field.HAS_PEOPLE: (
-        'EXISTS (SELECT FROM public.asset_face AS link WHERE link."assetId" = asset.id AND link."deletedAt" IS NULL'
-        ' AND link."isVisible")'
-    ),
-    Field.IS_MOTION: '(asset."livePhotoVideoId" IS NOT NULL)',
-    Field.IS_STACKED: '(asset."stackId" IS NOT NULL)',
+    Field.HAS_ALBUMS: ("album_asset", "assetId"),
+    Field.HAS_TAGS: ("tag_asset", "assetId"),
+    Field.HAS_PEOPLE: ("asset_face", "assetId"),
+    Field.IS_MOTION: ("asset", "livePhotoVideoId"),
+    Field.IS_STACKED: ("asset", "stackId"),
 }
-ENCODED = (
-    "EXISTS (SELECT FROM public.asset_file AS file WHERE file.\"assetId\" = asset.id AND file.type = 'encoded_video'{})"
-)
+COMPARISONS = frozenset({Op.EQ, Op.NE, Op.LT, Op.LTE, Op.GT, Op.GTE})
+PATTERNS = frozenset({Op.LIKE, Op.NOT_LIKE, Op.STARTS_WITH, Op.ENDS_WITH})
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "uuid": UUID,
+    "text": str,
+    "boolean": bool,
+    "timestamptz": datetime,
+    "bytea": bytes,
+    "double precision": (int, float),
+}
 
 
-class Arguments:
-    """The values of one statement; gives out their placeholders."""
-
-    def __init__(self) -> None:
-        self.values: list[Any] = []
-
-    def add(self, value: Any, kind: str) -> str:
-        """The placeholder of a new value, with its PostgreSQL type."""
-        self.values.append(value)
-        return f"${len(self.values)}::{kind}"
-
-
-def scope_sql(scope: Scope, arguments: Arguments) -> str:
+def scope_data(scope: Scope) -> Json:
     """What of table `asset` the caller may see."""
-    owners = ""
-    if scope.owner_ids is not None:
-        owners = f'asset."ownerId" = ANY ({arguments.add(list(scope.owner_ids), "uuid[]")}) AND '
-    visible = arguments.add([str(visibility) for visibility in scope.visibilities], "text[]")
-    deleted = "" if scope.with_deleted else ' AND asset."deletedAt" IS NULL'
-    return f"{owners}asset.visibility::text = ANY ({visible}){deleted}"
+    return {
+        "owners": None if scope.owner_ids is None else [str(owner) for owner in scope.owner_ids],
+        "visibilities": sorted(scope.visibilities),
+        "deleted": scope.with_deleted,
+    }
 
 
-def filters_sql(filters: AssetFilters, schema: ImmichSchema, arguments: Arguments) -> str:
-    """The filters as one boolean expression over table `asset`; "true" for none.
+def filters_data(filters: AssetFilters, schema: ImmichSchema) -> Json:
+    """The filters.
 
     Raises:
         UnsupportedFilterError: this combination of field, operator and value has no meaning, or this Immich lacks the
         column.
     """
-    build = _Builder(schema, arguments)
-    parts = [build.condition(condition) for condition in filters.conditions]
-    if filters.any_of:
-        branches = (" AND ".join(map(build.condition, branch)) or "true" for branch in filters.any_of)
-        parts.append("(" + " OR ".join(f"({branch})" for branch in branches) + ")")
-    return " AND ".join(parts) or "true"
+    return {
+        "all": [_filter(condition, schema) for condition in filters.conditions],
+        "any": [[_filter(condition, schema) for condition in branch] for branch in filters.any_of],
+    }
 
 
-class _Builder:
-    def __init__(self, schema: ImmichSchema, arguments: Arguments) -> None:
-        self._schema = schema
-        self._arguments = arguments
-
-    def condition(self, condition: Condition) -> str:
-        field = condition.field
-        builders: tuple[tuple[object, Callable[[Condition], str]], ...] = (
-            (ASSET_COLUMNS, self._asset),
-            (EXIF_COLUMNS, self._exif),
-            (LINKS, self._linked),
-            (PRESENCE, self._present),
-            ({Field.IS_ENCODED}, self._encoded),
-            ({Field.ENCODED_VIDEO_PATH}, self._encoded_path),
-            ({Field.VISIBILITY}, self._visibility),
-        )
-        for fields, build in builders:
-            if field in fields:  # type: ignore[operator]
-                try:
-                    return build(condition)
-                except (TypeError, ValueError) as error:
-                    raise _unsupported(condition) from error
-        raise _unsupported(condition)
-
-    def _asset(self, condition: Condition) -> str:
-        name, kind = ASSET_COLUMNS[condition.field]
-        self._schema.demand("asset", name)
-        return self._compare(f'asset."{name}"', kind, condition)
-
-    def _exif(self, condition: Condition) -> str:
-        name, kind = EXIF_COLUMNS[condition.field]
-        self._schema.demand("asset_exif", name)
-        inner = self._compare(f'exif."{name}"', kind, condition)
-        return f'EXISTS (SELECT FROM public.asset_exif AS exif WHERE exif."assetId" = asset.id AND {inner})'
-
-    def _visibility(self, condition: Condition) -> str:
-        return self._compare("asset.visibility::text", "text", condition)
-
-    def _present(self, condition: Condition) -> str:
-        return f"{PRESENCE[condition.field]} = {self._boolean(condition)}"
-
-    def _encoded(self, condition: Condition) -> str:
-        found = ENCODED.format("")
-        if self._schema.has("asset", "encodedVideoPath"):
-            found = "(coalesce(asset.\"encodedVideoPath\", '') <> '')"
-        return f"{found} = {self._boolean(condition)}"
-
-    def _encoded_path(self, condition: Condition) -> str:
-        if self._schema.has("asset", "encodedVideoPath"):
-            return self._compare('asset."encodedVideoPath"', "text", condition)
-        self._schema.demand("asset_file", "isEdited")
-        return ENCODED.format(f' AND NOT file."isEdited" AND {self._compare("file.path", "text", condition)}')
-
-    def _boolean(self, condition: Condition) -> str:
-        if condition.op is not Op.EQ or not isinstance(condition.value, bool):
+def _filter(condition: Condition, schema: ImmichSchema) -> Json:
+    field, kind = condition.field.value, ""
+    if condition.field in LINKS:
+        schema.demand(LINKS[condition.field], "assetId")
+        _check(condition, kind="uuid", ops=frozenset({Op.ANY, Op.ALL, Op.NONE}), listed=True)
+    elif condition.field in PRESENCE:
+        schema.demand(*PRESENCE[condition.field])
+        _check(condition, kind="boolean", ops=frozenset({Op.EQ}))
+    elif condition.field is Field.IS_ENCODED:
+        field = "isEncoded" if schema.has("asset", "encodedVideoPath") else "isEncodedFile"
+        _check(condition, kind="boolean", ops=frozenset({Op.EQ}))
+    elif condition.field is Field.ENCODED_VIDEO_PATH:
+        if not schema.has("asset", "encodedVideoPath"):
+            schema.demand("asset_file", "isEdited")
+            field = "encodedVideoFile"
+        _check_comparison(condition, "text")
+    elif condition.field is Field.VISIBILITY:
+        _check_comparison(condition, "text")
+    else:
+        table, columns = ("asset", ASSET_COLUMNS) if condition.field in ASSET_COLUMNS else ("asset_exif", EXIF_COLUMNS)
+        if condition.field not in columns:
             raise _unsupported(condition)
-        return self._arguments.add(condition.value, "boolean")
+        name, kind = columns[condition.field]
+        schema.demand(table, name)
+        _check_comparison(condition, kind)
+    return {"field": field, "op": condition.op.value, "value": _plain(condition.value)}
 
-    def _compare(self, column: str, kind: str, condition: Condition) -> str:
-        op, value = condition.op, condition.value
-        if value is None and op in (Op.EQ, Op.NE):
-            return f"{column} IS {'NOT ' if op is Op.NE else ''}NULL"
-        if op in PATTERNS and kind == "text" and isinstance(value, str):
-            return self._pattern(column, op, value)
-        if op in (Op.IN, Op.NOT_IN):
-            listed = self._arguments.add(_listed(value), f"{kind}[]")
-            return f"{column} = ANY ({listed})" if op is Op.IN else f"{column} <> ALL ({listed})"
-        if op in COMPARISONS and value is not None:
-            return f"{column} {COMPARISONS[op]} {self._arguments.add(value, kind)}"
+
+def _check_comparison(condition: Condition, kind: str) -> None:
+    if condition.value is None and condition.op in (Op.EQ, Op.NE):
+        return
+    if condition.op in (Op.IN, Op.NOT_IN):
+        _check(condition, kind=kind, ops=frozenset({condition.op}), listed=True)
+    else:
+        _check(condition, kind=kind, ops=COMPARISONS | (PATTERNS if kind == "text" else frozenset()))
+
+
+def _check(condition: Condition, *, kind: str, ops: frozenset[Op], listed: bool = False) -> None:
+    value = condition.value
+    values: Sequence[Any] = [value]
+    if listed:
+        if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+            raise _unsupported(condition)
+        values = value
+    right = all(
+        isinstance(one, TYPES[kind]) and (kind != "double precision" or not isinstance(one, bool)) for one in values
+    )
+    if condition.op not in ops or not right:
         raise _unsupported(condition)
 
-    def _pattern(self, column: str, op: Op, value: str) -> str:
-        operator, form = PATTERNS[op]
-        unaccent = "public.f_unaccent({})" if self._schema.has_unaccent else "{}"
-        sought = unaccent.format(self._arguments.add(value, "text"))
-        return f"{unaccent.format(column)} {operator} ({form.format(sought)})"
 
-    def _linked(self, condition: Condition) -> str:
-        table, column, extra = LINKS[condition.field]
-        self._schema.demand(table, "assetId")
-        ids = _listed(condition.value)
-        listed = self._arguments.add(ids, "uuid[]")
-        nested = ""
-        if condition.field is Field.TAG_IDS:
-            nested = ' JOIN public.tag_closure AS nested ON nested.id_descendant = link."tagId"'
-        source = (
-            f'FROM public.{table} AS link{nested} WHERE link."assetId" = asset.id AND {column} = ANY ({listed}){extra}'
-        )
-        match condition.op:
-            case Op.ANY:
-                return f"EXISTS (SELECT {source})"
-            case Op.NONE:
-                return f"NOT EXISTS (SELECT {source})"
-            case Op.ALL:
-                return f"(SELECT count(DISTINCT {column}) {source}) = {self._arguments.add(len(set(ids)), 'bigint')}"
-            case _:
-                raise _unsupported(condition)
-
-
-def _listed(value: Any) -> list[Any]:
-    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
-        raise TypeError("a sequence is needed")
-    return list(value)
+def _plain(value: Any) -> Any:
+    """The value as JSON has it and PostgreSQL reads it."""
+    if isinstance(value, bytes):
+        return f"\\x{b16encode(value).decode()}"
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(one) for one in value]
+    return value
 
 
 def _unsupported(condition: Condition) -> UnsupportedFilterError:

@@ -1,32 +1,27 @@
 """Why a photo is where it is: its ranks, its vector distance, and the lines of its text that match, with their
 boxes."""
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sql.schema import ImmichSchema
-from sql.search.conditions import Arguments, scope_sql
+from sql.search.conditions import scope_data
 from sql.search.hybrid import HybridSearch
 from sql.search.query import FoldedTerm
 from sql.search.results import Explanation, Hit, Match, MatchedLine
 from sql.search.text_search import TextSearch
-
-BOX = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
 
 
 async def explain(
     connection: Any, text: TextSearch, hybrid: HybridSearch | None, asset_ids: Sequence[UUID]
 ) -> tuple[Explanation, ...]:
     """Explanations of those photos that are in scope and match, in the given order."""
-    arguments = Arguments()
-    ids = arguments.add(list(asset_ids), "uuid[]")
     visible = {
         row["id"]
         for row in await connection.fetch(
-            f"SELECT id FROM public.asset WHERE id = ANY ({ids}) AND {scope_sql(text.scope, arguments)}",  # noqa: S608
-            *arguments.values,
+            "SELECT mesh.visible($1, $2) AS id", list(asset_ids), json.dumps(scope_data(text.scope))
         )
     }
     wanted = [asset_id for asset_id in asset_ids if asset_id in visible]
@@ -47,22 +42,19 @@ async def _lines(connection: Any, text: TextSearch, asset_ids: Sequence[UUID]) -
     whole = " | ".join(f"({term.phrase()})" for term in text.query.wanted)
     parts = " | ".join(f"({part})" for term in text.query.wanted for part in _parts(term))
     rows = await connection.fetch(
-        f"""
-        WITH line AS ({_source(text.schema)}),
-        cut AS (
-          SELECT line.*, (mesh.document(ARRAY[ROW(asset_id, 1, content, confidence, 1)::mesh.line])).words FROM line),
-        judged AS (SELECT *, words @@ $2::tsquery AS is_whole, words @@ $3::tsquery AS is_part FROM cut)
+        """
+        WITH judged AS (SELECT *, words @@ $2::tsquery AS is_whole, words @@ $3::tsquery AS is_part FROM mesh.lines($1))
         SELECT *, bool_or(is_whole) OVER (PARTITION BY asset_id) AS has_whole FROM judged
         WHERE is_whole OR is_part ORDER BY asset_id, ordinal
-        """,  # noqa: S608 - the source is one of two constants
+        """,
         list(asset_ids),
         whole,
         parts,
     )
     for row in rows:
         if row["is_whole"] or not row["has_whole"]:
-            box = tuple(row[corner] for corner in BOX)
-            found[row["asset_id"]].append(MatchedLine(row["content"], None if None in box else box, row["confidence"]))
+            box = tuple(row["box"]) if row["box"] else None
+            found[row["asset_id"]].append(MatchedLine(row["content"], box, row["confidence"]))
     return found
 
 
@@ -77,15 +69,3 @@ def _parts(term: FoldedTerm) -> list[str]:
         else:
             parts.append(f"'{run.text[: max(3, len(run.text) // 2)]}':*")
     return parts
-
-
-def _source(schema: ImmichSchema) -> str:
-    """Lines of the photos `$1`, with boxes where the table has them."""
-    if "asset_ocr" in schema.columns:
-        visible = ' AND "isVisible"' if schema.has("asset_ocr", "isVisible") else ""
-        return f"""
-            SELECT "assetId" AS asset_id, row_number() OVER (ORDER BY y1, x1) AS ordinal, text AS content,
-                   "textScore" AS confidence, {", ".join(BOX)}
-            FROM public.asset_ocr WHERE "assetId" = ANY ($1::uuid[]){visible}"""  # noqa: S608
-    empty = ", ".join(f"NULL::real AS {corner}" for corner in BOX)
-    return f"SELECT asset_id, reading AS ordinal, content, confidence, {empty} FROM mesh.fork_lines($1::uuid[])"  # noqa: S608

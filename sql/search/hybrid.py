@@ -7,6 +7,7 @@ photo is nearer to the query than photos of this library are in general. The two
 behind the best result is cut off.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
@@ -14,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from mesh.core.errors import DimensionMismatchError
-from sql.search.conditions import Arguments, filters_sql, scope_sql
+from sql.search.conditions import Json, filters_data, scope_data
 from sql.search.results import Hit, Match, SearchPage
 from sql.search.text_search import TextSearch
 from sql.settings import HybridWeights
@@ -139,79 +140,44 @@ class HybridSearch:
         """Distances of those of these photos that have a vector with a direction."""
         if self.text.schema.dimension == 0:
             return {}
-        rows = await connection.fetch(
-            'SELECT "assetId", embedding <=> $1::vector FROM public.smart_search WHERE "assetId" = ANY ($2::uuid[])',
-            self.embedding,
-            asset_ids,
-        )
+        rows = await connection.fetch("SELECT * FROM mesh.distances($1, $2)", self.embedding, asset_ids)
         return _comparable(rows)
 
     async def _background(self, connection: Any) -> Background:
         """What is usual in this library."""
         if self.text.schema.dimension == 0:
             return Background(0.0, 0.0)
-        at = await connection.fetchval(
-            f"""
-            SELECT percentile_cont(ARRAY[0.5, 0.75, 0.9]) WITHIN GROUP (ORDER BY distance) FROM (
-              SELECT embedding <=> $1::vector AS distance FROM public.smart_search
-              ORDER BY "assetId" LIMIT {SAMPLE}) AS sample
-            WHERE distance <> 'NaN'""",  # noqa: S608 - a constant
-            self.embedding,
-        )
+        at = await connection.fetchval("SELECT mesh.usual_distances($1, $2)", self.embedding, SAMPLE)
         if at is None:
             return Background(0.0, 0.0)
         return Background(at[0], (at[1] - at[0]) / 1.349 + (at[2] - at[0]) / 2.563)
 
     async def _nearest(self, connection: Any) -> dict[UUID, float]:
         """Distances of the nearest photos in scope."""
-        few = await self._is_few(connection)
+        asked = json.dumps(self._asked())
+        # So few that comparing them all is quicker, and misses none.
+        few = await connection.fetchval("SELECT mesh.in_question($1, $2)", asked, FEW + 1) <= FEW
         if not few:
             for name, value in session_settings(self.text.schema.vector_lists, self.vector_candidates * 100).items():
                 await connection.execute("SELECT set_config($1, $2, false)", name, value)
         looked_at = self.vector_candidates * 3 // 2
         while True:
-            arguments = Arguments()
-            query = arguments.add(self.embedding, "vector")
-            near = self._all_near(query, arguments) if few else self._index_near(query, looked_at, arguments)
-            rows = await connection.fetch(near, *arguments.values)
+            rows = await connection.fetch(
+                "SELECT * FROM mesh.nearest($1, $2, $3, $4)",
+                self.embedding,
+                asked,
+                None if few else looked_at,
+                self.vector_candidates,
+            )
             if few or len(rows) >= self.vector_candidates or looked_at >= MOST_LOOKED_AT:
                 return _comparable(rows)
             looked_at = min(looked_at * 8, MOST_LOOKED_AT)
 
-    async def _is_few(self, connection: Any) -> bool:
-        """Whether so few photos are in question that comparing them all is quicker, and misses none."""
-        arguments = Arguments()
-        in_scope = f"SELECT FROM public.asset WHERE {self._conditions(arguments)} LIMIT {FEW + 1}"
-        statement = f"SELECT count(*) FROM ({in_scope}) AS few"  # noqa: S608
-        return bool(await connection.fetchval(statement, *arguments.values) <= FEW)
-
-    def _conditions(self, arguments: Arguments) -> str:
-        conditions = scope_sql(self.text.scope, arguments)
+    def _asked(self) -> Json:
+        asked: Json = {"scope": scope_data(self.text.scope)}
         if self.text.filters:
-            conditions += f" AND {filters_sql(self.text.filters, self.text.schema, arguments)}"
-        return conditions
-
-    def _all_near(self, query: str, arguments: Arguments) -> str:
-        """The nearest of few photos, exactly. Sorted by an expression that no index knows."""
-        return f"""
-            SELECT smart."assetId", smart.embedding <=> {query} AS distance
-            FROM public.asset JOIN public.smart_search AS smart ON smart."assetId" = asset.id
-            WHERE {self._conditions(arguments)}
-            ORDER BY (smart.embedding <=> {query}) + 0 LIMIT {arguments.add(self.vector_candidates, "bigint")}"""  # noqa: S608
-
-    def _index_near(self, query: str, looked_at: int, arguments: Arguments) -> str:
-        """The nearest photos as the vector index gives them, those out of scope left out.
-
-        The inner limit is what makes the planner take the index: it does not know what a distance costs.
-        """
-        return f"""
-            SELECT near."assetId", near.distance
-            FROM (SELECT "assetId", embedding <=> {query} AS distance FROM public.smart_search
-                  ORDER BY embedding <=> {query} LIMIT {looked_at}) AS near
-            CROSS JOIN LATERAL (
-              SELECT FROM public.asset
-              WHERE asset.id = near."assetId" AND {self._conditions(arguments)} LIMIT 1) AS visible
-            ORDER BY near.distance LIMIT {arguments.add(self.vector_candidates, "bigint")}"""  # noqa: S608
+            asked["filters"] = filters_data(self.text.filters, self.text.schema)
+        return asked
 
     def _hit(self, asset_id: UUID, text: Hit | None, distance: float | None, background: Background) -> Hit:
         largest = max(self.weights.text, self.weights.vector) or 1.0

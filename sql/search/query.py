@@ -6,8 +6,12 @@ made of runs only, and runs hold no punctuation, so nothing in it can be syntax.
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+from sql.search.dates import typed_dates
+from sql.search.variants import variants
 
 MAX_CHARACTERS = 512
 MAX_TERMS = 32
@@ -30,6 +34,12 @@ class Term:
     text: str
     quoted: bool = False
     excluded: bool = False
+    dates: tuple[str, ...] = ()
+    """The days that it means, where it is a date and nothing else."""
+
+
+INNER_SPACE = "\u00b7"
+"""Stands for the spaces of a date written with some, so that it is one term; folding takes it for punctuation."""
 
 
 def parse(query: str) -> tuple[tuple[Term, ...], ...]:
@@ -40,12 +50,12 @@ def parse(query: str) -> tuple[tuple[Term, ...], ...]:
     """
     groups: list[list[Term]] = [[]]
     count = 0
-    for match in _TERM.finditer(query.replace("\x00", " ")[:MAX_CHARACTERS]):
+    for match in _TERM.finditer(_dates_joined(query.replace("\x00", " ")[:MAX_CHARACTERS])):
         text = match["quoted"] or match["word"] or ""
         if match["word"] in _OR and not match["minus"]:
             groups.append([])
         elif text.strip() and count < MAX_TERMS:
-            groups[-1].append(Term(text, match["quoted"] is not None, match["minus"] is not None))
+            groups[-1].append(Term(text, match["quoted"] is not None, match["minus"] is not None, _days(text)))
             count += 1
     return tuple(_with_something_wanted(group) for group in groups if group)
 
@@ -66,8 +76,24 @@ def only_excludes(query: str) -> bool:
 
 def _with_something_wanted(group: Sequence[Term]) -> tuple[Term, ...]:
     if all(term.excluded for term in group):
-        return tuple(Term(term.text, term.quoted) for term in group)
+        return tuple(replace(term, excluded=False) for term in group)
     return tuple(group)
+
+
+def _dates_joined(query: str) -> str:
+    """The query with every date in one piece."""
+    plain = unicodedata.normalize("NFKC", query)
+    if len(plain) != len(query):
+        return query
+    for date in typed_dates(plain):
+        query = query[: date.start] + re.sub(r"\s", INNER_SPACE, query[date.start : date.end]) + query[date.end :]
+    return query
+
+
+def _days(text: str) -> tuple[str, ...]:
+    plain = unicodedata.normalize("NFKC", text).replace(INNER_SPACE, " ").strip(" .,;:，。")
+    dates = typed_dates(plain)
+    return dates[0].tokens if len(dates) == 1 and dates[0].start == 0 and dates[0].end == len(plain) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +118,28 @@ class FoldedTerm:
     runs: tuple[Run, ...]
     quoted: bool = False
     excluded: bool = False
+    dates: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
+    """Other spellings of its one word, folded: invoice for invoices, koeln for Köln."""
 
     @property
     def squeezed(self) -> str:
         """The runs without what stood between them, as in `mesh.ocr_document.body`."""
         return "".join(run.text for run in self.runs)
+
+    @property
+    def is_code(self) -> bool:
+        """Whether it is made of ASCII letters and digits alone, however they are split."""
+        return self.squeezed.isascii()
+
+    def anyway(self, *, prefix: bool = True) -> str:
+        """The term as one `tsquery`, in any of its spellings."""
+        ways = [
+            self.phrase(prefix=prefix),
+            *(f"'#{day}'" for day in self.dates),
+            *(f"'{word}'" for word in self.variants),
+        ]
+        return any_of(ways)
 
     def phrase(self, *, prefix: bool = True) -> str:
         """The term as one `tsquery` phrase; `prefix` lets an unquoted last word go on."""
@@ -113,9 +156,9 @@ class FoldedTerm:
 
     def anyhow(self) -> str:
         """The term as one `tsquery`, also where a line end or punctuation breaks it: what an exclusion excludes."""
-        whole = self.phrase()
+        whole = self.anyway()
         if len(self.runs) == 1 and self.runs[0].unsegmented and 1 < self.runs[0].length <= LONGEST_RUN:
-            return any_of([whole, *broken(self.runs[0].text)])
+            return any_of([whole, spaced(self.runs[0].text)])
         return whole
 
 
@@ -139,18 +182,29 @@ class TextQuery:
         """Whether some term is excluded."""
         return any(term.excluded for group in self.groups for term in group)
 
-    def all_words(self, *, prefix: bool = True, exclude: bool = True) -> str:
-        """The `tsquery` that documents must match."""
-        return " | ".join(f"({_conjunction(group, prefix, exclude)})" for group in self.groups)
+    def all_words(self, *, prefix: bool = True, exclude: bool = True, as_typed: bool = False) -> str:
+        """The `tsquery` that documents must match; `as_typed` leaves other spellings out."""
+        groups = self.groups
+        if as_typed:
+            groups = tuple(tuple(replace(term, variants=()) for term in group) for group in groups)
+        return " | ".join(f"({_conjunction(group, prefix, exclude)})" for group in groups)
 
     def whole_words(self) -> "TextQuery":
         """The same query with no word going on: what a sentence means, where "a" is not the beginning of "apple"."""
         return TextQuery(tuple(tuple(replace(term, quoted=True) for term in group) for group in self.groups))
 
     @property
-    def goes_on(self) -> bool:
-        """Whether some word also matches longer words that begin with it."""
-        return any(not term.quoted and not term.runs[-1].unsegmented for term in self.wanted)
+    def code(self) -> "FoldedTerm | None":
+        """The whole query as one code, where it is one typed with spaces (139 0000 1111); None for any other."""
+        if len(self.groups) != 1 or any(term.quoted or term.excluded or not term.is_code for term in self.groups[0]):
+            return None
+        runs = tuple(run for term in self.groups[0] for run in term.runs)
+        return FoldedTerm(runs) if len(self.groups[0]) > 1 else None
+
+    @property
+    def has_other_forms(self) -> bool:
+        """Whether some word also matches longer words that begin with it, or other spellings."""
+        return any(term.variants or (not term.quoted and not term.runs[-1].unsegmented) for term in self.wanted)
 
     def as_one_phrase(self) -> str:
         """The terms of each alternative as they stand, one right after the other: what an exact quotation matches."""
@@ -165,7 +219,13 @@ def fold(groups: Sequence[Sequence[Term]], runs: Sequence[Sequence[Run]]) -> Tex
     out."""
     flat = iter(runs)
     folded = (
-        tuple(FoldedTerm(tuple(found), term.quoted, term.excluded) for term in group if (found := next(flat)))
+        tuple(
+            FoldedTerm(
+                tuple(found), term.quoted, term.excluded, term.dates, variants(term.text, found, quoted=term.quoted)
+            )
+            for term in group
+            if (found := next(flat))
+        )
         for group in groups
     )
     return TextQuery(tuple(group for group in folded if any(not term.excluded for term in group)))
@@ -186,7 +246,7 @@ def _tokens(run: Run, goes_on: bool, *, bounded: bool) -> list[tuple[str, int]]:
 
 
 def _conjunction(group: Sequence[FoldedTerm], prefix: bool, exclude: bool) -> str:
-    wanted = [f"({term.phrase(prefix=prefix)})" for term in group if not term.excluded]
+    wanted = [f"({term.anyway(prefix=prefix)})" for term in group if not term.excluded]
     unwanted = [f"!({term.anyhow()})" for term in group if term.excluded and exclude]
     return " & ".join(wanted + unwanted)
 
@@ -196,13 +256,16 @@ def any_of(ways: Sequence[str]) -> str:
     return ways[0] if len(ways) == 1 else " | ".join(f"({way})" for way in ways)
 
 
-def broken(text: str) -> list[str]:
-    """`tsquery` phrases for the text with a line end, space or punctuation at any one place."""
-    ways = []
-    for cut in range(1, len(text)):
-        after = f"'{text[cut:]}'" if cut == len(text) - 1 else phrase(text[cut:], last=False)
-        ways.append(f"{phrase(text[:cut], last=True)} <1> {after}")
-    return ways
+def spaced(text: str) -> str:
+    """A `tsquery` phrase for the text with line ends, spaces or punctuation at any places, or at none.
+
+    Every character is the beginning of a token with its follower, or, at the end of a run, a token by itself.
+    """
+    if len(text) == 1:
+        return f"'{text}'"
+    before = "".join(f"('{text[at : at + 2]}' | '{text[at]}') <1> " for at in range(len(text) - 2))
+    # Behind a gap the last character begins a run, and there it is a token by itself.
+    return any_of([f"{before}'{text[-2:]}'", f"{before}'{text[-2]}' <1> '{text[-1]}'"])
 
 
 def phrase(text: str, *, last: bool) -> str:

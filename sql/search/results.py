@@ -13,8 +13,10 @@ class Match(StrEnum):
     """In the photo's large lines."""
     TEXT = "text"
     """Anywhere in its text, as the query asks."""
+    WITHIN = "within"
+    """Only across two other words: 车站 in 汽车站点."""
     LOOSE = "loose"
-    """Inside a longer number or word, across a line break, or with one unknown character."""
+    """All letters in order, but spaced otherwise, across a line break, or inside a longer number or word."""
     FUZZY = "fuzzy"
     """With letters that OCR got wrong."""
     APART = "apart"
@@ -34,6 +36,7 @@ class Hit:
         match: the step that found it.
         text_rank: 0..1 as the text side ranks it; None when its text does not match.
         vector_distance: cosine distance 0..2 to the query's embedding; None in a text search, or without a vector.
+        distance: what it took to read the query in the text, from 0 up; None where it was read as it stands.
     """
 
     asset_id: UUID
@@ -41,6 +44,7 @@ class Hit:
     match: Match
     text_rank: float | None = None
     vector_distance: float | None = None
+    distance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

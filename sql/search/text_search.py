@@ -1,19 +1,24 @@
 """Text search in steps: large lines, all text, then (only while a page stays short) loosely, then with OCR errors.
 
-A step is one statement: the text index gives at most `WINDOW` photos, they are ranked, and then, best first, those out
-of scope are passed over until the page is full (the lateral join makes it one look-up per photo; left to itself, the
-planner reads all photos). A page behind the window's end goes on with the next window. All later steps exclude what
-earlier ones found, so the whole is one sequence, and pages are cut from it.
+A step is one call of `mesh.find`: the text index gives at most `WINDOW` photos, they are ranked, and then, best first,
+those out of scope are passed over until the page is full. A page behind the window's end goes on with the next window.
+All later steps exclude what earlier ones found, so the whole is one sequence, and pages are cut from it.
+
+The best photos are looked at twice: where a word of two characters stands only across two other words, the photo goes
+behind the others (`across`), and what is likely misread is weighed by the letters that differ (`evidence`).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
 from sql.schema import ImmichSchema
+from sql.search import evidence
+from sql.search.across import Across
 from sql.search.approximate import condition as approximate_condition
-from sql.search.conditions import Arguments, filters_sql, scope_sql
+from sql.search.conditions import Json, filters_data, scope_data
 from sql.search.filters import AssetFilters, Scope
 from sql.search.query import TextQuery
 from sql.search.results import Hit, Match, SearchPage
@@ -21,21 +26,45 @@ from sql.search.results import Hit, Match, SearchPage
 WINDOW = 2000
 """Photos that one statement ranks."""
 
+LOOKED_AT = 200
+"""Best photos of a step whose text is looked at again."""
+
 BANDS = {
     Match.HEADLINE: (0.75, 0.25),
     Match.TEXT: (0.5, 0.25),
-    Match.LOOSE: (0.3, 0.2),
+    Match.WITHIN: (0.4, 0.1),
+    Match.LOOSE: (0.3, 0.1),
     Match.FUZZY: (0.1, 0.2),
     Match.APART: (0.0, 0.1),
 }
-"""Where the scores of a step begin, and how far they reach."""
+"""Where the scores of a step begin, and how far they reach; steps are asked in this order."""
 
-WEIGHTS = "{0.1,0.25,0.55,1}"
-"""What a match counts in letters of unsure reading, small, middle and large (D to A): one large beats many small
-ones."""
+STEPS = tuple(BANDS)
+EXACT = (Match.HEADLINE, Match.TEXT)
 
-ONLY_IN_NEED = frozenset({Match.FUZZY, Match.APART})
-"""Steps that are asked only when earlier ones found nothing: beside a real match, a likely one is noise."""
+
+@dataclass(slots=True)
+class _Page:
+    """A page that fills up: the hits of the sequence from `skip` on, `wanted` of them.
+
+    Attributes:
+        passed: hits of the sequence so far, those that were skipped included.
+    """
+
+    wanted: int
+    skip: int
+    hits: list[Hit] = field(default_factory=list)
+    passed: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.hits) >= self.wanted
+
+    def take(self, hits: Sequence[Hit]) -> None:
+        """The next hits of the sequence."""
+        self.hits += hits[self.skip : self.skip + self.wanted - len(self.hits)]
+        self.skip = max(0, self.skip - len(hits))
+        self.passed += len(hits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,146 +78,167 @@ class TextSearch:
 
     async def page(self, connection: Any, limit: int, offset: int, last: Match = Match.APART) -> SearchPage:
         """The hits from `offset` on, at most `limit`; no step after `last` is asked."""
-        hits: list[Hit] = []
-        wanted, skip, before = limit + 1, offset, 0
-        for match in BANDS:
-            if before and match in ONLY_IN_NEED:
+        page = _Page(limit + 1, offset)
+        if across := Across.of(self.query):
+            await self._words_first(connection, across, page)
+        else:
+            await self._exact(connection, page)
+        for match in STEPS[STEPS.index(Match.LOOSE) : STEPS.index(last) + 1]:
+            if page.is_full:
                 break
-            window = 0
-            while True:
-                found, matches = await self._fetch(connection, match, window, wanted - len(hits), skip)
-                hits += found
-                if len(hits) == wanted:
-                    return SearchPage(tuple(hits[:limit]), has_more=True)
-                passed = skip + len(found) if found else 0
-                if skip and matches and not found:
-                    passed = await self._count(connection, match, window)
-                skip -= min(skip, passed)
-                before += passed
-                if matches < WINDOW:
-                    break
-                window += WINDOW
-            if match is last:
-                break
-        return SearchPage(tuple(hits), has_more=False)
+            if match is Match.FUZZY:
+                page.take(await self._misread(connection, nothing_else=not page.passed))
+            elif match is Match.LOOSE or not page.passed:
+                # Parts anywhere are an answer only where there is no other.
+                await self._step(connection, match, page)
+        return SearchPage(tuple(page.hits[:limit]), has_more=len(page.hits) > limit)
 
-    async def _fetch(
-        self, connection: Any, match: Match, window: int, limit: int, offset: int
-    ) -> tuple[list[Hit], int]:
-        """Hits of one window of a step, and how many photos the index gave for it."""
-        arguments = Arguments()
-        found = self._found(match, window, arguments)
-        if found is None:
-            return [], 0
-        statement = f"""
-            WITH found AS MATERIALIZED ({found}), page AS (
-              SELECT ranked.asset_id, ranked.rank
-              FROM (SELECT * FROM found ORDER BY rank DESC, asset_id OFFSET 0) AS ranked
-              CROSS JOIN LATERAL (
-                SELECT FROM public.asset WHERE id = ranked.asset_id AND {scope_sql(self.scope, arguments)} LIMIT 1
-              ) AS visible
-              ORDER BY ranked.rank DESC, ranked.asset_id
-              LIMIT {arguments.add(limit, "bigint")} OFFSET {arguments.add(offset, "bigint")}
-            )
-            SELECT asset_id, rank, NULL::bigint AS matches FROM page
-            UNION ALL SELECT NULL, NULL, count(*) FROM found"""  # noqa: S608 - only names and placeholders
-        rows = await connection.fetch(statement, *arguments.values)
-        ranked = sorted((-row["rank"], row["asset_id"]) for row in rows[:-1])
-        return [_hit(match, -rank, asset_id) for rank, asset_id in ranked], rows[-1]["matches"]
+    async def _step(self, connection: Any, match: Match, page: _Page) -> None:
+        """The photos that a step finds, window by window."""
+        if (asked := self._asked(match)) is None:
+            return
+        window = 0
+        while True:
+            found, matches = await _find(connection, match, asked, window, page.wanted - len(page.hits), page.skip)
+            page.hits += found
+            passed = page.skip + len(found) if found else 0
+            if page.skip and matches and not found:
+                passed = await connection.fetchval("SELECT mesh.count_found($1, $2, $3)", asked, window, WINDOW)
+            page.skip -= min(page.skip, passed)
+            page.passed += passed
+            if page.is_full or matches < WINDOW:
+                return
+            window += WINDOW
 
-    async def _count(self, connection: Any, match: Match, window: int) -> int:
-        """How many photos of a window are in scope."""
-        arguments = Arguments()
-        statement = f"""
-            SELECT count(*) FROM ({self._found(match, window, arguments)}) AS found
-            JOIN public.asset ON asset.id = found.asset_id WHERE {scope_sql(self.scope, arguments)}"""  # noqa: S608
-        return int(await connection.fetchval(statement, *arguments.values))
+    async def _words_first(self, connection: Any, across: Across, page: _Page) -> None:
+        """All photos of the exact steps; of the best of them those behind the others that hold the word only across
+        two others."""
+        best = _Page(LOOKED_AT, 0)
+        await self._exact(connection, best)
+        bodies = await _bodies(connection, [hit.asset_id for hit in best.hits])
+        doubtful = {hit.asset_id for hit in best.hits if across.only(bodies.get(hit.asset_id, ""))}
+        meant = [hit for hit in best.hits if hit.asset_id not in doubtful]
+        page.take([*meant, *(_within(hit) for hit in best.hits if hit.asset_id in doubtful)])
+        if best.is_full and not page.is_full:
+            page.skip += LOOKED_AT
+            await self._exact(connection, page)
 
-    async def score(
-        self, connection: Any, asset_ids: Sequence[UUID], steps: Sequence[Match] = (Match.HEADLINE, Match.TEXT)
-    ) -> list[Hit]:
+    async def _exact(self, connection: Any, page: _Page) -> None:
+        for match in EXACT:
+            if not page.is_full:
+                await self._step(connection, match, page)
+
+    async def _misread(self, connection: Any, *, nothing_else: bool) -> list[Hit]:
+        """What FUZZY finds, the likeliest first; what is more likely another word is left out."""
+        if (asked := self._asked(Match.FUZZY)) is None:
+            return []
+        found, _ = await _find(connection, Match.FUZZY, asked, 0, LOOKED_AT, 0)
+        return await self._weighed(connection, found, evidence.most(self.query, nothing_else=nothing_else))
+
+    async def _weighed(self, connection: Any, hits: Sequence[Hit], most: float) -> list[Hit]:
+        bodies = await _bodies(connection, [hit.asset_id for hit in hits])
+        low, reach = BANDS[Match.FUZZY]
+        weighed = []
+        for hit in hits:
+            cost = evidence.cost(self.query, bodies.get(hit.asset_id, ""))
+            if cost <= most:
+                # A little of the rank: of equally likely ones the shorter text first.
+                score = low + reach * max(0.0, 1 - cost / 2) - reach * 0.05 * (1 - (hit.score - low) / reach)
+                weighed.append(replace(hit, score=score, text_rank=score, distance=cost))
+        return sorted(weighed, key=lambda hit: (-hit.score, hit.asset_id))
+
+    async def score(self, connection: Any, asset_ids: Sequence[UUID], steps: Sequence[Match] = EXACT) -> list[Hit]:
         """Those of these photos that the steps find, each by the first that does, scored as `page` scores them.
 
         Scope is not looked at.
         """
         if not self.query or not asset_ids:
             return []
-        arguments = Arguments()
-        ids = arguments.add(list(asset_ids), "uuid[]")
-        parts = [
-            f"SELECT asset_id, '{match}' AS match, {self.rank(match, arguments)} AS rank"  # noqa: S608
-            f" FROM mesh.ocr_document AS document WHERE asset_id = ANY ({ids}) AND {where}"
+        asked = [
+            {"match": match.value, "where": where, "rank": self._rank(match)}
             for match in steps
-            if (where := self.where(match, arguments))
+            if match is not Match.WITHIN and (where := self._where(match))
         ]
-        rows = await connection.fetch(" UNION ALL ".join(parts), *arguments.values)
+        rows = await connection.fetch("SELECT * FROM mesh.score($1, $2)", json.dumps(asked), list(asset_ids))
         hits = [_hit(Match(row["match"]), row["rank"], row["asset_id"]) for row in rows]
         # Later steps may find again what an earlier one has: `page` asks for them only when there is nothing else.
-        best = sorted(hits, key=lambda hit: list(BANDS).index(hit.match), reverse=True)
-        return list({hit.asset_id: hit for hit in best}.values())
+        best = sorted(hits, key=lambda hit: STEPS.index(hit.match), reverse=True)
+        found = {hit.asset_id: hit for hit in best}
+        return await self._looked_at_again(connection, found.values())
 
-    def _found(self, match: Match, window: int, arguments: Arguments) -> str | None:
-        """The statement that takes a window of candidates from the text index and ranks them."""
-        where = self.where(match, arguments)
-        if where is None:
+    async def _looked_at_again(self, connection: Any, hits: Iterable[Hit]) -> list[Hit]:
+        likely = [hit for hit in hits if hit.match is Match.FUZZY]
+        exact = [hit for hit in hits if hit.match is not Match.FUZZY]
+        if likely:
+            exact += await self._weighed(connection, likely, most=float("inf"))
+        if across := Across.of(self.query):
+            bodies = await _bodies(connection, [hit.asset_id for hit in exact])
+            doubtful = {asset_id for asset_id, body in bodies.items() if across.only(body)}
+            exact = [_within(hit) if hit.match in EXACT and hit.asset_id in doubtful else hit for hit in exact]
+        return exact
+
+    def _asked(self, match: Match) -> str | None:
+        """A step as `mesh.find` takes it; None for one that has nothing to offer for this query."""
+        if (where := self._where(match)) is None:
             return None
-        owners = ""
-        if self.scope.owner_ids is not None:
-            owners = f"document.owner_id = ANY ({arguments.add(list(self.scope.owner_ids), 'uuid[]')}) AND "
-        join = ""
+        asked: Json = {"where": where, "rank": self._rank(match), "scope": scope_data(self.scope)}
         if self.filters:
-            conditions = filters_sql(self.filters, self.schema, arguments)
-            join = f"JOIN public.asset ON asset.id = document.asset_id AND {conditions}"
-        return f"""
-            SELECT document.asset_id, {self.rank(match, arguments)} AS rank
-            FROM mesh.ocr_document AS document {join}
-            WHERE {owners}{where}
-            OFFSET {window} LIMIT {WINDOW}"""  # noqa: S608 - only names and placeholders
+            asked["filters"] = filters_data(self.filters, self.schema)
+        return json.dumps(asked)
 
-    def where(self, match: Match, arguments: Arguments) -> str | None:
-        """Which documents a step finds, over `document`; None for none."""
+    def _where(self, match: Match) -> Json | None:
+        """Which documents a step finds; None for none."""
+        in_words: Json = {"words": self.query.all_words()}
+        in_headline: Json = {"headline": self.query.all_words(exclude=False)}
         if match is Match.HEADLINE:
             # Large lines do not know what is excluded elsewhere.
-            also = f" AND {self._in_words(arguments)}" if self.query.excludes else ""
-            return self._in_headline(arguments) + also
+            return {"all": [in_headline, in_words]} if self.query.excludes else in_headline
         if match is Match.TEXT:
-            return f"{self._in_words(arguments)} AND NOT {self._in_headline(arguments)}"
-        found = approximate_condition(self.query, match, arguments, self.schema.trigram_schema)
+            return {"all": [in_words, {"not": in_headline}]}
+        found = approximate_condition(self.query, match)
         if found is None:
             return None
-        earlier = [self._in_words(arguments)]
-        if match is Match.FUZZY and (loose := approximate_condition(self.query, Match.LOOSE, arguments)):
+        earlier = [in_words]
+        if match is Match.FUZZY and (loose := approximate_condition(self.query, Match.LOOSE)):
             earlier.append(loose)
-        return " AND ".join([*(f"NOT {condition}" for condition in earlier), found])
+        return {"all": [found, *({"not": condition} for condition in earlier)]}
 
-    def _in_words(self, arguments: Arguments) -> str:
-        return f"document.words @@ {arguments.add(self.query.all_words(), 'tsquery')}"
-
-    def _in_headline(self, arguments: Arguments) -> str:
-        return f"document.headline @@ {arguments.add(self.query.all_words(exclude=False), 'tsquery')}"
-
-    def rank(self, match: Match, arguments: Arguments) -> str:
-        """The rank of a document within its step, real, 0 to about 1."""
-        column = "headline" if match is Match.HEADLINE else "words"
-        rank = self._ts_rank(column, self.query.all_words(exclude=False), arguments)
-        if match not in (Match.HEADLINE, Match.TEXT):
-            return f"({rank} + 0.1 / (1 + ln(1 + length(document.body))))::real"
-        if self.query.goes_on:
-            # The word itself before words that only begin with it.
-            exact = self._ts_rank(column, self.query.all_words(prefix=False, exclude=False), arguments)
-            rank = f"(0.6 * {rank} + 0.4 * {exact})"
+    def _rank(self, match: Match) -> Json:
+        """How a document is ranked within its step."""
+        query = self.query.all_words(exclude=False)
+        rank: Json = {"column": "headline" if match is Match.HEADLINE else "words", "query": query}
+        if match not in EXACT:
+            return rank | {"short": True}
+        if self.query.has_other_forms:
+            rank["exact"] = self.query.all_words(prefix=False, exclude=False, as_typed=True)
         if any(len(group) > 1 for group in self.query.groups):
             # All words close together, best of all as they were typed.
-            near = arguments.add(self.query.all_words(exclude=False), "tsquery")
-            phrase = arguments.add(self.query.as_one_phrase(), "tsquery")
-            closeness = f"ts_rank_cd('{WEIGHTS}', document.{column}, {near}, 32)"
-            rank = f"(0.5 * {rank} + 0.3 * {closeness} + 0.2 * (document.{column} @@ {phrase})::integer)"
-        return f"{rank}::real"
+            rank["phrase"] = self.query.as_one_phrase()
+        return rank
 
-    def _ts_rank(self, column: str, query: str, arguments: Arguments) -> str:
-        return f"ts_rank('{WEIGHTS}', document.{column}, {arguments.add(query, 'tsquery')}, 1)"
+
+async def _find(connection: Any, match: Match, asked: str, window: int, limit: int, skip: int) -> tuple[list[Hit], int]:
+    """Hits of one window of a step, and how many photos the index gave for it."""
+    rows = await connection.fetch("SELECT * FROM mesh.find($1, $2, $3, $4, $5)", asked, window, WINDOW, limit, skip)
+    ranked = sorted((-row["rank"], row["asset_id"]) for row in rows[:-1])
+    return [_hit(match, -rank, asset_id) for rank, asset_id in ranked], rows[-1]["matches"]
+
+
+async def _bodies(connection: Any, asset_ids: Sequence[UUID]) -> dict[UUID, str]:
+    if not asset_ids:
+        return {}
+    return {row["asset_id"]: row["body"] for row in await connection.fetch("SELECT * FROM mesh.bodies($1)", asset_ids)}
 
 
 def _hit(match: Match, rank: float, asset_id: UUID) -> Hit:
     low, reach = BANDS[match]
-    return Hit(asset_id, low + reach * min(rank, 1.0), match, text_rank=low + reach * min(rank, 1.0))
+    score = low + reach * min(rank, 1.0)
+    return Hit(asset_id, score, match, text_rank=score)
+
+
+def _within(hit: Hit) -> Hit:
+    """The hit, moved behind those that hold the word as a word."""
+    low, reach = BANDS[hit.match]
+    return _hit(
+        Match.WITHIN, (STEPS.index(Match.TEXT) - STEPS.index(hit.match) + (hit.score - low) / reach) / 2, hit.asset_id
+    )

@@ -1,24 +1,27 @@
-"""Writes the data of `mesh.fold_character`: which folded form each character has. Run once per new data set:
+"""Writes the data of `mesh.fold`: which folded form each character has. Run once per new data set, with OpenCC at hand:
 
-    python -m sql.upkeep.generate_folding TSCharacters.txt > sql/migrations/0001_folding.up.sql
+    pip install opencc==1.4.2
+    python -m sql.upkeep.generate_folding > sql/migrations/0001_folding.up.sql
 
-`TSCharacters.txt` is OpenCC's single-character table from traditional to simplified Chinese (Apache-2.0, BYVoid and
-the OpenCC contributors), as shipped by the PyPI package `opencc-python-reimplemented` 0.1.7. Case folding comes from
-Python's `unicodedata`. The result is closed (folding a folded character changes nothing), so that `mesh.fold` is
-idempotent.
+OpenCC (Apache-2.0, BYVoid and the OpenCC contributors) gives the simplified form of traditional characters, of their
+variants in Taiwan and Hong Kong, and of Japanese shinjitai. Case folding and digits come from Python's `unicodedata`.
+The result is closed (folding a folded character changes nothing), so that `mesh.fold` is idempotent.
 """
 
 import json
 import re
 import sys
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from string import Template
 
-ACCENTS = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
-"""Combining marks of Latin, Greek and Cyrillic letters. Those that carry meaning (kana voicing, Thai vowels) are
-not."""
+ACCENTS = (
+    "\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06dc"
+    "\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
+)
+"""Combining marks of Latin, Greek and Cyrillic letters, vowel points of Hebrew and Arabic, and Arabic's stretched line.
+Marks that carry meaning (kana voicing, Thai vowels) are not."""
 INVISIBLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"
@@ -32,13 +35,41 @@ SPACES = "\u0009-\u000d\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\
 STROKED = {"æ": "ae", "ð": "d", "ø": "o", "þ": "th", "đ": "d", "ħ": "h", "ı": "i", "ł": "l", "œ": "oe", "ŧ": "t"}
 """Letters whose stroke or ligature is no combining mark; Debian's `unaccent` rules name the same plain letters."""
 
+IDEOGRAPHS = ((0x3400, 0x4DC0), (0x4E00, 0xA000), (0x20000, 0x323B0))
+
 REMOVED = re.compile(f"[{ACCENTS}{INVISIBLE}{CONTROL}]")
 
 
-def plain_forms(table: str) -> dict[str, str]:
-    """Traditional character to its first simplified form, stroked letter to plain one."""
-    pairs = (line.split("\t") for line in table.splitlines() if "\t" in line)
-    return STROKED | {old: new.split()[0] for old, new in pairs if len(old) == 1}
+OPENCC = ("jp2t", "hk2t", "tw2t")
+"""OpenCC's ways from Japanese, Hong Kong's and Taiwan's characters to the traditional ones that it simplifies."""
+
+Converter = Callable[[str], str]
+
+
+def simplified(character: str, to_traditional: Sequence[Converter], to_simplified: Converter) -> str:
+    """The simplified form of an ideograph. What is itself a character of mainland China (GB 2312), such as 予 or 芸, is
+    not taken for a Japanese one."""
+    try:
+        character.encode("gb2312")
+    except UnicodeEncodeError:
+        for convert in to_traditional:
+            character = convert(character)
+    return to_simplified(character)
+
+
+def plain_forms() -> dict[str, str]:
+    """Ideograph to its simplified form, stroked letter to plain one, digit of any script to ASCII's."""
+    from opencc import OpenCC  # only this generator needs it
+
+    to_traditional, to_simplified = [OpenCC(name).convert for name in OPENCC], OpenCC("t2s").convert
+    ideographs = (chr(code) for first, last in IDEOGRAPHS for code in range(first, last))
+    forms = {character: simplified(character, to_traditional, to_simplified) for character in ideographs}
+    digits = {
+        chr(code): str(unicodedata.decimal(chr(code)))
+        for code in range(0x80, 0x110000)
+        if unicodedata.category(chr(code)) == "Nd"
+    }
+    return STROKED | digits | {old: new for old, new in forms.items() if old != new and len(new) == 1}
 
 
 def folded(character: str, to_plain: Mapping[str, str]) -> str:
@@ -79,8 +110,8 @@ def character_class(ranges: str) -> str:
 
 def main() -> None:
     """Print the migration."""
-    template = Template((Path(__file__).parent / "migrations" / "0001_folding.template").read_text("utf-8"))
-    table = folding(plain_forms(Path(sys.argv[1]).read_text("utf-8")))
+    template = Template((Path(__file__).parents[1] / "migrations" / "0001_folding.template").read_text("utf-8"))
+    table = folding(plain_forms())
     pairs = [
         f"{json.dumps(old, ensure_ascii=False)}:{json.dumps(new, ensure_ascii=False)}" for old, new in table.items()
     ]

@@ -16,14 +16,18 @@ from importlib.resources import files
 from typing import Any
 
 from mesh.core.errors import UnavailableError
-from sql.upkeep import indexes
+from sql.upkeep import guard, indexes
 
 LOCK = 0x6D657368
 """Key of the advisory lock: "mesh"."""
 
+OWNER = """
+SELECT quote_ident(rolname) FROM pg_class JOIN pg_roles ON pg_roles.oid = relowner
+WHERE pg_class.oid = to_regclass('public.asset') AND relkind IN ('r', 'p')
+"""
+"""Immich's own role. All that is ours belongs to it, and runs with its rights and no others, whoever migrates."""
+
 BASE = """
-CREATE SCHEMA IF NOT EXISTS mesh;
-REVOKE ALL ON SCHEMA mesh FROM PUBLIC;
 CREATE TABLE IF NOT EXISTS mesh.migration (
   version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, down text NOT NULL,
   applied_at timestamptz NOT NULL DEFAULT now()
@@ -71,11 +75,13 @@ async def migrate(
     """Apply what is missing, all or nothing; make missing triggers and indexes; give back what was applied.
 
     Raises:
-        UnavailableError: an applied file was changed, or the database was migrated by a newer version.
+        UnavailableError: an applied file was changed, the database was migrated by a newer version, or it is not
+        Immich's.
     """
     wanted = migrations() if steps is None else tuple(steps)
     async with _locked(connection):
         async with connection.transaction():
+            await _become_immich(connection)
             await connection.execute(BASE)
             missing = _missing(wanted, await applied(connection))
             for done, step in enumerate(missing):
@@ -83,6 +89,8 @@ async def migrate(
                 await connection.execute(step.up)
                 await connection.execute(RECORD, step.version, step.name, step.checksum, step.down)
             await connection.execute("SELECT mesh.attach()")
+            await connection.execute("RESET ROLE")
+            await guard.ensure(connection, wanted[-1].version)
         await indexes.ensure(connection)
         progress(len(missing), len(missing))
     return missing
@@ -103,9 +111,17 @@ async def uninstall(connection: Any, progress: Progress = _silent) -> int:
         for done, step in enumerate(ways):
             progress(done, len(ways))
             await connection.execute(step["down"])
-        await connection.execute("DROP TABLE mesh.migration; DROP SCHEMA mesh")
+        await connection.execute("DROP SCHEMA mesh CASCADE")
         progress(len(ways), len(ways))
     return len(ways)
+
+
+async def _become_immich(connection: Any) -> None:
+    owner = await connection.fetchval(OWNER)
+    if owner is None:
+        raise UnavailableError("table asset is missing: is this Immich's database?")
+    await connection.execute(f"CREATE SCHEMA IF NOT EXISTS mesh AUTHORIZATION {owner}")
+    await connection.execute(f"SET LOCAL ROLE {owner}")
 
 
 @asynccontextmanager

@@ -3,12 +3,14 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest
 
 from mesh.core.errors import UnavailableError
 from sql.database import Database
+from sql.refresh import OcrLine, RefreshRepository, WriteRefusedError
 from sql.repository import SearchRepository
 from sql.search.filters import Scope
 from sql.upkeep.migrate import migrate
@@ -24,6 +26,8 @@ from tests.integration.sql.conftest import (
 )
 
 SCOPE = Scope((OWNER,))
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
+LINE = OcrLine("收据", (0.1, 0.2, 0.6, 0.2, 0.6, 0.3, 0.1, 0.3), 0.95, 0.99)
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +181,7 @@ async def test_a_vanished_table_or_column_is_told(
 
 @pytest.mark.parametrize("may_refresh", [False, True])
 async def test_the_least_privileged_role(database: ImmichDatabase, may_refresh: bool) -> None:
-    await database.photo("发票")
+    photo = await database.photo("发票")
     role = f"searcher_{database.name}"
     await database.connection.execute(f"CREATE ROLE {role} LOGIN")
     await database.connection.execute("SELECT mesh.grant_to($1, $2)", role, may_refresh)
@@ -186,18 +190,24 @@ async def test_the_least_privileged_role(database: ImmichDatabase, may_refresh: 
         assert await count(repository) == 1
         assert len((await repository.search_hybrid("发票", [0.1] * 512, SCOPE)).hits) == 1
     connection = await asyncpg.connect(url)
-    write = "UPDATE asset_ocr SET text = '收据'"
-    if may_refresh:
-        await connection.execute(write)
-        assert await database.connection.fetchval("SELECT body FROM mesh.ocr_document") == "收据"
+    async with RefreshRepository(settings(url)) as refreshing:
+        if may_refresh:
+            await refreshing.replace_text(photo, [LINE], (1, 1), NOW)
+            assert await database.body(photo) == "收据"
+        else:
+            with pytest.raises(WriteRefusedError):
+                await refreshing.replace_text(photo, [LINE], (1, 1), NOW)
     forbidden = [
         "DELETE FROM asset",
+        "UPDATE asset_ocr SET text = '收据'",
+        "SELECT * FROM asset",
+        "SELECT * FROM mesh.ocr_document",
         "DELETE FROM mesh.ocr_document",
         "SELECT mesh.refresh('{}')",
         "SELECT mesh.detach()",
     ]
     forbidden += ['SELECT * FROM "user"', "CREATE TABLE mesh.own ()", "UPDATE asset SET visibility = 'timeline'"]
-    for statement in forbidden if may_refresh else [*forbidden, write]:
+    for statement in forbidden:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(statement)
     await connection.close()

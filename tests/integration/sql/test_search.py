@@ -134,7 +134,7 @@ async def test_errors_are_not_forgiven_in_numbers_and_short_words(
     database: ImmichDatabase, repository: SearchRepository
 ) -> None:
     await database.photo("123456", "发票单", "word")
-    for query in ("123457", "发粟单", "ward"):
+    for query in ("123457", "发鑫单", "ward"):
         assert await found(repository, query) == []
 
 

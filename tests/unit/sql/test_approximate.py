@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from sql.search.approximate import condition, misread, misread_second_or_last_but_one, one_unknown
-from sql.search.conditions import Arguments
+from sql.search.approximate import condition, misread, misread_second_or_last_but_one, one_unknown, read_alike
 from sql.search.query import FoldedTerm, Run, TextQuery
 from sql.search.results import Match
 
@@ -42,18 +41,23 @@ def test_of_a_long_text_no_step_asks_for_all_that_begins_with_one_character() ->
     ("term", "steps"),
     [
         (FoldedTerm((Run("票", True),)), set()),
-        (FoldedTerm((Run("发票", True),)), {Match.LOOSE}),
+        (FoldedTerm((Run("发票", True),)), {Match.LOOSE, Match.FUZZY}),
         (FoldedTerm((Run("增值税票", True),)), {Match.LOOSE, Match.FUZZY, Match.APART}),
         (FoldedTerm((Run("增值税票", True),), quoted=True), {Match.LOOSE, Match.FUZZY}),
-        (FoldedTerm((Run("word", False),)), set()),
+        (FoldedTerm((Run("word", False),)), {Match.LOOSE}),
+        (FoldedTerm((Run("no", False),)), set()),
         (FoldedTerm((Run("5678", False),)), {Match.LOOSE}),
         (FoldedTerm((Run("payment", False),)), {Match.LOOSE, Match.FUZZY}),
         (FoldedTerm((Run("12345678", False),)), {Match.LOOSE, Match.FUZZY, Match.APART}),
         (FoldedTerm((Run("第", True), Run("3", False))), {Match.APART}),
+        (FoldedTerm((Run("wi", False), Run("fi", False))), {Match.LOOSE, Match.APART}),
     ],
 )
 def test_which_steps_have_something_to_offer(term: FoldedTerm, steps: set[Match]) -> None:
-    offered = {
-        step for step in (Match.LOOSE, Match.FUZZY, Match.APART) if condition(TextQuery(((term,),)), step, Arguments())
-    }
+    offered = {step for step in (Match.LOOSE, Match.FUZZY, Match.APART) if condition(TextQuery(((term,),)), step)}
     assert offered == steps
+
+
+def test_characters_that_look_alike_are_tried_but_not_words_of_their_own() -> None:
+    assert "'发粟'" in read_alike("发票")
+    assert "'人口'" not in read_alike("入口")

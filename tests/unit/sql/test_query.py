@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sql.search.query import MAX_TERMS, FoldedTerm, Run, Term, TextQuery, broken, fold, parse
+from sql.search.query import MAX_TERMS, FoldedTerm, Run, Term, TextQuery, fold, parse, spaced
 
 
 def han(text: str) -> Run:
@@ -26,7 +26,9 @@ def word(text: str) -> Run:
         ("发票 －收据", ((Term("发票"), Term("收据", excluded=True)),)),
         ('发票 -"已 作废"', ((Term("发票"), Term("已 作废", quoted=True, excluded=True)),)),
         ("a OR b c", ((Term("a"),), (Term("b"), Term("c")))),
-        ("2024-01-02", ((Term("2024-01-02"),),)),
+        ("2024-01-02", ((Term("2024-01-02", dates=("20240102",)),),)),
+        ("发票 2024 年 1 月 2 日", ((Term("发票"), Term("2024·年·1·月·2·日", dates=("20240102",))),)),
+        ("日期:2024-01-02", ((Term("日期:2024-01-02"),),)),
         ("-20", ((Term("20"),),)),
         ("OR", ()),
         ("OR OR a", ((Term("a"),),)),
@@ -77,9 +79,42 @@ def test_terms_of_punctuation_alone_drop_out() -> None:
 
 def test_exclusions_exclude_broken_forms_too() -> None:
     query = TextQuery(((FoldedTerm((han("发票"),)), FoldedTerm((han("作废"),), excluded=True)),))
-    assert query.all_words() == "(('发票') & !(('作废') | ('作' <1> '废')))"
+    assert query.all_words() == "(('发票') & !(('作废') | (('作废') | ('作' <1> '废'))))"
     assert query.all_words(exclude=False) == "(('发票'))"
 
 
-def test_broken_at_every_place() -> None:
-    assert broken("增值税") == ["'增' <1> '值税'", "'增值' <1> '值' <1> '税'"]
+def test_spaced_at_any_places() -> None:
+    assert spaced("发票") == "('发票') | ('发' <1> '票')"
+    assert spaced("增值税") == "(('增值' | '增') <1> '值税') | (('增值' | '增') <1> '值' <1> '税')"
+
+
+@pytest.mark.parametrize(
+    ("typed", "folded", "others"),
+    [
+        ("invoices", "invoices", ("invoice",)),
+        ("boxes", "boxes", ("box", "boxe")),
+        ("parties", "parties", ("party",)),
+        ("glass", "glass", ()),
+        ("bus", "bus", ()),
+        ("Köln", "koln", ("koeln",)),
+        ("Koeln", "koeln", ("koln",)),
+        ("abc", "abc", ()),
+        ("no1s", "no1s", ()),
+    ],
+)
+def test_other_spellings_of_a_word(typed: str, folded: str, others: tuple[str, ...]) -> None:
+    assert fold(((Term(typed),),), [[word(folded)]]).wanted[0].variants == others
+    assert fold(((Term(typed, quoted=True),),), [[word(folded)]]).wanted[0].variants == ()
+
+
+def test_a_date_is_asked_for_in_any_form() -> None:
+    query = fold(parse("2024/3/5"), [[word("2024"), word("3"), word("5")]])
+    assert query.all_words() == "((('2024' <1> '3' <1> '5':*) | ('#20240305')))"
+
+
+def test_codes_typed_with_spaces_are_one_code() -> None:
+    query = fold(parse("139 0000 1111"), [[word("139")], [word("0000")], [word("1111")]])
+    assert query.code is not None
+    assert query.code.squeezed == "13900001111"
+    assert fold(parse("发票 139"), [[han("发票")], [word("139")]]).code is None
+    assert fold(parse("139"), [[word("139")]]).code is None

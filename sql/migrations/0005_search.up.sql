@@ -1,0 +1,366 @@
+-- Searching. What is asked comes as data (JSON), never as SQL: conditions over a document, ranks, scope and filters are
+-- trees of known nodes, from which the statement is put together here, every value as a literal. So a role that may
+-- search can ask for nothing else, though the statement runs with the rights of the owner of Immich's tables.
+
+CREATE FUNCTION mesh.extension_schema(extension name) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = extension
+$$;
+
+-- {"all": [...]}, {"any": [...]}, {"not": node}, {"then": [index condition, check]} (the check is asked only of what the
+-- index gave), {"words" | "headline" | "grams": tsquery}, {"body": regex}, {"squeezed": regex without spaces},
+-- {"holds": text without spaces}, {"alike": regex, look-alikes made one}, {"similar": word, by trigrams}.
+CREATE FUNCTION mesh.condition(node jsonb) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  kind text;
+  inner_node jsonb;
+  said text;
+BEGIN
+  SELECT key, value, value #>> '{}' INTO STRICT kind, inner_node, said FROM jsonb_each(node);
+  CASE kind
+    WHEN 'all' THEN
+      RETURN '(' || (SELECT string_agg(mesh.condition(part), ' AND ') FROM jsonb_array_elements(inner_node) AS part) || ')';
+    WHEN 'any' THEN
+      RETURN '(' || (SELECT string_agg(mesh.condition(part), ' OR ') FROM jsonb_array_elements(inner_node) AS part) || ')';
+    WHEN 'not' THEN RETURN 'NOT ' || mesh.condition(inner_node);
+    WHEN 'then' THEN
+      RETURN format('(%s AND CASE WHEN %s THEN true END)', mesh.condition(inner_node -> 0), mesh.condition(inner_node -> 1));
+    WHEN 'words', 'headline', 'grams' THEN RETURN format('document.%I @@ %L::tsquery', kind, said);
+    WHEN 'body' THEN RETURN format('document.body ~ %L', said);
+    WHEN 'squeezed' THEN RETURN format('replace(document.body, '' '', '''') ~ %L', said);
+    WHEN 'holds' THEN RETURN format('position(%L IN replace(document.body, '' '', '''')) > 0', said);
+    WHEN 'alike' THEN RETURN format('translate(replace(document.body, '' '', ''''), ''oilsbz'', ''011582'') ~ %L', said);
+    WHEN 'similar' THEN
+      RETURN coalesce(quote_literal(said) || ' OPERATOR(' || mesh.extension_schema('pg_trgm') || '.<%) document.body', 'false');
+  END CASE;
+END
+$$;
+COMMENT ON FUNCTION mesh.condition(jsonb) IS 'A condition over a document as SQL.';
+
+-- {"column": "headline" | "words", "query": tsquery, "exact": tsquery | null, "near": bool, "phrase": tsquery | null}
+-- A match counts 0.1, 0.25, 0.55 or 1 in letters of unsure reading, small, middle and large (D to A): one large beats many
+-- small ones. The word itself comes before words that only begin with it, words close together before those far apart.
+CREATE FUNCTION mesh.rank_of(rank jsonb) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  document_column text := CASE rank ->> 'column' WHEN 'headline' THEN 'headline' ELSE 'words' END;
+  of_query text := format('ts_rank(''{0.1,0.25,0.55,1}'', document.%I, %%L::tsquery, 1)', document_column);
+  ranked text := format(of_query, rank ->> 'query');
+BEGIN
+  IF rank ->> 'exact' IS NOT NULL THEN
+    ranked := format('(0.6 * %s + 0.4 * %s)', ranked, format(of_query, rank ->> 'exact'));
+  END IF;
+  IF rank ->> 'phrase' IS NOT NULL THEN
+    ranked := format('(0.5 * %s + 0.3 * ts_rank_cd(''{0.1,0.25,0.55,1}'', document.%I, %L::tsquery, 32) + 0.2 * (document.%I @@ %L::tsquery)::integer)',
+                     ranked, document_column, rank ->> 'query', document_column, rank ->> 'phrase');
+  END IF;
+  IF rank ->> 'short' = 'true' THEN
+    ranked := format('(%s + 0.1 / (1 + ln(1 + length(document.body))))', ranked);
+  END IF;
+  RETURN ranked || '::real';
+END
+$$;
+COMMENT ON FUNCTION mesh.rank_of(jsonb) IS 'The rank of a document within its step as SQL, 0 to about 1.';
+
+-- {"owners": [uuid] | null, "visibilities": [text], "deleted": bool}; null stands for everyone.
+CREATE FUNCTION mesh.owned(expression text, owners jsonb) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT CASE jsonb_typeof(owners) WHEN 'null' THEN 'true'
+    ELSE format('%s = ANY (%L::uuid[])', expression, ARRAY(SELECT jsonb_array_elements_text(owners))) END
+$$;
+
+CREATE FUNCTION mesh.scope(scope jsonb) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT format('%s AND asset.visibility::text = ANY (%L::text[])', mesh.owned('asset."ownerId"', scope -> 'owners'),
+                ARRAY(SELECT jsonb_array_elements_text(scope -> 'visibilities')))
+    || CASE WHEN scope ->> 'deleted' = 'true' THEN '' ELSE ' AND asset."deletedAt" IS NULL' END
+$$;
+COMMENT ON FUNCTION mesh.scope(jsonb) IS 'What of table asset the caller may see as SQL.';
+
+-- Which column a filter is about. Fields of asset_exif demand a row there.
+CREATE FUNCTION mesh.filter_column(field text, OUT relation text, OUT expression text, OUT kind text)
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT relation, format('%I.%I', alias, name), kind FROM (VALUES
+    ('id', 'asset', 'asset', 'id', 'uuid'), ('libraryId', 'asset', 'asset', 'libraryId', 'uuid'),
+    ('deviceId', 'asset', 'asset', 'deviceId', 'text'), ('type', 'asset', 'asset', 'type', 'text'),
+    ('visibility', 'asset', 'asset', 'visibility', 'text'),
+    ('isFavorite', 'asset', 'asset', 'isFavorite', 'boolean'), ('isOffline', 'asset', 'asset', 'isOffline', 'boolean'),
+    ('originalFileName', 'asset', 'asset', 'originalFileName', 'text'), ('originalPath', 'asset', 'asset', 'originalPath', 'text'),
+    ('takenAt', 'asset', 'asset', 'fileCreatedAt', 'timestamptz'), ('createdAt', 'asset', 'asset', 'createdAt', 'timestamptz'),
+    ('updatedAt', 'asset', 'asset', 'updatedAt', 'timestamptz'), ('trashedAt', 'asset', 'asset', 'deletedAt', 'timestamptz'),
+    ('checksum', 'asset', 'asset', 'checksum', 'bytea'), ('encodedVideoPath', 'asset', 'asset', 'encodedVideoPath', 'text'),
+    ('city', 'asset_exif', 'exif', 'city', 'text'), ('state', 'asset_exif', 'exif', 'state', 'text'),
+    ('country', 'asset_exif', 'exif', 'country', 'text'), ('make', 'asset_exif', 'exif', 'make', 'text'),
+    ('model', 'asset_exif', 'exif', 'model', 'text'), ('lensModel', 'asset_exif', 'exif', 'lensModel', 'text'),
+    ('description', 'asset_exif', 'exif', 'description', 'text'), ('rating', 'asset_exif', 'exif', 'rating', 'double precision'),
+    ('fileSizeInBytes', 'asset_exif', 'exif', 'fileSizeInByte', 'double precision')
+  ) AS known(field, relation, alias, name, kind) WHERE known.field = filter_column.field
+$$;
+
+CREATE FUNCTION mesh.compare(expression text, kind text, op text, value jsonb) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  said text := value #>> '{}';
+  unaccent text := '%s';
+  operator text;
+BEGIN
+  IF said IS NULL AND op IN ('eq', 'ne') THEN
+    RETURN expression || CASE op WHEN 'eq' THEN ' IS NULL' ELSE ' IS NOT NULL' END;
+  END IF;
+  IF op IN ('in', 'notIn') THEN
+    RETURN format('%s::%s %s (%L::%s[])', expression, kind, CASE op WHEN 'in' THEN '= ANY' ELSE '<> ALL' END,
+                  ARRAY(SELECT jsonb_array_elements_text(value)), kind);
+  END IF;
+  SELECT sign INTO operator FROM (VALUES ('eq', '='), ('ne', '<>'), ('lt', '<'), ('lte', '<='), ('gt', '>'), ('gte', '>='))
+    AS known(name, sign) WHERE name = op;
+  IF FOUND AND said IS NOT NULL THEN
+    RETURN format('%s::%s %s %L::%s', expression, kind, operator, said, kind);
+  END IF;
+  -- Immich's own function, that of the table's owner: anybody might have put another one of that name into schema public.
+  IF EXISTS (SELECT FROM pg_proc JOIN pg_roles ON pg_roles.oid = proowner
+             WHERE pg_proc.oid = to_regprocedure('public.f_unaccent(text)') AND rolname = current_user) THEN
+    unaccent := 'public.f_unaccent(%s)';
+  END IF;
+  SELECT form INTO operator FROM (VALUES ('like', '%s ILIKE (''%%'' || %s || ''%%'')'), ('notLike', '%s NOT ILIKE (''%%'' || %s || ''%%'')'),
+    ('startsWith', '%s ILIKE (%s || ''%%'')'), ('endsWith', '%s ILIKE (''%%'' || %s)')) AS known(name, form) WHERE name = op;
+  IF FOUND AND said IS NOT NULL AND kind = 'text' THEN
+    RETURN format(operator, format(unaccent, expression || '::text'), format(unaccent, quote_literal(said) || '::text'));
+  END IF;
+  RAISE invalid_parameter_value USING MESSAGE = format('filter %s cannot be applied to this value', op);
+END
+$$;
+
+-- One filter, {"field", "op", "value"}, in Immich's names and with Immich's meaning (`searchAssetBuilder` of 2.2 to 3.2,
+-- observed): people count visible faces that are not deleted, tags include the tags nested below them, `all` demands every id.
+CREATE FUNCTION mesh.filter(filter jsonb) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  field text := filter ->> 'field';
+  op text := filter ->> 'op';
+  value jsonb := filter -> 'value';
+  about record;
+  made text;
+  links text;
+BEGIN
+  SELECT form INTO made FROM (VALUES
+    ('hasAlbums', 'album_asset', 'EXISTS (SELECT FROM public.album_asset AS link WHERE link."assetId" = asset.id)'),
+    ('hasTags', 'tag_asset', 'EXISTS (SELECT FROM public.tag_asset AS link WHERE link."assetId" = asset.id)'),
+    ('hasPeople', 'asset_face', 'EXISTS (SELECT FROM public.asset_face AS link WHERE link."assetId" = asset.id AND link."deletedAt" IS NULL AND link."isVisible")'),
+    ('isMotion', 'asset', 'asset."livePhotoVideoId" IS NOT NULL'),
+    ('isStacked', 'asset', 'asset."stackId" IS NOT NULL'),
+    ('isEncoded', 'asset', 'coalesce(asset."encodedVideoPath", '''') <> '''''),
+    ('isEncodedFile', 'asset_file', 'EXISTS (SELECT FROM public.asset_file AS file WHERE file."assetId" = asset.id AND file.type = ''encoded_video'')')
+  ) AS known(name, relation, form) WHERE name = field AND op = 'eq' AND mesh.trusted(relation) IS NOT NULL;
+  IF FOUND THEN
+    RETURN format('(%s) = %L::boolean', made, value #>> '{}');
+  END IF;
+  IF field = 'encodedVideoFile' AND mesh.trusted('asset_file') IS NOT NULL THEN
+    RETURN format('EXISTS (SELECT FROM public.asset_file AS file WHERE file."assetId" = asset.id AND file.type = ''encoded_video'''
+                  ' AND NOT file."isEdited" AND %s)', mesh.compare('file.path', 'text', op, value));
+  END IF;
+  SELECT 'FROM public.' || source || ' WHERE link."assetId" = asset.id AND ' || target || ' = ANY ('
+      || quote_literal(ARRAY(SELECT jsonb_array_elements_text(value))::uuid[]) || '::uuid[])' || more, target
+  INTO made, links FROM (VALUES
+    ('albumIds', 'album_asset', 'album_asset AS link', 'link."albumId"', ''),
+    ('personIds', 'asset_face', 'asset_face AS link', 'link."personId"', ' AND link."deletedAt" IS NULL AND link."isVisible"'),
+    ('tagIds', 'tag_closure', 'tag_asset AS link JOIN public.tag_closure AS nested ON nested.id_descendant = link."tagId"', 'nested.id_ancestor', '')
+  ) AS known(name, relation, source, target, more) WHERE name = field AND op IN ('any', 'all', 'none') AND mesh.trusted(relation) IS NOT NULL
+    AND (field <> 'tagIds' OR mesh.trusted('tag_asset') IS NOT NULL);
+  IF FOUND THEN
+    RETURN CASE op WHEN 'any' THEN format('EXISTS (SELECT %s)', made) WHEN 'none' THEN format('NOT EXISTS (SELECT %s)', made)
+      ELSE format('(SELECT count(DISTINCT %s) %s) = %s', links, made, (SELECT count(DISTINCT id) FROM jsonb_array_elements(value) AS id)) END;
+  END IF;
+  about := mesh.filter_column(field);
+  IF about.relation IS NULL OR mesh.trusted(about.relation) IS NULL THEN
+    RAISE invalid_parameter_value USING MESSAGE = format('filter %s %s cannot be applied', field, op);
+  END IF;
+  made := mesh.compare(about.expression, about.kind, op, value);
+  RETURN CASE about.relation WHEN 'asset' THEN made
+    ELSE format('EXISTS (SELECT FROM public.asset_exif AS exif WHERE exif."assetId" = asset.id AND %s)', made) END;
+END
+$$;
+
+-- {"all": [filter], "any": [[filter]]}
+CREATE FUNCTION mesh.filters(filters jsonb) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce(string_agg(part, ' AND '), 'true') FROM (
+    SELECT mesh.filter(one) AS part FROM jsonb_array_elements(filters -> 'all') AS one
+    UNION ALL
+    SELECT '(' || string_agg(coalesce((SELECT '(' || string_agg(mesh.filter(one), ' AND ') || ')' FROM jsonb_array_elements(branch) AS one), 'true'), ' OR ') || ')'
+    FROM jsonb_array_elements(filters -> 'any') AS branch HAVING count(*) > 0
+  ) AS parts
+$$;
+COMMENT ON FUNCTION mesh.filters(jsonb) IS 'Immich''s search filters over table asset as SQL.';
+
+-- Candidates of one step: the text index gives at most 2,000 documents, from the `window_start`-th on.
+CREATE FUNCTION mesh.candidates(asked jsonb, window_start integer, window_size integer) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT format('SELECT document.asset_id, %s AS rank FROM mesh.ocr_document AS document%s WHERE %s AND %s OFFSET %s LIMIT %s',
+                mesh.rank_of(asked -> 'rank'),
+                CASE WHEN asked ? 'filters' THEN ' JOIN public.asset ON asset.id = document.asset_id AND ' || mesh.filters(asked -> 'filters') ELSE '' END,
+                mesh.owned('document.owner_id', asked #> '{scope,owners}'), mesh.condition(asked -> 'where'), window_start, window_size)
+$$;
+
+-- One page of a step: the candidates are ranked, and then, best first, those out of scope are passed over until the page is
+-- full (the lateral join makes it one look-up per photo; left to itself, the planner reads all photos). The last row says
+-- how many candidates there were.
+CREATE FUNCTION mesh.find(asked jsonb, window_start integer, window_size integer, wanted bigint, skipped bigint,
+                          OUT asset_id uuid, OUT rank real, OUT matches bigint) RETURNS SETOF record
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM mesh.demand(false);
+  IF mesh.trusted('asset') IS NULL THEN
+    RAISE undefined_table USING MESSAGE = 'table asset is missing';
+  END IF;
+  RETURN QUERY EXECUTE format($q$
+    WITH found AS MATERIALIZED (%s), page AS (
+      SELECT ranked.asset_id, ranked.rank
+      FROM (SELECT * FROM found ORDER BY rank DESC, asset_id OFFSET 0) AS ranked
+      CROSS JOIN LATERAL (SELECT FROM public.asset WHERE id = ranked.asset_id AND %s LIMIT 1) AS visible
+      ORDER BY ranked.rank DESC, ranked.asset_id LIMIT %s OFFSET %s
+    )
+    SELECT page.asset_id, page.rank, NULL::bigint FROM page
+    UNION ALL SELECT NULL, NULL, count(*) FROM found $q$,
+    mesh.candidates(asked, window_start, window_size), mesh.scope(asked -> 'scope'), wanted, skipped);
+END
+$$;
+COMMENT ON FUNCTION mesh.find(jsonb, integer, integer, bigint, bigint) IS 'Photos that one step of a text search finds, best first.';
+
+CREATE FUNCTION mesh.count_found(asked jsonb, window_start integer, window_size integer) RETURNS bigint
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  counted bigint;
+BEGIN
+  PERFORM mesh.demand(false);
+  EXECUTE format('SELECT count(*) FROM (%s) AS found JOIN public.asset ON asset.id = found.asset_id WHERE %s',
+                 mesh.candidates(asked, window_start, window_size), mesh.scope(asked -> 'scope')) INTO counted;
+  RETURN counted;
+END
+$$;
+COMMENT ON FUNCTION mesh.count_found(jsonb, integer, integer) IS 'How many candidates of a window are in scope.';
+
+-- [{"match": name, "where": node, "rank": rank}]
+CREATE FUNCTION mesh.score(steps jsonb, ids uuid[], OUT asset_id uuid, OUT match text, OUT rank real) RETURNS SETOF record
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM mesh.demand(false);
+  RETURN QUERY EXECUTE (
+    SELECT string_agg(format('SELECT asset_id, %L, %s FROM mesh.ocr_document AS document WHERE asset_id = ANY ($1) AND %s',
+                             step ->> 'match', mesh.rank_of(step -> 'rank'), mesh.condition(step -> 'where')), ' UNION ALL ')
+    FROM jsonb_array_elements(steps) AS step) USING ids;
+END
+$$;
+COMMENT ON FUNCTION mesh.score(jsonb, uuid[]) IS 'Which of these photos each step finds, and how it ranks them; scope is not looked at.';
+
+CREATE FUNCTION mesh.bodies(ids uuid[], OUT asset_id uuid, OUT body text) RETURNS SETOF record
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM mesh.demand(false);
+  RETURN QUERY SELECT document.asset_id, document.body FROM mesh.ocr_document AS document WHERE document.asset_id = ANY (ids);
+END
+$$;
+COMMENT ON FUNCTION mesh.bodies(uuid[]) IS 'The folded text of these photos.';
+
+CREATE FUNCTION mesh.visible(ids uuid[], scope jsonb) RETURNS SETOF uuid
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM mesh.demand(false);
+  RETURN QUERY EXECUTE format('SELECT id FROM public.asset WHERE id = ANY ($1) AND %s', mesh.scope(scope)) USING ids;
+END
+$$;
+COMMENT ON FUNCTION mesh.visible(uuid[], jsonb) IS 'Those of these photos that are in scope.';
+
+-- Lines in the order in which they stand, with boxes where the source has them, and those tokens a search would find them by.
+CREATE FUNCTION mesh.lines(ids uuid[], OUT asset_id uuid, OUT ordinal bigint, OUT content text, OUT confidence real, OUT box real[], OUT words tsvector, OUT body text)
+RETURNS SETOF record
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM mesh.demand(false);
+  IF mesh.trusted('asset_ocr') IS NOT NULL THEN
+    RETURN QUERY
+    SELECT line."assetId", row_number() OVER (ORDER BY line.y1, line.x1), line.text::text, line."textScore"::real,
+           ARRAY[line.x1, line.y1, line.x2, line.y2, line.x3, line.y3, line.x4, line.y4]::real[], made.words, made.body
+    FROM public.asset_ocr AS line
+    CROSS JOIN LATERAL mesh.document(ARRAY[ROW(line."assetId", 1, line.text, line."textScore", 1)::mesh.line]) AS made
+    WHERE line."assetId" = ANY (ids) AND to_jsonb(line) -> 'isVisible' IS DISTINCT FROM 'false';
+  ELSE
+    RETURN QUERY
+    SELECT line.asset_id, line.reading::bigint, line.content, line.confidence, NULL::real[], made.words, made.body
+    FROM mesh.fork_lines(ids) AS line
+    CROSS JOIN LATERAL mesh.document(ARRAY[ROW(line.asset_id, 1, line.content, line.confidence, 1)::mesh.line]) AS made;
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh.lines(uuid[]) IS 'The visible lines of these photos.';
+
+-- The vector's side. The operator is pgvector's own, in whichever schema that lies.
+CREATE FUNCTION mesh.distance(embedding text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT format('smart.embedding OPERATOR(%s.<=>) %L::%s', mesh.extension_schema('vector'), embedding, format_type(atttypid, NULL))
+  FROM pg_attribute WHERE attrelid = mesh.trusted('smart_search') AND attname = 'embedding' AND NOT attisdropped
+$$;
+COMMENT ON FUNCTION mesh.distance(text) IS 'The cosine distance between an embedding and a photo''s as SQL; null where no photo has one.';
+
+CREATE FUNCTION mesh.distances(embedding text, ids uuid[], OUT asset_id uuid, OUT distance double precision) RETURNS SETOF record
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM mesh.demand(false);
+  RETURN QUERY EXECUTE format('SELECT "assetId", %s FROM public.smart_search AS smart WHERE "assetId" = ANY ($1)', mesh.distance(embedding)) USING ids;
+END
+$$;
+COMMENT ON FUNCTION mesh.distances(text, uuid[]) IS 'Distances of those of these photos that have an embedding.';
+
+-- Photos with the first ids, which are random.
+CREATE FUNCTION mesh.usual_distances(embedding text, photos integer) RETURNS double precision[]
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  found double precision[];
+BEGIN
+  PERFORM mesh.demand(false);
+  EXECUTE format($q$
+    SELECT percentile_cont(ARRAY[0.5, 0.75, 0.9]) WITHIN GROUP (ORDER BY distance)
+    FROM (SELECT %s AS distance FROM public.smart_search AS smart ORDER BY "assetId" LIMIT %s) AS sample WHERE distance <> 'NaN' $q$,
+    mesh.distance(embedding), photos) INTO found;
+  RETURN found;
+END
+$$;
+COMMENT ON FUNCTION mesh.usual_distances(text, integer) IS 'Median, 75th and 90th percentile of the distances between an embedding and photos in general.';
+
+CREATE FUNCTION mesh.in_question(asked jsonb, most integer) RETURNS bigint
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  counted bigint;
+BEGIN
+  PERFORM mesh.demand(false);
+  EXECUTE format('SELECT count(*) FROM (SELECT FROM public.asset WHERE %s AND %s LIMIT %s) AS few', mesh.scope(asked -> 'scope'),
+                 mesh.filters(coalesce(asked -> 'filters', '{}')), most) INTO counted;
+  RETURN counted;
+END
+$$;
+COMMENT ON FUNCTION mesh.in_question(jsonb, integer) IS 'How many photos are in scope and pass the filters, counted up to a limit.';
+
+-- Exactly, sorted by an expression that no index knows; or as the vector index gives them, of the nearest `looked_at` those
+-- in scope (the inner limit is what makes the planner take the index: it does not know what a distance costs).
+CREATE FUNCTION mesh.nearest(embedding text, asked jsonb, looked_at integer, wanted integer,
+                             OUT asset_id uuid, OUT distance double precision) RETURNS SETOF record
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  near text := mesh.distance(embedding);
+  visible text := mesh.scope(asked -> 'scope') || ' AND ' || mesh.filters(coalesce(asked -> 'filters', '{}'));
+BEGIN
+  PERFORM mesh.demand(false);
+  IF looked_at IS NULL THEN
+    RETURN QUERY EXECUTE format($q$
+      SELECT smart."assetId", %1$s FROM public.asset JOIN public.smart_search AS smart ON smart."assetId" = asset.id
+      WHERE %2$s ORDER BY (%1$s) + 0 LIMIT %3$s $q$, near, visible, wanted);
+  ELSE
+    RETURN QUERY EXECUTE format($q$
+      SELECT near."assetId", near.distance
+      FROM (SELECT smart."assetId", %1$s AS distance FROM public.smart_search AS smart ORDER BY %1$s LIMIT %4$s) AS near
+      CROSS JOIN LATERAL (SELECT FROM public.asset WHERE asset.id = near."assetId" AND %2$s LIMIT 1) AS visible
+      ORDER BY near.distance LIMIT %3$s $q$, near, visible, wanted, looked_at);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION mesh.nearest(text, jsonb, integer, integer) IS 'The photos nearest to an embedding.';

@@ -1,1 +1,0 @@
-DELETE FROM public.asset_ocr WHERE "assetId" = $1

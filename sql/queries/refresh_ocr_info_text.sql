@@ -1,1 +1,0 @@
-SELECT text FROM public.ocr_info WHERE "assetId" = $1

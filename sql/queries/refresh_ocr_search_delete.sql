@@ -1,1 +1,0 @@
-DELETE FROM public.ocr_search WHERE "assetId" = $1
