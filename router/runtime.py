@@ -17,6 +17,7 @@ from router.config import ListenerSettings, RouterSettings
 from router.dispatch.cluster_manager import ClusterManager, Opener
 from router.dispatch.dispatcher import Dispatcher
 from router.gateway.healing.service import Healing
+from router.gateway.health.monitor import ImmichMonitor
 from router.gateway.refresh.mesh_recogniser import MeshRecogniser
 from router.listeners.admin import Admin, AdminContext
 from router.listeners.immich_ml import ImmichMl
@@ -62,6 +63,12 @@ class Router:
             lambda: self.clusters.can_serve,
             self.metrics.registry,
         )
+        self.immich = ImmichMonitor(
+            settings.listeners.photos,
+            settings.healing.api_key.get_secret_value() if settings.healing.api_key else None,
+            settings.clip_model,
+            self.metrics.registry,
+        )
         self.listeners: list[HttpListener] = []
         self._metrics_server: WSGIServer | None = None
 
@@ -76,6 +83,7 @@ class Router:
                 self.listeners.append(listener)
                 log.info("listening", listener=name, address=listener.address)
             await self.healing.start()
+            await self.immich.start()
         except OSError:
             await self.stop()
             raise
@@ -83,6 +91,7 @@ class Router:
     async def stop(self) -> None:
         """Drains: Immich's queues wait, no new connections, requests in flight finish, then everything is closed."""
         await self.healing.stop()
+        await self.immich.stop()
         self.drain()
         for listener in self.listeners:
             listener.close_socket()
@@ -140,6 +149,8 @@ class Router:
             predict=self.dispatcher.predict,
             drain=self.drain,
             reload=self.reloader.reload,
+            immich=self.immich,
+            healing=self.healing,
         )
 
     def _context(self, name: str, settings: ListenerSettings) -> ListenerContext:

@@ -14,11 +14,14 @@ from typing import Any, Self, TypeVar
 from uuid import UUID
 
 import asyncpg
+import structlog
 
 from mesh.core.errors import DimensionMismatchError, InvalidInputError, MeshError, UnavailableError
 from sql.database import Database, Work
 from sql.search.ocr_tokens import search_text
 from sql.settings import DatabaseSettings
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 
@@ -169,9 +172,8 @@ class RefreshRepository:
             except (asyncpg.ForeignKeyViolationError, asyncpg.NoDataFoundError) as error:
                 raise PhotoGoneError("the photo was deleted meanwhile") from error
             except asyncpg.InsufficientPrivilegeError as error:
-                raise WriteRefusedError(
-                    f"the database role may not write ({error}): grant it what refreshing needs"
-                ) from error
+                log.warning("database_refuses_a_write", error=str(error))
+                raise WriteRefusedError("the database role may not write: grant it what refreshing needs") from error
 
         return await self._database.write(permitted)
 

@@ -33,5 +33,5 @@ class PhotosMetrics:
         self._seconds.labels(served).observe(seconds)
 
     def refreshed(self, outcome: str) -> None:
-        """Counts one photo: `ok` or `failed`."""
+        """Counts one photo: `ok`, `failed`, or `failed_late` once its call had been answered (beside `failed`)."""
         self._refreshes.labels(outcome).inc()

@@ -22,7 +22,9 @@ from router.config import AdminListener
 from router.config.file import config_dump
 from router.dispatch.cluster_manager import ClusterManager
 from router.domain.requests import Predict
-from router.listeners.admin_views import cluster_view, listener_view, stats
+from router.gateway.healing.service import Healing
+from router.gateway.health.monitor import ImmichMonitor
+from router.listeners.admin_views import check_line, cluster_view, immich_view, listener_view, stats
 from router.listeners.immich_ml import ImmichMl
 from router.listeners.pages import add_page
 from router.listeners.same_site import SameSite
@@ -48,6 +50,7 @@ class AdminContext:
         predict: answers the page's own test photo.
         drain: sends new requests elsewhere.
         reload: reads the configuration file again.
+        immich, healing: how Immich is, and what is done about what it dropped.
     """
 
     status: RouterStatus
@@ -58,6 +61,8 @@ class AdminContext:
     predict: Predict
     drain: Callable[[], None]
     reload: Callable[[], Awaitable[ReloadReport]]
+    immich: ImmichMonitor
+    healing: Healing
 
 
 class ModelOrder(BaseModel):
@@ -102,6 +107,7 @@ class Admin:
         for path, get in (
             ("/ready", self.ready),
             ("/info", self.info),
+            ("/immich", self.immich),
             ("/clusters", self.clusters),
             ("/listeners", self.listeners),
             ("/routes", self.routes),
@@ -127,11 +133,20 @@ class Admin:
 
     # What is.
 
-    async def ready(self, _: web.Request) -> web.Response:
-        """200 `LIVE` when this router should be sent requests, else 503 and why."""
-        if self._status.ready:
-            return web.Response(text="LIVE\n")
-        return web.Response(text="DRAINING\n" if self._status.draining else "NO_SERVICE_READY\n", status=503)
+    async def ready(self, request: web.Request) -> web.Response:
+        """200 `LIVE` when this router should be sent requests, else 503 and why.
+
+        With `?verbose` also how Immich is, one line for each check; that never decides, since requests are served.
+        """
+        ready = self._status.ready
+        text = "LIVE\n" if ready else "DRAINING\n" if self._status.draining else "NO_SERVICE_READY\n"
+        if "verbose" in request.query:
+            text += "".join(map(check_line, self._context.immich.checks))
+        return web.Response(text=text, status=200 if ready else 503)
+
+    async def immich(self, _: web.Request) -> web.Response:
+        """How Immich and its database are, and what self-healing does."""
+        return _json(immich_view(self._context.immich, self._context.healing))
 
     async def info(self, _: web.Request) -> web.Response:
         """Version, state, and the last reload."""

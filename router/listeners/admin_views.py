@@ -2,11 +2,15 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from router.domain.tasks import Lane
+from router.gateway.healing.service import Healing
+from router.gateway.health.check import Check
+from router.gateway.health.monitor import ImmichMonitor
 from router.listeners.server.listener import HttpListener
 from router.upstream.cluster import Cluster
 from router.upstream.endpoints.endpoint import Endpoint
@@ -48,6 +52,23 @@ def listener_view(listener: HttpListener) -> dict[str, Any]:
         "open": listener.is_open,
         "connections": listener.connections,
         "max_connections": listener.settings.max_connections,
+    }
+
+
+MARKS = {True: "ok  ", False: "BAD ", None: "?   "}
+
+
+def check_line(check: Check) -> str:
+    """One check of Immich's as a line."""
+    return f"{MARKS[check.ok]} {check.subject}: {check.text}" + (f" -> {check.remedy}" if check.remedy else "") + "\n"
+
+
+def immich_view(monitor: ImmichMonitor, healing: Healing) -> dict[str, Any]:
+    """How Immich is, and what self-healing does; `off` says why it does nothing."""
+    return {
+        "looked_at": monitor.looked_at,
+        "checks": [asdict(check) for check in monitor.checks],
+        "healing": {"off": healing.off or None, **(asdict(healing.status) if healing.status else {})},
     }
 
 

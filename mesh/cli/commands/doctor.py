@@ -10,19 +10,29 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from mesh.cli.doctor.finding import Finding, Verdict
+from mesh.cli.doctor.finding import Finding, Verdict, bad
 from mesh.cli.output.outcome import ExitCode
 
-EXAMPLES = """Examples: immich-mesh doctor    immich-mesh doctor --json | jq '.[] | select(.verdict == "bad")'
+EXAMPLES = """Examples: immich-mesh doctor    immich-mesh doctor --immich http://immich-server:2283 --api-key ...
+immich-mesh doctor --json | jq '.[] | select(.verdict == "bad")'
 
 Exit codes: 0 nothing is broken, 1 something is."""
 
 MARKS = {Verdict.GOOD: "[green]good[/green]", Verdict.NOTE: "[yellow]note[/yellow]", Verdict.BAD: "[red]bad [/red]"}
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False) -> None:
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    immich: Annotated[
+        str,
+        typer.Option("--immich", envvar="IMMICH_URL", metavar="URL", help="Immich's own address, to look at it too."),
+    ] = "",
+    api_key: Annotated[
+        str, typer.Option("--api-key", envvar="IMMICH_API_KEY", help="An administrator's API key for that.")
+    ] = "",
+) -> None:
     """Look for what is wrong on this machine, and say how to mend it."""
-    findings = list(examine())
+    findings = [*examine(), *(examine_immich(immich, api_key) if immich else ())]
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
     else:
@@ -46,6 +56,24 @@ def examine() -> Iterator[Finding]:
     yield from mesh.check_models(services)
     if machine is not None:
         yield from asyncio.run(mesh.check_running(machine))
+
+
+def examine_immich(url: str, api_key: str) -> list[Finding]:
+    """What Immich's own API tells."""
+    from pydantic import ValidationError
+
+    from mesh.cli.doctor.immich import check_immich
+    from router.config import config_path
+    from router.config.file import ConfigError, load
+
+    try:
+        served = load(config_path()).clip_model
+    except ConfigError:
+        served = ""  # told already, among the settings
+    try:
+        return asyncio.run(check_immich(url, api_key or None, served))
+    except ValidationError as error:
+        return [bad("Immich", f"{url}: {error.errors()[0]['msg']}", "write it like http://immich-server:2283")]
 
 
 def show(findings: list[Finding]) -> None:

@@ -124,6 +124,8 @@ class RefreshCalls:
             return
         for failed in task.result():
             self.failures.add(failed.asset_id, failed.reason)
+            if self._refresher is not None:
+                self._refresher.failed_late()
 
     async def _all(self, asset_ids: list[UUID], kinds: frozenset[Kind], credentials: Credentials) -> list[Failed]:
         assert self._refresher is not None

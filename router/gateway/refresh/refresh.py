@@ -157,6 +157,10 @@ class Refresher:
         self._metrics.refreshed("ok")
         return refreshed
 
+    def failed_late(self) -> None:
+        """Counts a photo that failed after its call had been answered."""
+        self._metrics.refreshed("failed_late")
+
     async def _refresh(self, asset_id: UUID, kinds: frozenset[Kind], credentials: Credentials) -> Refreshed:
         async with self._gate:
             image = await self._preview(asset_id, credentials)

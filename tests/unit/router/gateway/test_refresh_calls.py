@@ -1,10 +1,12 @@
 """The job call: answered as Immich answers, done by then unless it takes long, and never lost with its client."""
 
 import asyncio
+import gc
 from typing import Any
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from mesh.core.errors import InvalidInputError, OverloadedError, UnavailableError
 from router.gateway.refresh.recognition import ImmichModels, OcrModel
@@ -35,6 +37,25 @@ async def test_a_long_job_is_answered_and_goes_on(
         door.mesh.wait_for.set()
     # Closing the door waits for the work behind it.
     assert door.refresh.texts.keys() == {photo.id}
+
+
+async def test_a_failure_after_the_answer_is_told_and_no_exception_is_lost(
+    immich: ImmichDouble, alice: DoubleUser, http: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    photo = immich.photo(alice)
+    with capture_logs() as logs:
+        async with open_door(immich, refresh_patience_seconds=0.05) as door:
+            assert door.mesh is not None
+            door.mesh.wait_for, door.mesh.error = asyncio.Event(), UnavailableError("starting")
+            assert (await call(http, door, photo.id))[0] == 204
+            door.mesh.wait_for.set()
+        gc.collect()  # an exception that nobody took would be told by the loop now
+    [line] = [line for line in logs if line["event"] == "refresh_failed_after_its_answer"]
+    assert (line["asset_id"], line["reason"]) == (str(photo.id), "starting")
+    assert "reprocess" in line["remedy"]
+    late = {"outcome": "failed_late"}
+    assert door.registry.get_sample_value("immich_mesh_photos_refreshes_total", late) == 1
+    assert "never retrieved" not in caplog.text
 
 
 async def test_a_client_that_leaves_does_not_stop_its_job(
