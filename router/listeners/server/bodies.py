@@ -86,8 +86,10 @@ async def _read(request: web.Request, settings: ListenerSettings, limit: int, ta
         BodyTooLargeError: it exceeds the limit; known from its header or found while reading.
         BodyTooSlowError: it did not arrive in time.
         OverloadedError: there was no room for it.
-        InvalidInputError: it broke off or cannot be decoded.
+        InvalidInputError: it broke off, or is compressed: a small body could become a large one.
     """
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise InvalidInputError("send the body as it is, without Content-Encoding")
     if request.content_length is not None and request.content_length > limit:
         raise BodyTooLargeError(_too_large(limit))
     loop, seconds = asyncio.get_running_loop(), settings.body_timeout_seconds
@@ -108,7 +110,7 @@ async def _read(request: web.Request, settings: ListenerSettings, limit: int, ta
             raise OverloadedError("other requests fill the memory: try again later", RETRY_AFTER_SECONDS) from error
         raise BodyTooSlowError(f"the body did not arrive within {seconds:g} s") from error
     except (web.RequestPayloadError, ConnectionError) as error:
-        raise InvalidInputError("the body broke off or cannot be decoded") from error
+        raise InvalidInputError("the body broke off") from error
 
 
 def _too_large(limit: int) -> str:

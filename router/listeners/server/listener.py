@@ -35,13 +35,15 @@ class HttpListener:
         self.host = context.settings.host
         self.port = context.settings.port
         app.middlewares.insert(0, observing(context, self._first_request))
+        options: dict[str, Any] = app.get(SERVER_OPTIONS, {})
+        options.setdefault("auto_decompress", False)  # a small body could become a large one
         self._runner = web.AppRunner(
             app,
             access_log=None,
             handler_cancellation=True,  # a client that leaves cancels the work for it
             keepalive_timeout=context.settings.keepalive_seconds,
             shutdown_timeout=context.drain_seconds,
-            **app.get(SERVER_OPTIONS, {}),
+            **options,
         )
         self._server: asyncio.Server | None = None
         self._newcomers: set[RequestHandler] = set()

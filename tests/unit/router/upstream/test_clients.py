@@ -144,3 +144,13 @@ async def test_lines_that_are_not_believed(broken: ocr_pb2.TextLine) -> None:
     async with Talk(ocr_pb2.RecognizeResponse(lines=[line(), broken], **SIZE)) as talk:
         with pytest.raises(MeshError, match="nonsense"):
             await OcrClient(talk.cluster).recognize(PHOTO, TextRecognition("x"), "", talk.context())
+
+
+@pytest.mark.parametrize("size", [1, 127, 128, 16_383, 16_384, 3_000_000])
+async def test_photos_of_any_size_are_written_as_protobuf_writes_them(size: int) -> None:
+    photo = Content(bytes(range(256)) * (size // 256 + 1))
+    photo.data = photo.data[:size]
+    async with Talk(face_pb2.DetectResponse(model_name="m", **SIZE)) as talk:
+        await FaceClient(talk.cluster).detect(photo, FaceRecognition("m", 0.5), "m", 512, talk.context())
+        expected = face_pb2.DetectRequest(image=photo.data, model_name="m", min_score=0.5)
+        assert face_pb2.DetectRequest.FromString(talk.sent.message) == expected
