@@ -99,11 +99,15 @@ class Preprocessing:
 
     def __call__(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """The model's input, float32 of shape (1, 3, size, size), of an RGB photo of shape (rows, columns, 3)."""
-        fitted = np.asarray(self._fit(PIL.Image.fromarray(pixels)))
+        fitted = self.fit(pixels)
         result = fitted.transpose(2, 0, 1).astype(np.float32, order="C")
         result *= self.scale
         result += self.offset
         return result[np.newaxis]
+
+    def fit(self, pixels: Pixels) -> Pixels:
+        """The part of an RGB photo that the model sees, not normalised: uint8 of shape (size, size, 3)."""
+        return np.asarray(self._fit(PIL.Image.fromarray(pixels)))
 
     def _fit(self, image: PIL.Image.Image) -> PIL.Image.Image:
         match self.mode:

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from clip_service.preprocessing import Preprocessing
 from mesh.serving.decoding import AdmittedPhoto
 from mesh.serving.embedding import Embedding, embedding_of
+from mesh.serving.image_input import ImageInput
 from mesh.serving.images import ChannelOrder
 from mesh.serving.inference.engine import Engine
 from mesh.serving.lifecycle.model import EngineModel
@@ -31,7 +34,8 @@ class VisualEncoder(EngineModel):
     """The `visual` part of one model.
 
     Args:
-        engine: runs `visual/model.onnx`: input (1, 3, size, size), first output (1, dimension).
+        engine: runs `visual/model.onnx`: input (1, 3, size, size), or bytes that it normalises, and with an open size
+            fits, by itself; first output (1, dimension).
         preprocessing: how photos become that input.
         dimension: length of the embeddings.
     """
@@ -39,7 +43,7 @@ class VisualEncoder(EngineModel):
     def __init__(self, engine: Engine, preprocessing: Preprocessing, dimension: int) -> None:
         super().__init__(engine, dimension)
         self.preprocessing = preprocessing
-        self._input = engine.inputs[0]
+        self._input = ImageInput.of(engine.inputs[0])
 
     async def encode(self, photo: AdmittedPhoto) -> EncodedPhoto:
         """The embedding of an encoded photo, admitted with this encoder's `preprocessing.min_short_side`.
@@ -55,5 +59,10 @@ class VisualEncoder(EngineModel):
     def _prepare(self, photo: AdmittedPhoto) -> _Prepared:
         """Decodes no more of the photo than the model looks at, and lets the pixels go again."""
         image = photo.decode(ChannelOrder.RGB)
-        tensor = self.preprocessing(image.pixels).astype(self._input.dtype, copy=False)
+        if self._input.scales:
+            tensor = np.ascontiguousarray(self._input.raw(image.pixels))
+        elif self._input.normalises:
+            tensor = np.ascontiguousarray(self._input.raw(self.preprocessing.fit(image.pixels)))
+        else:
+            tensor = self.preprocessing(image.pixels).astype(self._input.dtype, copy=False)
         return _Prepared(tensor, image.width, image.height)

@@ -6,8 +6,9 @@ import numpy as np
 
 from face_service import scrfd
 from face_service.scrfd import Candidates
+from mesh.serving.image_input import ImageInput
 from mesh.serving.images import Pixels
-from mesh.serving.images.transform import resize, to_tensor
+from mesh.serving.images.transform import resize
 from mesh.serving.inference.engine import Engine
 from mesh.serving.lifecycle.model import EngineModel
 from mesh.serving.runtimes.session import Array
@@ -25,7 +26,7 @@ MEAN, STD = 127.5, 128.0
 class _Fitted:
     """A photo in the detector's input, and how much smaller it became."""
 
-    tensor: Array
+    feeds: dict[str, Array]
     scale: float
 
 
@@ -33,14 +34,13 @@ class FaceDetector(EngineModel):
     """The `detection` part of one pack.
 
     Args:
-        engine: runs an SCRFD graph with landmarks: input (1, 3, rows, columns).
+        engine: runs an SCRFD graph with landmarks: input (1, 3, rows, columns), or bytes that it normalises itself.
     """
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
-        self._input = engine.inputs[0]
-        rows, columns = self._input.shape[2:]
-        self._size = (rows or INPUT_SIZE, columns or INPUT_SIZE)
+        self._input = ImageInput.of(engine.inputs[0])
+        self._size = (self._input.rows or INPUT_SIZE, self._input.columns or INPUT_SIZE)
 
     async def detect(self, pixels: Pixels, *, min_score: float, limit: int) -> Candidates:
         """The faces of an RGB photo, the most certain first, in pixels of the photo.
@@ -57,7 +57,7 @@ class FaceDetector(EngineModel):
         if max(pixels.shape[:2]) > THINNEST * min(pixels.shape[:2]):
             return scrfd.NOBODY
         fitted = await self.engine.in_thread(lambda: self._fit(pixels))
-        outputs = await self.engine.infer({self._input.name: fitted.tensor})
+        outputs = await self.engine.infer(fitted.feeds)
         return await self.engine.in_thread(lambda: self._read(outputs, fitted.scale, min_score, limit))
 
     def _fit(self, pixels: Pixels) -> _Fitted:
@@ -70,8 +70,7 @@ class FaceDetector(EngineModel):
             inner = (columns, max(1, int(columns * (height / width))))
         canvas = np.zeros((rows, columns, 3), np.uint8)
         canvas[: inner[1], : inner[0]] = resize(pixels, inner)
-        tensor = to_tensor(canvas, mean=MEAN, std=STD)
-        return _Fitted(tensor.astype(self._input.dtype, copy=False), inner[1] / height)
+        return _Fitted(self._input.feed(canvas, MEAN, STD), inner[1] / height)
 
     def _read(self, outputs: list[Array], scale: float, min_score: float, limit: int) -> Candidates:
         found = scrfd.decode([np.asarray(output, np.float32) for output in outputs], self._size, min_score)

@@ -7,6 +7,7 @@ from face_service.detector import FaceDetector
 from face_service.recogniser import FaceRecogniser
 from mesh.core.errors import UnavailableError
 from mesh.hub.catalogue import Family
+from mesh.serving.image_input import ImageInput
 from mesh.serving.lifecycle.family import FamilyModels, PartFiles
 from mesh.serving.runtimes.session import TensorInfo
 
@@ -30,7 +31,7 @@ class FaceModels(FamilyModels[FacePart]):
         return self._detector(files) if files.part == "detection" else self._recogniser(files)
 
     def _detector(self, files: PartFiles) -> FaceDetector:
-        engine = self.engine(files, can_stack=_have_batch_axis, typical_axes={2: 640, 3: 640})
+        engine = self.engine(files, can_stack=_have_batch_axis, typical_axes={1: 640, 2: 640, 3: 640})
         if len(engine.outputs) not in OUTPUTS_WITH_LANDMARKS:
             engine.close()
             raise UnavailableError(
@@ -48,7 +49,7 @@ class FaceModels(FamilyModels[FacePart]):
             )
         # What passes the gate never finds the recogniser's queue full.
         window = max(1, self.foundation.runtime.batching.max_queue_size // self.gate.places)
-        return FaceRecogniser(engine, dimension, window)
+        return FaceRecogniser(engine, ImageInput.of(engine.inputs[0], files.graph), dimension, window)
 
 
 def _have_batch_axis(outputs: Sequence[TensorInfo]) -> bool:

@@ -2,36 +2,35 @@
 
 import asyncio
 
-import numpy as np
-
 from face_service.alignment import TEMPLATE_SIZE
 from mesh.serving.embedding import Embedding, embedding_of
+from mesh.serving.image_input import ImageInput
 from mesh.serving.images import Pixels
 from mesh.serving.inference.engine import Engine
 from mesh.serving.lifecycle.model import EngineModel
-from mesh.serving.runtimes.session import Array
 
-MEAN = STD = np.float32(127.5)
+MEAN = STD = 127.5
 
 
 class FaceRecogniser(EngineModel):
     """The `recognition` part of one pack.
 
     Args:
-        engine: runs an ArcFace graph: input (1, 3, size, size), RGB; first output (1, dimension).
+        engine: runs an ArcFace graph; first output (1, dimension).
+        image_input: what it wants to see: normalised RGB (1, 3, size, size), or what it normalises itself.
         dimension: length of the embeddings.
         window: most faces of one photo in the engine's queue at once, so that a group photo cannot fill it.
     """
 
-    def __init__(self, engine: Engine, dimension: int, window: int) -> None:
+    def __init__(self, engine: Engine, image_input: ImageInput, dimension: int, window: int) -> None:
         super().__init__(engine, dimension)
-        self._input = engine.inputs[0]
+        self._input = image_input
         self._window = window
 
     @property
     def crop_size(self) -> int:
         """Side of the aligned faces in pixels."""
-        return self._input.shape[2] or TEMPLATE_SIZE
+        return self._input.rows or TEMPLATE_SIZE
 
     async def encode(self, crops: list[Pixels]) -> list[Embedding]:
         """One embedding per aligned RGB face of shape (size, size, 3), in order.
@@ -47,7 +46,7 @@ class FaceRecogniser(EngineModel):
 
         async def one(face: Pixels) -> Embedding:
             async with window:
-                return embedding_of(await self.engine.infer({self._input.name: self._tensor(face)}))
+                return embedding_of(await self.engine.infer(self._input.feed(face, MEAN, STD)))
 
         tasks = [asyncio.create_task(one(face)) for face in crops]
         try:
@@ -55,7 +54,3 @@ class FaceRecogniser(EngineModel):
         finally:
             for task in tasks:
                 task.cancel()  # when one face fails, or the caller leaves, nobody waits for the others
-
-    def _tensor(self, face: Pixels) -> Array:
-        normalised = (face.transpose(2, 0, 1).astype(np.float32, order="C") - MEAN) / STD
-        return normalised[np.newaxis].astype(self._input.dtype, copy=False)

@@ -89,6 +89,17 @@ def visual(dimension: int, image_size: int, batch: Dimension, *, normalised: boo
     return graph
 
 
+def write_visual_of_bytes(folder: Path, *, dimension: int = CLIP_DIMENSION, side: int | None = 32) -> None:
+    """Puts an image encoder into a model's folder that takes bytes, channels last; any size for a `side` of None."""
+    graph = Graph()
+    shape: list[Dimension] = ["batch", side or "height", side or "width", 3]
+    mean = graph.op("ReduceMean", graph.from_bytes("image", shape, 0, 255), axes=[2, 3], keepdims=0)
+    centred = graph.op("Sub", mean, graph.weight([0.5]))
+    embedding = graph.op("MatMul", centred, graph.weight(_projection(dimension)[:3]))
+    graph.output(_finish(graph, embedding, normalised=True), "embedding", ["batch", dimension])
+    graph.save(folder / "visual/model.onnx")
+
+
 def textual(dimension: int, batch: Dimension, token_kind: int, *, normalised: bool = True) -> Graph:
     """text int32 or int64 [batch, 52] -> embedding float32 [batch, dimension]."""
     if token_kind not in (INT32, INT64):

@@ -70,6 +70,26 @@ def write_faces(cache_folder: Path, name: str = "buffalo_l", *, batch: Dimension
     return folder
 
 
+def write_faces_of_bytes(cache_folder: Path, name: str = "buffalo_l") -> Path:
+    """As `write_faces`, with graphs that take bytes, channels last, and normalise by themselves."""
+    folder = cache_folder / "facial-recognition" / name
+    found, told = Graph(opset=17), Graph(opset=17)
+    add_marker_outputs(found, found.from_bytes("image", [1, "height", "width", 3], 127.5, 128))
+    found.save(folder / "detection/model.onnx")
+    _add_vector(told, told.from_bytes("image", ["batch", CROP_SIZE, CROP_SIZE, 3], 127.5, 127.5), "batch")
+    told.save(folder / "recognition/model.onnx")
+    return folder
+
+
+def write_normalising_recogniser(folder: Path) -> None:
+    """Puts a recogniser that normalises by itself into a pack, as InsightFace's older ones do: `_minus`, `_mul`."""
+    graph = Graph(opset=17)
+    crop = graph.input("data", ["batch", 3, CROP_SIZE, CROP_SIZE], FLOAT)
+    moved = graph.op("Sub", crop, graph.weight([127.5]), name="_minusscalar0")
+    _add_vector(graph, graph.op("Mul", moved, graph.weight([1 / 127.5]), name="_mulscalar0"), "batch")
+    graph.save(folder / "recognition/model.onnx")
+
+
 def write_insightface(cache_folder: Path, name: str = "buffalo_l", *, batch: Dimension = "batch") -> Path:
     """The same two models as files of InsightFace's own folder: `det_10g.onnx` and `w600k_r50.onnx`."""
     folder = cache_folder / "facial-recognition" / name
@@ -95,9 +115,13 @@ def recogniser(batch: Dimension = "batch") -> Graph:
     """input.1 float32 [batch, 3, 112, 112], RGB, (x - 127.5) / 127.5 -> 683 float32 [batch, 512]."""
     graph = Graph(opset=17)
     crop = graph.input("input.1", [batch, 3, CROP_SIZE, CROP_SIZE], FLOAT)
+    _add_vector(graph, crop, batch)
+    return graph
+
+
+def _add_vector(graph: Graph, crop: str, batch: Dimension) -> None:
     mean = graph.op("ReduceMean", crop, axes=[2, 3], keepdims=0)
     graph.output(graph.op("MatMul", mean, graph.weight(_projection())), "683", [batch, EMBEDDING_LENGTH])
-    return graph
 
 
 def detector() -> Graph:

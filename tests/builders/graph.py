@@ -14,6 +14,7 @@ Dimension = int | str | None
 
 FLOAT = TensorProto.FLOAT
 FLOAT16 = TensorProto.FLOAT16
+UINT8 = TensorProto.UINT8
 INT32 = TensorProto.INT32
 INT64 = TensorProto.INT64
 
@@ -48,11 +49,17 @@ class Graph:
         self._initializers.append(numpy_helper.from_array(array.copy(order="C"), name))
         return name
 
-    def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Adds an operator with one output."""
+    def op(self, kind: str, *inputs: str, name: str = "", **attributes: Any) -> str:
+        """Adds an operator with one output, which has the node's name unless one is given."""
         output = self._fresh(kind.lower())
-        self._nodes.append(helper.make_node(kind, list(inputs), [output], name=output, **attributes))
+        self._nodes.append(helper.make_node(kind, list(inputs), [output], name=name or output, **attributes))
         return output
+
+    def from_bytes(self, name: str, shape: Sequence[Dimension], mean: float, std: float) -> str:
+        """Declares an input of bytes, channels last, that the graph itself normalises and turns to channels first."""
+        floats = self.op("Cast", self.input(name, shape, UINT8), to=FLOAT)
+        scaled = self.op("Div", self.op("Sub", floats, self.weight([float(mean)])), self.weight([float(std)]))
+        return self.op("Transpose", scaled, perm=[0, 3, 1, 2])
 
     def model(self) -> onnx.ModelProto:
         """The finished model, checked."""

@@ -12,7 +12,14 @@ import pytest
 from immich_mesh.model.v1 import model_pb2, model_pb2_grpc
 
 from mesh.serving.inference.compute import Lane
-from tests.builders.clip import CLIP_DIMENSION, CONTEXT_LENGTH, clip_image_vector, clip_text_vector, write_clip
+from tests.builders.clip import (
+    CLIP_DIMENSION,
+    CONTEXT_LENGTH,
+    clip_image_vector,
+    clip_text_vector,
+    write_clip,
+    write_visual_of_bytes,
+)
 from tests.builders.graph import FLOAT, INT32, INT64, Dimension, Graph
 from tests.integration.clip.conftest import Serve
 from tests.waiting import PATIENCE_SECONDS
@@ -47,6 +54,16 @@ async def test_known_answers(
     assert cosine(text.embedding, clip_text_vector([101, 671, 1372, 4318, 102])) > 0.99999
     for reply in (image, text):
         assert np.linalg.norm(reply.embedding) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("side", [32, None])
+async def test_a_graph_that_takes_bytes_normalises_and_fits_by_itself(
+    serve: Serve, tmp_path: Path, side: int | None
+) -> None:
+    write_visual_of_bytes(write_clip(tmp_path), side=side)
+    async with serve() as clip:
+        for size in ((320, 200), (70, 300)):
+            assert cosine((await clip.image(photo(GREEN, size))).embedding, clip_image_vector(GREEN)) > 0.99999
 
 
 async def test_m_clip_takes_an_attention_mask(serve: Serve, tmp_path: Path) -> None:

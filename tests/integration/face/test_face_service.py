@@ -13,7 +13,17 @@ import pytest
 from immich_mesh.face.v1 import face_pb2
 
 from mesh.serving.inference.compute import Lane
-from tests.builders.faces import MARKERS, TEMPLATE, Box, face_vector, marker_photo, write_faces, write_insightface
+from tests.builders.faces import (
+    MARKERS,
+    TEMPLATE,
+    Box,
+    face_vector,
+    marker_photo,
+    write_faces,
+    write_faces_of_bytes,
+    write_insightface,
+    write_normalising_recogniser,
+)
 from tests.integration.face.conftest import Serve
 from tests.waiting import PATIENCE_SECONDS
 
@@ -60,6 +70,25 @@ async def test_known_faces(serve: Serve, tmp_path: Path, write: Callable[..., Pa
         x1, y1, x2, _ = THREE[name]
         expected = np.array(TEMPLATE) / 112 * (x2 - x1) + (x1, y1)
         np.testing.assert_allclose([(point.x, point.y) for point in face.landmarks], expected, atol=3)
+
+
+async def test_graphs_that_take_bytes_find_the_same_faces(serve: Serve, tmp_path: Path) -> None:
+    write_faces(tmp_path, "floats")
+    write_faces_of_bytes(tmp_path, "bytes")
+    async with serve() as faces:
+        expected, found = [(await faces.detect(photo(), 0.5, name)).faces for name in ("floats", "bytes")]
+    assert len(found) == len(expected) == 3
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_allclose(box_of(one), box_of(other), atol=2)
+        assert cosine(one.embedding, other.embedding) > 0.99999
+
+
+async def test_a_recogniser_that_normalises_by_itself_is_given_plain_values(serve: Serve, tmp_path: Path) -> None:
+    write_normalising_recogniser(write_faces(tmp_path))
+    async with serve() as faces:
+        reply = await faces.detect(photo(), min_score=0.5)
+    for name, face in zip(("magenta", "cyan", "yellow"), reply.faces, strict=True):
+        assert cosine(face.embedding, face_vector(MARKERS[name].rgb)) > 0.999
 
 
 @pytest.mark.parametrize(
