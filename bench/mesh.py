@@ -2,6 +2,8 @@
 
 python -m bench.mesh                                      the whole table, and search under a backlog
 python -m bench.mesh --family clip --concurrency 4 --seconds 30
+python -m bench.mesh --device auto cpu                    what was chosen beside onnxruntime in fp32, in turn
+python -m bench.mesh --foreign 2                          beside two processes that are always busy
 python -m bench.mesh --url stock=http://127.0.0.1:3004    another Immich-ML-compatible server beside the mesh
 python -m bench.mesh --only stock=http://127.0.0.1:3004   without starting the mesh
 
@@ -15,13 +17,13 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bench import photos, raw, report
 from bench.load import ImmichClient, closed_loop
 from bench.models import benchmark_cache
-from bench.processes import SERVICES, Processes, Quiet, Usage, mesh
+from bench.processes import SERVICES, Processes, Quiet, Usage, foreign_load, mesh
 from mesh.core.settings import Device
 
 TARGETS = {"clip": 0.95, "face": 0.9, "ocr": 0.9}
@@ -53,6 +55,13 @@ SEARCH_COLUMNS = {
     "errors": "errors",
     "photos_per_second": "photos/s meanwhile",
     "photo_errors": "photo errors",
+}
+MEMORY_COLUMNS = {
+    "server": "server",
+    "process": "process",
+    "proportional_mb": "PSS MB",
+    "resident_mb": "RSS MB",
+    "peak_mb": "peak RSS MB",
 }
 WARM_UP = 3
 MAX_DISTURBANCE = 0.05
@@ -117,34 +126,84 @@ async def search(server: str, url: str, seconds: float) -> list[dict[str, Any]]:
     ]
 
 
+def memory(server: str, processes: Processes) -> list[dict[str, Any]]:
+    """What each process of a server holds after the load, and all of them together."""
+    usage = processes.usage()
+    columns = {
+        "proportional_mb": usage.proportional_bytes,
+        "resident_mb": usage.resident_bytes,
+        "peak_mb": usage.peak_bytes,
+    }
+    rows: list[dict[str, Any]] = [
+        {"server": server, "process": name, **{key: values[name] / 1e6 for key, values in columns.items()}}
+        for name in usage.cpu_seconds
+    ]
+    total = {key: sum(values.values()) / 1e6 for key, values in columns.items()}
+    return [*rows, {"server": server, "process": "all", **total}]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns its exit code."""
     options = _parser().parse_args(arguments)
-    others = dict(_named(url) for url in [*options.url, *options.only])
-    rows: list[dict[str, Any]] = []
-    searches: list[dict[str, Any]] = []
-    limits: dict[str, raw.Limit] = {}
-    cache_folder = benchmark_cache()
+    report_of = Report()
     with ExitStack() as stack:
-        servers: dict[str, tuple[str, Processes | None]] = {name: (url, None) for name, url in others.items()}
-        if not options.only:
-            environment = {"DEVICE": options.device}
-            own = stack.enter_context(mesh(cache_folder, report.OUT / "logs", SERVICES, environment))
-            servers = {"mesh": (own.url, own), **servers}
+        servers = _servers(options, stack)
+        stack.enter_context(foreign_load(options.foreign))
         for family in options.family:
-            limit = raw.measure(family, cache_folder, options.raw_seconds, Device(options.device), options.raw_batch)
-            limits[family] = limit
-            print(f"raw {family}: {limit.per_second:.2f} photos/s, {limit.setting}", flush=True)
-            for name, (url, processes) in servers.items():
-                for clients in options.concurrency:
-                    row = asyncio.run(drive(name, url, family, clients, options.seconds, processes))
-                    rows.append(_beside(row, limit))
-                    print(_line(rows[-1]), flush=True)
+            _drive_family(family, servers, options, report_of)
         if options.search:
-            for name, (url, _) in servers.items():
-                searches += asyncio.run(search(name, url, options.seconds))
-    _write(rows, searches, limits)
+            for server in servers:
+                report_of.searches += asyncio.run(search(server.name, server.url, options.seconds))
+        for server in servers:
+            if server.processes:
+                report_of.memory += memory(server.name, server.processes)
+    _write(report_of)
     return 0
+
+
+@dataclass(frozen=True)
+class Server:
+    """What is driven: the mesh on a device, or another server, whose processes are not seen and which has raw's own."""
+
+    name: str
+    url: str
+    device: Device
+    processes: Processes | None = None
+
+
+@dataclass
+class Report:
+    """What was measured: rows of the tables, and raw's limits by family and device."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    searches: list[dict[str, Any]] = field(default_factory=list)
+    memory: list[dict[str, Any]] = field(default_factory=list)
+    limits: dict[str, raw.Limit] = field(default_factory=dict)
+
+
+def _servers(options: argparse.Namespace, stack: ExitStack) -> list[Server]:
+    """The mesh on every device, started here, and the servers that run already."""
+    devices = [Device(device) for device in options.device]
+    own = []
+    for device in [] if options.only else devices:
+        name = "mesh" if len(devices) == 1 else f"mesh {device.value}"
+        logs = report.OUT / "logs" / device.value
+        processes = stack.enter_context(mesh(benchmark_cache(), logs, SERVICES, {"DEVICE": device.value}))
+        own.append(Server(name, processes.url, device, processes))
+    return [*own, *(Server(*_named(url), devices[0]) for url in [*options.url, *options.only])]
+
+
+def _drive_family(family: str, servers: Sequence[Server], options: argparse.Namespace, found: Report) -> None:
+    for device in dict.fromkeys(server.device for server in servers):
+        limit = raw.measure(family, benchmark_cache(), options.raw_seconds, device, options.raw_batch)
+        found.limits[f"{family} {device.value}"] = limit
+        print(f"raw {family} on {device.value}: {limit.per_second:.2f} photos/s, {limit.setting}", flush=True)
+    for clients in options.concurrency:
+        for _ in range(options.rounds):
+            for server in servers:
+                row = asyncio.run(drive(server.name, server.url, family, clients, options.seconds, server.processes))
+                found.rows.append(_beside(row, found.limits[f"{family} {server.device.value}"]))
+                print(_line(found.rows[-1]), flush=True)
 
 
 def _beside(row: dict[str, Any], limit: raw.Limit) -> dict[str, Any]:
@@ -164,26 +223,27 @@ def _line(row: Mapping[str, Any]) -> str:
     )
 
 
-def _write(rows: list[dict[str, Any]], searches: list[dict[str, Any]], limits: Mapping[str, raw.Limit]) -> None:
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    text = report.table(rows, COLUMNS)
-    if searches:
-        text += "\nSearch queries\n\n" + report.table(searches, SEARCH_COLUMNS)
+def _write(found: Report) -> None:
+    text = report.table(found.rows, COLUMNS)
+    if found.searches:
+        text += "\nSearch queries\n\n" + report.table(found.searches, SEARCH_COLUMNS)
+    if found.memory:
+        text += "\nMemory\n\n" + report.table(found.memory, MEMORY_COLUMNS)
     content = {
         "machine": report.machine(),
         "targets": TARGETS,
-        "limits": {family: asdict(limit) for family, limit in limits.items()},
-        "rows": rows,
-        "search": searches,
+        "limits": {name: asdict(limit) for name, limit in found.limits.items()},
+        "rows": found.rows,
+        "search": found.searches,
+        "memory": found.memory,
     }
-    saved = report.save(f"mesh-{stamp}", content)
-    plot = saved.with_suffix(".png")
+    saved = report.save(f"mesh-{time.strftime('%Y%m%d-%H%M%S')}", content)
     saved.with_suffix(".md").write_text(text, "utf-8")
-    report.plot_mesh(rows, plot)
-    print(f"\n{text}\n{saved}\n{plot}")
-    disturbed = max(
-        [*(row["others"] or 0.0 for row in rows), *(limit.others_share for limit in limits.values())], default=0.0
-    )
+    if found.rows:
+        report.plot_mesh(found.rows, saved.with_suffix(".png"))
+    print(f"\n{text}\n{saved}")
+    shares = [row["others"] or 0.0 for row in found.rows] + [limit.others_share for limit in found.limits.values()]
+    disturbed = max(shares, default=0.0)
     if disturbed > MAX_DISTURBANCE:
         print(f"Other processes took up to {disturbed:.0%} of the machine meanwhile: measure again when it is quiet.")
 
@@ -195,12 +255,14 @@ def _named(argument: str) -> tuple[str, str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("bench.mesh", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--family", nargs="+", choices=list(SERVICES), default=["clip", "face", "ocr"])
+    parser.add_argument("--family", nargs="*", choices=list(SERVICES), default=["clip", "face", "ocr"])
     parser.add_argument("--concurrency", nargs="+", type=int, default=[1, 2, 4, 8, 16])
     parser.add_argument("--seconds", type=float, default=20.0, help="of load per row (default: %(default)s)")
     parser.add_argument("--raw-seconds", type=float, default=10.0, help="per thread setting (default: %(default)s)")
     parser.add_argument("--raw-batch", nargs="+", type=int, default=[1], help="photos per run of raw on a GPU")
-    parser.add_argument("--device", choices=[device.value for device in Device], default="auto")
+    parser.add_argument("--device", nargs="+", choices=[device.value for device in Device], default=["auto"])
+    parser.add_argument("--rounds", type=int, default=1, help="turns of all servers per row (default: %(default)s)")
+    parser.add_argument("--foreign", type=int, default=0, help="busy processes of others (default: %(default)s)")
     parser.add_argument("--url", nargs="+", default=[], metavar="NAME=URL", help="other servers beside the mesh")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME=URL", help="other servers, without the mesh")
     parser.add_argument("--no-search", dest="search", action="store_false", help="leave out search under a backlog")

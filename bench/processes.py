@@ -31,11 +31,13 @@ class Usage:
     Attributes:
         cpu_seconds: CPU time of each since its start, user and system.
         resident_bytes: memory of each that is in RAM now.
+        proportional_bytes: the same with what processes share counted once: divided among those that share it.
         peak_bytes: the most that each ever had in RAM.
     """
 
     cpu_seconds: Mapping[str, float]
     resident_bytes: Mapping[str, int]
+    proportional_bytes: Mapping[str, int]
     peak_bytes: Mapping[str, int]
 
 
@@ -56,13 +58,14 @@ class Processes:
 
     def usage(self) -> Usage:
         """CPU and memory of every process."""
-        cpu, resident, peak = {}, {}, {}
+        cpu, resident, proportional, peak = {}, {}, {}, {}
         for name, process in self._watched.items():
             times = process.cpu_times()
             cpu[name] = times.user + times.system
             resident[name] = process.memory_info().rss
+            proportional[name] = process.memory_full_info().pss
             peak[name] = _peak_bytes(process.pid)
-        return Usage(cpu, resident, peak)
+        return Usage(cpu, resident, proportional, peak)
 
 
 class Quiet:
@@ -88,6 +91,19 @@ class Quiet:
 def _busy_seconds() -> float:
     times = psutil.cpu_times()
     return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))
+
+
+@contextmanager
+def foreign_load(processes: int) -> Iterator[None]:
+    """So many processes of others, in a session of their own, that take all of a core that they can get."""
+    command = [sys.executable, "-c", "while True: pass"]
+    busy = [subprocess.Popen(command, start_new_session=True) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
 
 
 @contextmanager

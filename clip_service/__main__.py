@@ -22,7 +22,7 @@ def build(settings: ServiceSettings, foundation: ServiceContext) -> Service:
     models = ClipModels(foundation, LifecyclePolicy.of(settings, PINNED_PARTS))
     servicer = ClipServicer(ClipPipeline(models, PhotoIntake.of("clip", models.gate, settings)))
     register = partial(clip_pb2_grpc.add_ClipServiceServicer_to_server, servicer)
-    return Service(NAME, register, models.manager, has_queries=True)
+    return Service(NAME, register, models.manager)
 
 
 if __name__ == "__main__":

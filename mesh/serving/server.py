@@ -25,7 +25,8 @@ from mesh.core.settings import ServiceSettings
 from mesh.core.tracing import configure_tracing
 from mesh.core.version import mesh_version
 from mesh.hub.store import ModelStore
-from mesh.serving.inference.compute import ComputePool, step_back
+from mesh.serving.inference.compute import ComputePool
+from mesh.serving.inference.precedence import Precedence
 from mesh.serving.interceptors import CallInterceptor, TokenInterceptor
 from mesh.serving.lifecycle.manager import ModelManager
 from mesh.serving.model_servicer import ModelServicer
@@ -46,13 +47,11 @@ class Service:
         name: full name of its gRPC service, e.g. `immich_mesh.ocr.v1.OcrService`.
         register: adds its servicer to a server.
         manager: its models.
-        has_queries: whether persons wait for some of its answers; without, the process lets those of others go first.
     """
 
     name: str
     register: Callable[[grpc.aio.Server], None]
     manager: ModelManager[Any]
-    has_queries: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,8 @@ class ServiceContext:
     def of(cls, settings: ServiceSettings) -> "ServiceContext":
         """From a service's settings. Raises UnavailableError when the device that was asked for does not work."""
         runtime = require_device(RuntimeSettings.of(settings))
-        return cls(ComputePool(runtime.cores), runtime, ModelStore.of(settings))
+        compute = ComputePool(runtime.cores, Precedence(settings.cache_folder))
+        return cls(compute, runtime, ModelStore.of(settings))
 
 
 @dataclass(frozen=True)
@@ -205,8 +205,6 @@ def run(kind: type[ServiceSettings], build: Callable[[ServiceSettings, ServiceCo
 async def _main(settings: ServiceSettings, build: Callable[[ServiceSettings, ServiceContext], Service]) -> None:
     foundation = ServiceContext.of(settings)
     service = build(settings, foundation)
-    if not service.has_queries:
-        step_back()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -141,14 +141,15 @@ class ManagedProcess:
         return self._clock() - start
 
     async def _start(self) -> asyncio.subprocess.Process:
-        # A session of its own: Ctrl-C at the terminal reaches the supervisor alone, which then drains in order.
+        # A group of its own: Ctrl-C at the terminal reaches the supervisor alone, which then drains in order. In one
+        # session with the others: Linux shares processors out by session, and priorities count within one alone.
         return await asyncio.create_subprocess_exec(
             *self._command,
             env=self._environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
+            process_group=0,
             pass_fds=self._descriptors,
         )
 
@@ -163,7 +164,7 @@ class ManagedProcess:
             self.next_start = None
 
     def _signal(self, number: signal.Signals) -> None:
-        """SIGTERM to the child alone, SIGKILL to its whole session."""
+        """SIGTERM to the child alone, SIGKILL to its whole group."""
         assert self._process is not None
         try:
             if number is signal.SIGKILL:

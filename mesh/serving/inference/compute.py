@@ -1,7 +1,7 @@
 """The threads of a service that do the work: as many as there are cores, so that runs never crowd each other out.
 
-Photos are decoded, prepared and run on the bulk threads, which are nice: the system gives way to the interactive ones
-(search queries), whichever process of the mesh they belong to.
+Photos are decoded, prepared and run on the bulk threads. They give way to queries (`precedence`), not to whatever
+else the machine does: a low priority that holds against everything would starve photos beside a single busy process.
 """
 
 import asyncio
@@ -10,17 +10,16 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from enum import StrEnum
-from pathlib import Path
 from typing import TypeVar
+
+from mesh.serving.inference.precedence import Precedence
 
 T = TypeVar("T")
 
-BULK_NICENESS = 19
-"""Added to the niceness of bulk threads: the most there is. Beside a query's thread each then gets a seventieth of its
-share. A query that meets photos of all three services took 104 ms at 10, 69 ms at 19, and 60 ms with no photo about.
-Containers and units of systemd have their shares among each other, whatever the niceness inside."""
+BULK_NICENESS = 5
+"""Added to the niceness of bulk threads, for the runs that are under way when a query comes: beside the query's thread
+each then has a third of its share, and beside a foreign process still a quarter of a core."""
 
 
 class Lane(StrEnum):
@@ -35,13 +34,15 @@ class ComputePool:
 
     Args:
         cores: runs that may go on side by side in each lane.
+        precedence: of queries over bulk work; None for queries of this pool alone.
     """
 
-    def __init__(self, cores: int) -> None:
+    def __init__(self, cores: int, precedence: Precedence | None = None) -> None:
         self.cores = cores
+        self._precedence = precedence or Precedence()
         self._under_way = dict.fromkeys(Lane, 0)
         self._executors = {
-            Lane.BULK: ThreadPoolExecutor(cores, "bulk", initializer=_be_nice),
+            Lane.BULK: ThreadPoolExecutor(cores, "bulk", initializer=_lower_priority),
             # One more than cores: a model that loads here must not keep a query waiting.
             Lane.INTERACTIVE: ThreadPoolExecutor(cores + 1, "interactive"),
         }
@@ -52,9 +53,16 @@ class ComputePool:
         loop = asyncio.get_running_loop()
         self._under_way[lane] += 1
         try:
-            return await loop.run_in_executor(self._executors[lane], context.run, work)
+            return await loop.run_in_executor(self._executors[lane], context.run, self._in_turn, work, lane)
         finally:
             self._under_way[lane] -= 1
+
+    def _in_turn(self, work: Callable[[], T], lane: Lane) -> T:
+        if lane is Lane.INTERACTIVE:
+            with self._precedence.query():
+                return work()
+        self._precedence.give_way()
+        return work()
 
     def idle(self, lane: Lane) -> bool:
         """Whether nothing runs or waits on the lane's threads, of whichever model and step."""
@@ -73,19 +81,7 @@ class ComputePool:
             executor.shutdown(wait=True, cancel_futures=True)
 
 
-def step_back() -> None:
-    """Lets queries of other processes go first, for a process without queries of its own.
-
-    Where Linux groups threads by session (autogroup), niceness counts within a session only, and each session gets the
-    same share: the session's own niceness is what counts. Only a process that leads its session may speak for it.
-    """
-    group = Path("/proc/self/autogroup")
-    if group.exists() and os.getsid(0) == os.getpid():
-        with suppress(OSError):  # refused where autogroups are switched off, and there threads' niceness is enough
-            group.write_text(str(BULK_NICENESS))
-
-
-def _be_nice() -> None:
+def _lower_priority() -> None:
     if hasattr(os, "setpriority"):  # on Linux a thread has a niceness of its own
         thread = threading.get_native_id()
         niceness = os.getpriority(os.PRIO_PROCESS, thread) + BULK_NICENESS

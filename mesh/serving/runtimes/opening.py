@@ -14,6 +14,7 @@ import structlog
 
 from mesh.core.errors import UnavailableError
 from mesh.core.settings import Device, Precision
+from mesh.serving.lifecycle.memory import return_memory
 from mesh.serving.runtimes import onnxruntime, openvino
 from mesh.serving.runtimes.compiled import CompiledFiles
 from mesh.serving.runtimes.devices import OPENVINO_DEVICES
@@ -100,6 +101,7 @@ class _Comparison:
             return self._compare(exact, check)
         finally:
             exact.close()
+            return_memory()  # two runtimes' worth of weights and arenas
 
     def _compare(self, exact: ModelSession, check: SelfCheck) -> Verdict:
         wanted = check.run(exact)
