@@ -125,6 +125,9 @@ class RefreshRepository:
                 json.dumps(_fork_json(lines, size)),
                 " ".join(texts),
             )
+            visible = await connection.fetchval("SELECT mesh.hide_cropped($1)", asset_id)
+            if visible is not None:
+                await connection.execute("SELECT mesh.replace_tokens($1, $2)", asset_id, search_text(visible))
             return TextChange(tuple(before), tuple(texts))
 
         return await self._write(work)

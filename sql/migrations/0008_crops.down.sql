@@ -1,0 +1,1 @@
+DROP FUNCTION mesh.replace_tokens(uuid, text), mesh.hide_cropped(uuid);
