@@ -15,6 +15,7 @@ class FaceSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="FACE_")
     shared_names: ClassVar[Mapping[str, tuple[str, ...]]] = {
         **ServiceSettings.shared_names,
+        "batching.max_batch_size": ("MACHINE_LEARNING_MAX_BATCH_SIZE__FACIAL_RECOGNITION",),
         "model_name": ("RECOGNITION_MODEL",),
         "min_score": ("DETECTION_THRESH",),
         "preload": (

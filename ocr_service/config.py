@@ -18,6 +18,11 @@ class OcrSettings(ServiceSettings):
 
     shared_names: ClassVar[Mapping[str, tuple[str, ...]]] = {
         **ServiceSettings.shared_names,
+        "batching.max_batch_size": (
+            "MACHINE_LEARNING_MAX_BATCH_SIZE__OCR",
+            "MACHINE_LEARNING_MAX_BATCH_SIZE__TEXT_RECOGNITION",
+        ),
+        "max_resolution": ("MACHINE_LEARNING_PRELOAD__OCR__MAX_RESOLUTION",),
         "preload": ("MACHINE_LEARNING_PRELOAD__OCR__RECOGNITION", "MACHINE_LEARNING_PRELOAD__OCR__DETECTION"),
     }
 

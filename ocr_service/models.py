@@ -14,8 +14,9 @@ from ocr_service.self_check import detection_check, recognition_check
 
 OcrPart = TextDetector | TextRecogniser
 
-TYPICAL_AXES = {"detection": {2: 736, 3: 992}, "recognition": {2: 48, 3: 320}}
-"""Height and width, in pixels, of the usual photo and of the usual line: what calibration times."""
+TYPICAL_AXES = {"detection": {1: 736, 2: 736, 3: 992}, "recognition": {1: 48, 2: 320, 3: 320}}
+"""Height and width, in pixels, of the usual photo and of the usual line, where a graph leaves them open: what
+calibration times. Axes 2 and 3 of most graphs (a line's axis 2 is fixed), 1 and 2 of those that take bytes."""
 SELF_CHECKS = {"detection": detection_check, "recognition": recognition_check}
 
 

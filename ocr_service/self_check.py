@@ -14,6 +14,7 @@ from mesh.serving.runtimes.self_check import SelfCheck
 from mesh.serving.runtimes.session import Array, TensorInfo
 from ocr_service.detection import detector
 from ocr_service.detection.regions import to_boxes
+from ocr_service.raw_input import as_wanted
 from ocr_service.recognition import recogniser
 
 LINES = ("Immich Mesh", "2026-11-28 14:05", "Total 1,234.56 EUR", "The quick brown fox", "jumps over the lazy dog")
@@ -30,7 +31,7 @@ def detection_check(inputs: Sequence[TensorInfo]) -> SelfCheck:
     page = np.full((*PAGE, 3), 235, np.uint8)
     for number, line in enumerate(LINES):
         _write(page, line, (60, 120 + 130 * number), 1.0 + 0.3 * number)
-    return SelfCheck([{inputs[0].name: detector.to_input(page, 1.0).astype(inputs[0].dtype)}], _same_boxes)
+    return SelfCheck([{inputs[0].name: as_wanted(detector.to_input(page, 1.0), inputs[0])}], _same_boxes)
 
 
 def recognition_check(inputs: Sequence[TensorInfo]) -> SelfCheck:
@@ -39,7 +40,7 @@ def recognition_check(inputs: Sequence[TensorInfo]) -> SelfCheck:
     for text in LINES:
         line = np.full((*LINE, 3), 235, np.uint8)
         _write(line, text, (8, 34), 0.8)
-        feeds.append({inputs[0].name: recogniser.to_input(line).astype(inputs[0].dtype)})
+        feeds.append({inputs[0].name: as_wanted(recogniser.to_input(line), inputs[0])})
     return SelfCheck(feeds, _same_text)
 
 
@@ -48,7 +49,9 @@ def _write(picture: Pixels, text: str, where: tuple[int, int], size: float) -> N
 
 
 def _same_boxes(exact: Sequence[Array], outputs: Sequence[Array]) -> str:
-    wanted, given = (to_boxes(maps[0].astype(np.float32)[0, 0], PAGE, MIN_SCORE).quads for maps in (exact, outputs))
+    wanted, given = (
+        to_boxes(maps[0].astype(np.float32).reshape(PAGE), PAGE, MIN_SCORE).quads for maps in (exact, outputs)
+    )
     if len(wanted) != len(given):
         return f"it finds {len(given)} lines where fp32 finds {len(wanted)}"
     shift = max((float(np.abs(given - quad).max(axis=(1, 2)).min()) for quad in wanted), default=0.0)
@@ -60,5 +63,7 @@ def _same_text(exact: Sequence[Array], outputs: Sequence[Array]) -> str:
 
 
 def _classes(probabilities: Array) -> list[int]:
-    """The characters' numbers in probabilities of shape (1, steps, classes): repeats and blanks (0) dropped."""
-    return [int(number) for number, _ in groupby(probabilities[0].argmax(axis=-1)) if number]
+    """The characters' numbers, repeats and blanks (0) dropped: from probabilities of shape (1, steps, classes), or from
+    the choice that a graph made of them, (1, steps)."""
+    best = probabilities[0].argmax(axis=-1) if probabilities.ndim == 3 else probabilities[0]
+    return [int(number) for number, _ in groupby(best) if number]

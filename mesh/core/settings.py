@@ -123,9 +123,15 @@ class SharedNames(PydanticBaseSettingsSource):
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        """All fields found under shared names."""
+        """All fields found under shared names; `group.field` names one of a group."""
         found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
-        return {name: value for name, value in found.items() if value is not None}
+        values = {name: value for name, value in found.items() if value is not None}
+        shared: Mapping[str, tuple[str, ...]] = getattr(self.settings_cls, "shared_names", {})
+        for place, names in shared.items():
+            group, _, leaf = place.rpartition(".")
+            if group and (value := next((os.environ[name] for name in names if os.environ.get(name)), None)):
+                values.setdefault(group, {})[leaf] = value
+        return values
 
 
 class MeshSettings(BaseSettings):

@@ -13,6 +13,7 @@ from mesh.serving.lifecycle.model import EngineModel
 from ocr_service.detection.boxes import Boxes
 from ocr_service.detection.regions import to_boxes
 from ocr_service.detection.tiles import STRIDE, cut_tiles, join_maps
+from ocr_service.raw_input import as_wanted
 
 BLANK = 0.05
 """An input whose values differ by less than this (six grey levels) is blank; the network sees specks all over it."""
@@ -52,8 +53,8 @@ class TextDetector(EngineModel):
         """Probability of text per pixel, shape (1, 1, rows, columns), for an input of shape (1, 3, rows, columns)."""
         if await self.engine.in_thread(lambda: float(np.ptp(tile))) < BLANK:
             return np.zeros((1, 1, *tile.shape[2:]), np.float32)
-        outputs = await self.engine.infer({self._input.name: tile.astype(self._input.dtype, copy=False)})
-        return outputs[0].astype(np.float32, copy=False)
+        outputs = await self.engine.infer({self._input.name: as_wanted(tile, self._input)})
+        return outputs[0].astype(np.float32, copy=False).reshape(1, 1, *tile.shape[2:])
 
 
 def scale_to(size: tuple[int, ...], short_side: int) -> float:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mesh.core.errors import ModelNotFoundError
 
 DICTIONARY_FILES = ("inference.yml", "dict.txt", "ppocr_keys_v1.txt", "ppocrv5_dict.txt", "keys.txt")
-"""Where a model's characters may lie beside `model.onnx` when its metadata has none."""
+"""Where a model's characters may lie beside `model.onnx` when its metadata has none; else in the only .txt there."""
 
 FOREIGN_WEIGHT = 0.3
 """How much the probability of a character counts that the expected language does not use: a hint, not a ban."""
@@ -60,8 +60,8 @@ def read_characters(metadata: Mapping[str, str], folder: Path) -> list[str]:
     """
     if characters := metadata.get("character"):
         return characters.split("\n")
-    for name in DICTIONARY_FILES:
-        path = folder / name
+    lists = sorted(folder.glob("*.txt"))
+    for path in (*(folder / name for name in DICTIONARY_FILES), *(lists if len(lists) == 1 else ())):
         if path.is_file():
             return _from_yaml(path) if path.suffix == ".yml" else path.read_text("utf-8").splitlines()
     raise ModelNotFoundError(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from mesh.serving.images import Pixels
 from mesh.serving.images.transform import resize, to_tensor
 from mesh.serving.inference.engine import Engine
 from mesh.serving.lifecycle.model import EngineModel
+from ocr_service.raw_input import as_wanted
 from ocr_service.recognition.characters import RARE_WEIGHT, language_weights, rare_characters, read_characters
 from ocr_service.recognition.direction import has_right_to_left, logical_order
 
@@ -118,7 +120,9 @@ class TextRecogniser(EngineModel):
     async def _read_line(self, line: Pixels, language: str, squeeze: float, places: asyncio.Semaphore) -> Reading:
         async with places, self._places:
             blob = await self.engine.in_thread(lambda: to_input(line, self._widths, squeeze))
-            outputs = await self.engine.infer({self._input.name: blob.astype(self._input.dtype, copy=False)})
+            outputs = await self.engine.infer({self._input.name: as_wanted(blob, self._input)})
+            if len(outputs) == 2:  # such a graph has chosen the classes itself
+                return self._reading(outputs[0], outputs[1].astype(np.float32, copy=False))
             probabilities = outputs[0].astype(np.float32, copy=False)
             return await self.engine.in_thread(lambda: self._decode(probabilities, language))
 
@@ -132,6 +136,10 @@ class TextRecogniser(EngineModel):
             # The look-alike in everyday use, if it comes close; that some such character stands there is as certain, so
             # that the blank, class 0, has no part in the choice.
             best[0, rare] = 1 + (weighted[0, rare, 1:] * np.where(self._rare[1:], RARE_WEIGHT, 1)).argmax(axis=1)
+        return self._reading(best, certainty)
+
+    def _reading(self, best: NDArray[np.integer[Any]], certainty: NDArray[np.float32]) -> Reading:
+        """From class and probability of each step, both of shape (1, steps)."""
         text, score = self._decoder.decode(best, certainty, is_remove_duplicate=True)[0]
         return Reading(logical_order(text) if self._right_to_left else text, float(score))
 

@@ -26,3 +26,20 @@ def test_out_of_range(monkeypatch: pytest.MonkeyPatch, name: str, value: str) ->
     monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError):
         OcrSettings()
+
+
+def test_immichs_names_of_the_next_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "MACHINE_LEARNING_MAX_BATCH_SIZE__OCR": "6",
+        "MACHINE_LEARNING_PRELOAD__OCR__MAX_RESOLUTION": "1088",
+        "MACHINE_LEARNING_MODEL_REVISION": "v2",
+    }.items():
+        monkeypatch.setenv(name, value)
+    settings = OcrSettings()
+    assert (settings.batching.max_batch_size, settings.max_resolution, settings.model_revision) == (6, 1088, "v2")
+    assert settings.batching.max_queue_size == 256
+    monkeypatch.setenv("OCR_BATCHING__MAX_BATCH_SIZE", "3")
+    assert OcrSettings().batching.max_batch_size == 3
+    monkeypatch.setenv("MACHINE_LEARNING_MODEL_REVISION", "../../etc")
+    with pytest.raises(ValidationError):
+        OcrSettings()
