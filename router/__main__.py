@@ -16,8 +16,9 @@ import structlog
 import uvloop
 
 from mesh.core.logs import configure_logs
+from mesh.core.setting_names import unknown_settings
 from mesh.core.tracing import configure_tracing
-from router.config import config_path
+from router.config import RouterSettings, config_path
 from router.config.file import ConfigError, json_schema, load
 from router.runtime import Router
 
@@ -41,6 +42,8 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return EXIT_CONFIG
     configure_tracing("immich-mesh-router")
+    for unknown in unknown_settings(os.environ, [RouterSettings], ("ROUTER_",)):
+        log.warning("unknown setting", name=unknown.name, advice=unknown.advice)
     _raise_file_limit()
     try:
         uvloop.run(serve(Router(settings, path)))

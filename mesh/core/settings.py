@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mesh.core.levels import LogLevel
+from mesh.core.sockets import bare_host
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """Limit of one gRPC message and of one HTTP body, in bytes."""
@@ -119,7 +120,7 @@ class SharedNames(PydanticBaseSettingsSource):
         names: Mapping[str, tuple[str, ...]] = getattr(self.settings_cls, "shared_names", {})
         for name in names.get(field_name, ()):
             if value := os.environ.get(name):
-                return value, field_name, False
+                return self.settings_cls.translated(name, value), field_name, False  # type: ignore[attr-defined]
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
@@ -141,6 +142,12 @@ class MeshSettings(BaseSettings):
         frozen=True, extra="ignore", env_nested_delimiter="__", populate_by_name=True, protected_namespaces=()
     )
     shared_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    @classmethod
+    def translated(cls, name: str, value: str) -> str:
+        """What the value of a name without our prefix means here."""
+        del name
+        return value
 
     @classmethod
     def variables(cls, place: Place) -> tuple[str, ...]:
@@ -174,7 +181,7 @@ class ServiceSettings(MeshSettings):
         "auth_token": ("MESH_AUTH_TOKEN",),
         "auth_token_file": ("MESH_AUTH_TOKEN_FILE",),
         "device": ("MESH_DEVICE", "DEVICE"),
-        "device_id": ("MESH_DEVICE_ID",),
+        "device_id": ("MESH_DEVICE_ID", "MACHINE_LEARNING_DEVICE_ID", "MACHINE_LEARNING_DEVICE_IDS"),
         "hf_endpoint": ("HF_ENDPOINT",),
         "hf_token": ("HF_TOKEN",),
         "log_format": ("MESH_LOG_FORMAT",),
@@ -261,6 +268,32 @@ class ServiceSettings(MeshSettings):
     @classmethod
     def _empty_is_none(cls, value: Any) -> Any:
         return None if value == "" else value
+
+    @field_validator("device_id", mode="before")
+    @classmethod
+    def _first(cls, value: Any) -> Any:
+        """Immich ML's list of GPUs is one for each of its workers: a service has one."""
+        return value.split(",")[0] if isinstance(value, str) else value
+
+    @field_validator("device", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        """`CUDA` as Immich and the predecessor write it; what follows a colon is the runtime's own word."""
+        if not isinstance(value, str) or isinstance(value, Device):
+            return value
+        kind, colon, unit = value.partition(":")
+        return f"{kind.lower()}{colon}{unit.upper()}"
+
+    @field_validator("model_ttl_seconds", mode="before")
+    @classmethod
+    def _never(cls, value: Any) -> Any:
+        """Immich ML takes -1, and whatever is not above 0, for never."""
+        return "0" if isinstance(value, str) and value.strip().startswith("-") else value
+
+    @field_validator("host", "metrics_host")
+    @classmethod
+    def _bare(cls, value: str) -> str:
+        return bare_host(value)
 
     @field_validator("cache_folder")
     @classmethod

@@ -1,6 +1,7 @@
 """A model service as a process: gRPC server with health and reflection, metrics, preloading, draining."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -21,6 +22,7 @@ from mesh.core.credentials.tokens import BearerToken
 from mesh.core.errors import MeshError
 from mesh.core.faults import InvalidSettingsError, read_settings
 from mesh.core.logs import configure_logs
+from mesh.core.setting_names import unknown_settings
 from mesh.core.settings import ServiceSettings
 from mesh.core.tracing import configure_tracing
 from mesh.core.version import mesh_version
@@ -191,6 +193,8 @@ def run(kind: type[ServiceSettings], build: Callable[[ServiceSettings, ServiceCo
         return 2
     configure_logs(settings.log_level, settings.log_format, process)
     configure_tracing(f"immich-mesh-{process}")
+    for unknown in unknown_settings(os.environ, [kind], (f"{process.upper()}_",)):
+        log.warning("unknown setting", name=unknown.name, advice=unknown.advice)
     try:
         uvloop.run(_main(settings, build))
     except MeshError as error:

@@ -47,7 +47,9 @@ def examine() -> Iterator[Finding]:
 
     yield from installation.check_python()
     yield from installation.check_packages()
+    yield from installation.check_imports()
     yield from hardware.check_memory()
+    yield from mesh.check_names()
     settings_findings, services, machine = mesh.check_settings()
     yield from settings_findings
     yield from hardware.check_device(services)

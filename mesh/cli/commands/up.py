@@ -25,8 +25,11 @@ def up(
     """Start routers and services on this machine, and keep them running."""
     from mesh.cli.machine.plans import plan_machine
     from mesh.cli.machine.preflight import busy_ports, missing_devices
+    from mesh.cli.machine.settings import unknown_names
     from mesh.cli.supervisor.foreground import run_machine
 
+    for unknown in unknown_names():
+        typer.echo(f"immich-mesh: {unknown}", err=True)
     machine = plan_machine(frozenset(without or ()))
     if not machine.services:
         raise CommandError("nothing is left to run: leave out fewer services", ExitCode.USAGE)

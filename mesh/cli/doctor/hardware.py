@@ -15,6 +15,7 @@ from mesh.core.settings import Device, ServiceSettings
 GB = 1_000_000_000
 LEAST_MEMORY_GB = 2.0
 """OCR, CLIP and faces loaded at a time on CPU."""
+WRITABLE = "change its owner, or set MESH_CACHE_FOLDER to a folder that can be written to"
 LEAST_DISK_GB = 3.0
 """The default models, downloaded and converted."""
 
@@ -49,11 +50,17 @@ def available_memory_gb(meminfo: Path, cgroup: Path) -> float | None:
 
 def check_disk(folder: Path) -> Iterator[Finding]:
     """Room for models, and the right to write them."""
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    free = shutil.disk_usage(existing).free / GB
+    try:
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        free = shutil.disk_usage(existing).free / GB
+    except OSError as error:  # a parent that may not be looked into
+        yield bad("model cache", f"{folder}: {error.strerror}", WRITABLE)
+        return
     text = f"{folder}, {free:.1f} GB free"
-    if not os.access(existing, os.W_OK):
-        yield bad("model cache", f"{text}: not writable", "change its owner, or set MESH_CACHE_FOLDER")
+    if not existing.is_dir():
+        yield bad("model cache", f"{folder}: {existing} is a file", WRITABLE)
+    elif not os.access(existing, os.W_OK):
+        yield bad("model cache", f"{text}: not writable", WRITABLE)
     elif free < LEAST_DISK_GB:
         yield note("model cache", text, "the default models need about 3 GB: free some, or set MESH_CACHE_FOLDER")
     else:

@@ -3,9 +3,11 @@
 import platform
 import sys
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from importlib.metadata import distributions
 
 from mesh.cli.doctor.finding import Finding, bad, good, note
+from mesh.cli.output.outcome import one_line
 from mesh.core.version import mesh_version
 
 SUPPORTED_PYTHONS = ((3, 11), (3, 12))
@@ -19,6 +21,36 @@ def check_python() -> Iterator[Finding]:
         yield good("Python", text)
     else:
         yield bad("Python", text, "use Python 3.11 or 3.12")
+
+
+NEEDED = (
+    "aiohttp",
+    "asyncpg",
+    "cv2",
+    "grpc",
+    "httpx",
+    "numpy",
+    "onnxruntime",
+    "PIL",
+    "pyclipper",
+    "tokenizers",
+    "yaml",
+)
+"""Modules that router and services import, compiled ones above all: they fail where a library of the system is away."""
+
+
+def check_imports(modules: Iterable[str] = NEEDED) -> Iterator[Finding]:
+    """Whether what router and services need can be imported."""
+    faults = {}
+    for module in modules:
+        try:
+            import_module(module)
+        except (ImportError, OSError) as error:  # OSError: a library of the system, loaded by hand
+            faults[module] = one_line(str(error))
+    for module, fault in faults.items():
+        yield bad("imports", f"{module} cannot be imported: {fault}", REINSTALL)
+    if not faults:
+        yield good("imports", "all that router and services need")
 
 
 def installed_packages() -> list[tuple[str, str]]:

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 import httpx
 
 from mesh.cli.doctor.finding import Finding, bad, good, note
+from mesh.cli.doctor.hardware import WRITABLE
 from mesh.cli.machine import ports
 from mesh.cli.machine.plan import Plan
 from mesh.cli.machine.plans import MachinePlan, plan_machine
-from mesh.cli.machine.settings import FAMILIES, SERVICES, service_settings
+from mesh.cli.machine.preflight import busy_ports
+from mesh.cli.machine.settings import FAMILIES, SERVICES, service_settings, unknown_names
 from mesh.cli.output.outcome import CommandError
 from mesh.cli.supervisor.probes import HEALTH_NAMES, Condition, Level, RouterProbe, ServiceProbe
 from mesh.core.credentials.tokens import BearerToken
@@ -42,6 +44,12 @@ def check_settings() -> tuple[list[Finding], dict[str, ServiceSettings], Machine
     return findings, services, machine
 
 
+def check_names() -> Iterator[Finding]:
+    """Names in the environment that look like settings and are none."""
+    for found in unknown_names():
+        yield note("settings", str(found), "correct or remove it: docs/settings.md lists what is read")
+
+
 def check_models(services: dict[str, ServiceSettings]) -> Iterator[Finding]:
     """Whether each default model is cached, or can be fetched."""
     absent: list[tuple[str, ServiceSettings]] = []
@@ -53,6 +61,9 @@ def check_models(services: dict[str, ServiceSettings]) -> Iterator[Finding]:
             yield bad(
                 f"{name} model", error.message, f"set {name.upper()}_MODEL_NAME to another (immich-mesh models list)"
             )
+            continue
+        except OSError as error:
+            yield bad(f"{name} model", f"{settings.cache_folder} cannot be used: {error.strerror or error}", WRITABLE)
             continue
         if folder is not None:
             yield good(f"{name} model", f"{settings.model_name} at {folder}")
@@ -80,7 +91,7 @@ def absent_model(name: str, settings: ServiceSettings, fault: str) -> Finding:
         return bad(
             f"{name} model",
             f"{text}, and {settings.hf_endpoint} cannot be reached ({fault})",
-            f"{pull}; or set HF_ENDPOINT",
+            f"{pull}; or set HF_ENDPOINT to a mirror, e.g. https://hf-mirror.com",
         )
     size = f"{entry.size_bytes / 1e6:.0f} MB" if entry.size_bytes else "size unknown"
     return note(
@@ -118,6 +129,10 @@ async def _condition(machine: MachinePlan, plan: Plan) -> Condition | None:
 def _judge(plan: Plan, condition: Condition | None) -> Iterator[Finding]:
     if condition and condition.level is Level.READY:
         yield good(plan.name, f"answers at {plan.address}: {condition.text}")
+        return
+    unusable = [fault for fault in busy_ports([plan]) if fault.startswith("cannot listen")]
+    if unusable:
+        yield from (bad(plan.name, fault, "an address of this machine, 0.0.0.0 or ::") for fault in unusable)
         return
     if condition and condition.level is Level.COMING:
         yield note(plan.name, f"answers at {plan.address}, not ready yet: {condition.text}", "wait")

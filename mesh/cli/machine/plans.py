@@ -12,6 +12,7 @@ from mesh.cli.machine.settings import (
     of_each,
     service_settings,
     supervisor_settings,
+    unknown_names,
 )
 from mesh.cli.output.outcome import CommandError, ExitCode
 from router.config import DEFAULT_CONFIG_VARIABLE, RouterSettings
@@ -48,6 +49,8 @@ def plan_machine(without: frozenset[str] = frozenset()) -> MachinePlan:
         raise CommandError(f"--without knows {', '.join(SERVICES)}, not {', '.join(sorted(unknown))}", ExitCode.USAGE)
     # Started where a file `common.py` or a folder `router` lies, Python would import that instead of ours.
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    for unknown_name in unknown_names():  # named here, and not by each process again
+        del environment[unknown_name.name]
     services = of_each(
         [name for name in SERVICES if name not in without], lambda name: _service_plan(name, environment)
     )

@@ -1,5 +1,6 @@
 """The settings of all that one machine runs, read as its processes read them; what is wrong is a CommandError."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -8,6 +9,7 @@ from face_service.config import FaceSettings
 from mesh.cli.machine.supervisor_settings import SupervisorSettings
 from mesh.cli.output.outcome import CommandError, ExitCode
 from mesh.core.faults import InvalidSettingsError, read_settings
+from mesh.core.setting_names import UnknownSetting, unknown_settings
 from mesh.core.settings import ServiceSettings
 from mesh.hub.catalogue import Family
 from ocr_service.config import OcrSettings
@@ -48,6 +50,11 @@ def service_settings(name: str) -> ServiceSettings:
         return read_settings(SERVICES[name])
     except InvalidSettingsError as error:
         raise CommandError.of(error.faults, ExitCode.USAGE) from None
+
+
+def unknown_names() -> list[UnknownSetting]:
+    """What of this process's environment looks like a setting and is none."""
+    return unknown_settings(os.environ, (*SERVICES.values(), RouterSettings, SupervisorSettings))
 
 
 def of_each(names: Sequence[str], make: Callable[[str], T]) -> tuple[T, ...]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mesh.cli.commands.doctor import examine
 from mesh.cli.doctor import hardware, installation, mesh
 from mesh.cli.doctor.finding import Verdict
 from mesh.cli.machine.plan import Plan, Port
@@ -85,6 +86,44 @@ def test_a_missing_model_and_a_hub_out_of_reach_is_bad(tmp_path: Path) -> None:
     (finding,) = mesh.check_models({"ocr": settings})
     assert finding.verdict is Verdict.BAD
     assert "http://127.0.0.1:9 cannot be reached" in finding.text
+
+
+@pytest.mark.parametrize("inside", ["", "models"])
+def test_a_cache_that_cannot_be_written_to_is_told_with_the_remedy(tmp_path: Path, inside: str) -> None:
+    """A file stands where the folder should be: it stops root too, as a read-only file system does."""
+    file = tmp_path / "taken"
+    file.touch()
+    folder = file / inside if inside else file
+    (disk,) = hardware.check_disk(folder)
+    assert disk.verdict is Verdict.BAD
+    assert "MESH_CACHE_FOLDER" in disk.remedy
+    findings = list(mesh.check_models({"ocr": OcrSettings(cache_folder=folder, model_name="PP-OCRv5_mobile")}))
+    assert [finding.verdict for finding in findings] == [Verdict.BAD]
+
+
+def test_the_whole_report_comes_whatever_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    monkeypatch.setenv("MESH_CACHE_FOLDER", str(tmp_path / "taken/models"))
+    monkeypatch.setenv("MESH_OFFLINE", "true")
+    monkeypatch.setenv("OCR_HOST", "[::]")
+    monkeypatch.setenv("IMMICH_HOST", "203.0.113.1")
+    monkeypatch.setenv("OCR_MODLE", "PP-OCRv5_mobile")
+    findings = list(examine())
+    subjects = {finding.subject for finding in findings}
+    assert {"Python", "imports", "memory", "settings", "model cache", "ocr", "clip", "face", "router"} <= subjects
+    texts = [finding.text for finding in findings]
+    assert "OCR_MODLE is no setting: did you mean OCR_MODEL_NAME?" in texts
+    assert any("cannot listen on 203.0.113.1:3003" in text for text in texts)
+    assert all(finding.remedy for finding in findings if finding.verdict is Verdict.BAD)
+
+
+def test_a_module_that_cannot_be_imported_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "broken_library.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    (finding,) = installation.check_imports(["json", "broken_library"])
+    assert finding.verdict is Verdict.BAD
+    assert "broken_library cannot be imported: libGL.so.1" in finding.text
+    assert [finding.verdict for finding in installation.check_imports()] == [Verdict.GOOD]
 
 
 def test_wrong_settings_are_named_without_their_value(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from mesh.cli.machine import plans, ports, preflight
 from mesh.cli.machine.plan import Plan, Port, reachable
+from mesh.cli.machine.settings import unknown_names
 from mesh.cli.output.outcome import CommandError
 from router.config import RouterSettings
 
@@ -57,6 +58,13 @@ def test_planning_leaves_this_process_as_it_is(environment: pytest.MonkeyPatch) 
     assert machine.services[0].environment["CLIP_METRICS_PORT"] == "9465"
     assert machine.routers[0].environment["ROUTER_OCR_ENDPOINTS"] == ""
     assert all(plan.environment["PYTHONSAFEPATH"] == "1" for plan in machine.plans)
+
+
+def test_a_name_that_nothing_reads_is_not_passed_on(environment: pytest.MonkeyPatch) -> None:
+    """Each process would name it again."""
+    environment.setenv("OCR_MODLE", "PP-OCRv5_mobile")
+    assert [found.name for found in unknown_names()] == ["OCR_MODLE"]
+    assert not any("OCR_MODLE" in plan.environment for plan in plans.plan_machine().plans)
 
 
 @pytest.mark.parametrize("number", [0, 1])
