@@ -183,6 +183,7 @@ class ServiceSettings(MeshSettings):
         "device": ("MESH_DEVICE", "DEVICE"),
         "device_id": ("MESH_DEVICE_ID", "MACHINE_LEARNING_DEVICE_ID", "MACHINE_LEARNING_DEVICE_IDS"),
         "hf_endpoint": ("HF_ENDPOINT",),
+        "precision": ("MACHINE_LEARNING_OPENVINO_PRECISION",),
         "hf_token": ("HF_TOKEN",),
         "log_format": ("MESH_LOG_FORMAT",),
         "log_level": ("MESH_LOG_LEVEL", "IMMICH_LOG_LEVEL", "LOG_LEVEL"),
@@ -283,6 +284,12 @@ class ServiceSettings(MeshSettings):
             return value
         kind, colon, unit = value.partition(":")
         return f"{kind.lower()}{colon}{unit.upper()}"
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _lower_precision(cls, value: Any) -> Any:
+        """`FP16` as Immich ML writes it."""
+        return value.lower() if isinstance(value, str) else value
 
     @field_validator("model_ttl_seconds", mode="before")
     @classmethod

@@ -24,7 +24,7 @@ def up(
 ) -> None:
     """Start routers and services on this machine, and keep them running."""
     from mesh.cli.machine.plans import plan_machine
-    from mesh.cli.machine.preflight import busy_ports, missing_devices
+    from mesh.cli.machine.preflight import busy_ports, missing_devices, package_faults
     from mesh.cli.machine.settings import unknown_names
     from mesh.cli.supervisor.foreground import run_machine
 
@@ -33,6 +33,6 @@ def up(
     machine = plan_machine(frozenset(without or ()))
     if not machine.services:
         raise CommandError("nothing is left to run: leave out fewer services", ExitCode.USAGE)
-    if faults := missing_devices(machine.services) + busy_ports(machine.plans):
+    if faults := package_faults() + missing_devices(machine.services) + busy_ports(machine.plans):
         raise CommandError.of(faults)
     asyncio.run(run_machine(machine))

@@ -11,7 +11,7 @@ from mesh.cli.output.outcome import one_line
 from mesh.core.version import mesh_version
 
 SUPPORTED_PYTHONS = ((3, 11), (3, 12))
-REINSTALL = "run `make run` (or `make setup`): it installs exactly what uv.lock says"
+REINSTALL = "run `make run` (or `make setup`, or `uv sync`): it installs exactly what uv.lock says"
 
 
 def check_python() -> Iterator[Finding]:
@@ -86,5 +86,9 @@ def _exactly_one(subject: str, found: list[tuple[str, str]], what: str) -> Findi
     if not found:
         return bad(subject, "not installed", f"install {what}: {REINSTALL}")
     if len(found) > 1:
-        return bad(subject, f"{len(found)} at once: {text}", f"only one may be installed: {REINSTALL}")
+        return bad(
+            subject,
+            f"{len(found)} at once: {text}",
+            f"only one may be installed, and pip alone installs both: {REINSTALL}",
+        )
     return good(subject, text)

@@ -2,12 +2,19 @@
 
 from collections.abc import Sequence
 
+from mesh.cli.doctor.finding import Verdict
+from mesh.cli.doctor.installation import check_packages
 from mesh.cli.machine import ports
 from mesh.cli.machine.plan import Plan, Port
 from mesh.cli.machine.settings import service_settings
 from mesh.core.errors import UnavailableError
 from mesh.core.settings import Device
 from mesh.core.sockets import reason
+
+
+def package_faults() -> list[str]:
+    """None or two of onnxruntime or OpenCV. Two write over each other's files, and are what pip alone installs."""
+    return [f"{one.subject}: {one.text}: {one.remedy}" for one in check_packages() if one.verdict is Verdict.BAD]
 
 
 def missing_devices(services: Sequence[Plan]) -> list[str]:

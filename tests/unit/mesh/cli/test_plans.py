@@ -5,6 +5,7 @@ import socket
 
 import pytest
 
+from mesh.cli.doctor import installation
 from mesh.cli.machine import plans, ports, preflight
 from mesh.cli.machine.plan import Plan, Port, reachable
 from mesh.cli.machine.settings import unknown_names
@@ -130,6 +131,15 @@ def test_a_gpu_that_is_not_there_is_told_before_anything_starts(environment: pyt
     (fault,) = preflight.missing_devices(plans.plan_machine().services)
     assert "CUDAExecutionProvider" in fault
     assert "DEVICE=cuda make run" in fault
+
+
+def test_two_runtimes_at_once_keep_it_from_starting(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert preflight.package_faults() == []
+    pip = [("onnxruntime", "1.32"), ("onnxruntime-gpu", "1.32"), ("opencv-python-headless", "5.0")]
+    monkeypatch.setattr(installation, "installed_packages", lambda: pip)
+    (fault,) = preflight.package_faults()
+    assert fault.startswith("onnxruntime: 2 at once: onnxruntime 1.32, onnxruntime-gpu 1.32: only one may be installed")
+    assert "uv sync" in fault
 
 
 def plan(*own: Port) -> Plan:

@@ -3,7 +3,7 @@
 import pytest
 
 from clip_service.config import ClipSettings
-from mesh.core.settings import Device
+from mesh.core.settings import Device, Precision
 from ocr_service.config import OcrSettings
 from router.config import RouterSettings
 
@@ -12,6 +12,11 @@ from router.config import RouterSettings
 def test_a_device_in_capitals(monkeypatch: pytest.MonkeyPatch, given: str, device: Device) -> None:
     monkeypatch.setenv("DEVICE", given)
     assert OcrSettings().device is device
+
+
+def test_the_precision_of_immichs_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MACHINE_LEARNING_OPENVINO_PRECISION", "FP16")
+    assert OcrSettings().precision is Precision.FP16
 
 
 @pytest.mark.parametrize("name", ["MACHINE_LEARNING_DEVICE_ID", "MACHINE_LEARNING_DEVICE_IDS"])
