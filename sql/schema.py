@@ -99,6 +99,7 @@ async def inspect(connection: Any) -> ImmichSchema:
         """
         SELECT relname, array_agg(attname::text) AS names FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
         WHERE relnamespace = to_regnamespace('public') AND relkind IN ('r', 'p') AND relname = ANY ($1::text[])
+          AND relowner = (SELECT relowner FROM pg_class WHERE oid = to_regclass('public.asset'))
           AND attnum > 0 AND NOT attisdropped GROUP BY relname
         """,
         list(TABLES),

@@ -56,8 +56,6 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE ROWS 1 SET search_path = pg_catalog,
   )
   SELECT DISTINCT unnest(ARRAY['#' || y || lpad(m, 2, '0') || lpad(d, 2, '0'), '#' || y || lpad(m, 2, '0'), '#' || lpad(m, 2, '0') || lpad(d, 2, '0')])
   FROM part
-  -- Most lines hold no digit, and none of these is asked of them.
-  WHERE folded ~ '[0-9]'
 $$;
 COMMENT ON FUNCTION mesh.dates(text) IS 'Dates in folded text, whichever way they are written, as #yyyymmdd, #yyyymm and #mmdd; null where a part is unknown.';
 
@@ -129,7 +127,8 @@ BEGIN
     UNION ALL
     SELECT date, first.before + 1, first.is_large, first.weight
     FROM (SELECT DISTINCT ON (reading) reading, before, is_large, weight FROM run ORDER BY reading, before) AS first
-    JOIN line ON line.reading = first.reading CROSS JOIN LATERAL mesh.dates(line.folded) AS date WHERE date IS NOT NULL
+    JOIN line ON line.reading = first.reading AND line.folded ~ '(19|20)[0-9]{2}|月'
+    CROSS JOIN LATERAL mesh.dates(line.folded) AS date WHERE date IS NOT NULL
   )
   SELECT coalesce((SELECT string_agg(format('''%s'':%s%s', token, place, weight), ' ') FROM token WHERE is_large AND place < 16383), ''),
          coalesce((SELECT string_agg(format('''%s'':%s%s', token, place, weight), ' ') FROM token WHERE place < 16383), ''),

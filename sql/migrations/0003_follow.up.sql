@@ -26,6 +26,12 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION mesh.trusted(text) IS 'Immich''s table of that name: an ordinary table of the role that this runs as; null for anything else.';
 
+CREATE FUNCTION mesh.sources() RETURNS text[]
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT ARRAY(SELECT source FROM unnest(ARRAY['asset_ocr', 'ocr_info']) AS source WHERE mesh.trusted(source) IS NOT NULL)
+$$;
+COMMENT ON FUNCTION mesh.sources() IS 'Immich''s tables of OCR text that are there.';
+
 -- The side of the smaller pair of edges: the height of the letters, also of turned and of vertical lines.
 CREATE FUNCTION mesh.letter_size(x1 real, y1 real, x2 real, y2 real, x4 real, y4 real) RETURNS real
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
@@ -179,8 +185,7 @@ DECLARE
   trigger_name text;
   event text;
 BEGIN
-  FOREACH source IN ARRAY ARRAY['asset_ocr', 'ocr_info'] LOOP
-    CONTINUE WHEN to_regclass('public.' || source) IS NULL OR NOT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('public.' || source) AND relkind IN ('r', 'p'));
+  FOREACH source IN ARRAY mesh.sources() LOOP
     FOR trigger_name, event IN VALUES
       ('mesh_insert', 'INSERT ON public.%I REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION mesh.on_change()'),
       ('mesh_delete', 'DELETE ON public.%I REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION mesh.on_change()'),

@@ -71,11 +71,7 @@ async def backfill(connection: Any, progress: Progress = lambda done, total, cha
 async def _tables(connection: Any) -> tuple[str, ...]:
     if not await connection.fetchval("SELECT to_regclass('mesh.ocr_document') IS NOT NULL"):
         raise UnavailableError("schema mesh is not there: run `immich-mesh db migrate` first")
-    found = [
-        name
-        for name in ("asset_ocr", "ocr_info")
-        if await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", f"public.{name}")
-    ]
+    found = await connection.fetchval("SELECT mesh.sources()")
     if not found:
         raise UnavailableError("this database has neither asset_ocr nor ocr_info: there is no text to search")
     return (*found, "document")

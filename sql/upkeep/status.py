@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sql.schema import ImmichSchema, inspect
-from sql.upkeep import indexes
+from sql.upkeep import guard, indexes
 from sql.upkeep.migrate import applied, changed, migrations
+
+TABLES = {"ocr_document": 2, "stale": 3, "emptied": 3, "turn": 3, "role": 4}
+"""Our tables, and the version from which on they are there."""
 
 TRIGGERS = ("mesh_insert", "mesh_delete", "mesh_update", "mesh_truncate")
 
@@ -26,6 +29,9 @@ class Status:
         missing_triggers: as "table.trigger".
         missing_indexes: by name.
         bytes: of documents and indexes together.
+        is_guarded: whether a restore of Immich's finds room.
+        lost_tables: tables of ours that are gone.
+        absent_roles: roles that were granted something and do not exist on this server.
     """
 
     schema: ImmichSchema
@@ -39,6 +45,9 @@ class Status:
     missing_triggers: tuple[str, ...] = ()
     missing_indexes: tuple[str, ...] = ()
     bytes: int = 0
+    is_guarded: bool = False
+    lost_tables: tuple[str, ...] = ()
+    absent_roles: tuple[str, ...] = ()
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -46,6 +55,11 @@ class Status:
         found = list(self.schema.problems)
         if not self.schema.migrated:
             return (*found, "schema mesh is not there: run `immich-mesh db migrate`")
+        if self.lost_tables:
+            found.append(
+                f"tables of schema mesh are gone ({', '.join(self.lost_tables)}): "
+                "`immich-mesh db uninstall`, then `db migrate` and `db backfill` (Immich's data stays)"
+            )
         found += [changed(version) for version in self.changed]
         if self.schema.migrated < self.latest and not self.changed:
             found.append("schema mesh is older than this program: run `immich-mesh db migrate`")
@@ -70,6 +84,8 @@ async def status(connection: Any) -> Status:
     if not schema.migrated:
         return Status(schema, latest)
     present = await applied(connection)
+    if lost := await _lost_tables(connection, schema.migrated):
+        return Status(schema, latest, lost_tables=lost)
     counts = await connection.fetchrow(
         """
         SELECT (SELECT count(*) FROM mesh.ocr_document) AS documents,
@@ -91,7 +107,27 @@ async def status(connection: Any) -> Status:
         missing_triggers=await _missing_triggers(connection, schema),
         missing_indexes=await indexes.missing(connection),
         bytes=counts["bytes"],
+        is_guarded=await guard.is_there(connection),
+        absent_roles=await _absent_roles(connection),
     )
+
+
+async def _lost_tables(connection: Any, version: int) -> tuple[str, ...]:
+    """Tables that a schema of this version has, and that somebody dropped."""
+    wanted = [name for name, since in TABLES.items() if since <= version]
+    rows = await connection.fetch(
+        "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass('mesh.' || name) IS NULL", wanted
+    )
+    return tuple(row["name"] for row in rows)
+
+
+async def _absent_roles(connection: Any) -> tuple[str, ...]:
+    if not await connection.fetchval("SELECT to_regclass('mesh.role') IS NOT NULL"):
+        return ()
+    rows = await connection.fetch(
+        "SELECT name FROM mesh.role WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) ORDER BY 1"
+    )
+    return tuple(row["name"] for row in rows)
 
 
 async def _text(connection: Any, schema: ImmichSchema) -> tuple[int, int]:

@@ -84,11 +84,19 @@ def backfill(database_url: DatabaseUrl = None) -> None:
 
 
 @app.command()
-def status(database_url: DatabaseUrl = None) -> None:
+def status(
+    database_url: DatabaseUrl = None,
+    role: Annotated[
+        str | None,
+        typer.Option(metavar="ROLE", help="Try a search, and a refresh where granted, as this role; nothing stays."),
+    ] = None,
+) -> None:
     """Show versions, counts and what is missing. Exit code 0 when all is well, else 1."""
     from sql.upkeep.status import status as look
+    from sql.upkeep.trial import trial
 
     found = _run(database_url, look)
+    tried = _run(database_url, lambda connection: trial(connection, role)) if role is not None else None
     index = found.schema.vector_index
     rows = (
         ("schema mesh", f"version {found.schema.migrated} of {found.latest}" if found.schema.migrated else "not there"),
@@ -96,12 +104,18 @@ def status(database_url: DatabaseUrl = None) -> None:
         ("documents", f"{found.documents} ({found.bytes / 2**20:.1f} MiB with indexes)"),
         ("CLIP vectors", f"{found.schema.dimension} numbers, index {index}" if found.schema.dimension else "none"),
         ("extensions used", ", ".join(_used(found.schema.extensions, found.schema.has_zhparser)) or "none"),
+        ("Immich's restore", "finds room" if found.is_guarded else "needs `immich-mesh db uninstall` first"),
     )
     for name, value in rows:
         typer.echo(f"{name:<18}{value}")
-    for problem in found.problems:
+    if found.absent_roles:
+        typer.echo(f"{'unknown roles':<18}{', '.join(found.absent_roles)} (granted once, not on this server)")
+    if tried is not None:
+        typer.echo(f"{'role':<18}{tried.role}: granted {tried.granted}, tried {' and '.join(tried.tried) or 'nothing'}")
+    problems = [*found.problems, *(tried.problems if tried else ())]
+    for problem in problems:
         typer.echo(f"! {problem}")
-    if found.problems:
+    if problems:
         raise typer.Exit(ExitCode.FAILED)
 
 

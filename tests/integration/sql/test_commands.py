@@ -59,3 +59,34 @@ async def test_immichs_own_names_for_its_database_are_read(
     assert await command("migrate") == ExitCode.DONE
     monkeypatch.setenv("DB_URL", "postgresql://postgres@127.0.0.1:1/x")
     assert await command("status", "--database-url", unmigrated.url) == ExitCode.DONE
+
+
+async def test_a_role_is_tried(unmigrated: ImmichDatabase, capsys: pytest.CaptureFixture[str]) -> None:
+    photo = await unmigrated.photo("发票")
+    role = f"tried_{unmigrated.name}"
+    url = ("--database-url", unmigrated.url)
+    assert await command("migrate", *url) == ExitCode.DONE
+    assert await command("backfill", *url) == ExitCode.DONE
+    assert await command("status", "--role", role, *url) == ExitCode.FAILED
+    assert f"CREATE ROLE {role}" in capsys.readouterr().out
+    await unmigrated.connection.execute(f"CREATE ROLE {role} LOGIN")
+    assert await command("status", "--role", role, *url) == ExitCode.FAILED
+    assert f"db migrate --grant {role}" in capsys.readouterr().out
+    assert await command("migrate", "--grant", role, *url) == ExitCode.DONE
+    assert await command("status", "--role", role, *url) == ExitCode.DONE
+    assert f"{role}: granted search, tried search" in capsys.readouterr().out
+    assert await command("migrate", "--grant", role, "--refresh", *url) == ExitCode.DONE
+    assert await command("status", "--role", role, *url) == ExitCode.DONE
+    assert "granted search and refresh, tried search and refresh" in capsys.readouterr().out
+    assert await unmigrated.body(photo) == "发票"
+    # What Immich's own triggers refuse, a refresh is refused.
+    await unmigrated.connection.execute(
+        """
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
+        CREATE TRIGGER refuse BEFORE DELETE ON asset_ocr FOR EACH ROW EXECUTE FUNCTION refuse()
+        """
+    )
+    assert await command("status", "--role", role, *url) == ExitCode.FAILED
+    assert f"role {role} cannot refresh: no" in capsys.readouterr().out
+    assert await unmigrated.connection.fetchval("SELECT text FROM asset_ocr") == "发票"
+    await unmigrated.connection.execute(f"DROP ROLE {role}")
