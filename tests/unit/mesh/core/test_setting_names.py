@@ -5,7 +5,7 @@ import pytest
 from clip_service.config import ClipSettings
 from face_service.config import FaceSettings
 from mesh.cli.machine.supervisor_settings import SupervisorSettings
-from mesh.core.setting_names import known_names, unknown_settings
+from mesh.core.setting_names import NO_EFFECT, NO_EFFECT_GROUPS, known_names, unknown_settings
 from ocr_service.config import OcrSettings
 from router.config import RouterSettings
 
@@ -41,13 +41,19 @@ def test_the_nearest_real_name_is_told(name: str, meant: str) -> None:
     [
         *("MACHINE_LEARNING_WORKERS", "MACHINE_LEARNING_WORKER_TIMEOUT", "MACHINE_LEARNING_REQUEST_THREADS"),
         *("MACHINE_LEARNING_MODEL_INTER_OP_THREADS", "MACHINE_LEARNING_MODEL_TTL_POLL_S"),
-        *("MACHINE_LEARNING_MAX_BATCH_SIZE__FACIAL_RECOGNITION", "MACHINE_LEARNING_MAX_BATCH_SIZE__OCR"),
+        *("MACHINE_LEARNING_MAX_BATCH_SIZE__TEXT_RECOGNITION"),
         *("MACHINE_LEARNING_ANN", "MACHINE_LEARNING_ANN_FP16_TURBO", "MACHINE_LEARNING_RKNN"),
         *("MACHINE_LEARNING_RKNN_THREADS", "MACHINE_LEARNING_PRELOAD__CLIP", "MT_PHOTOS_API"),
     ],
 )
 def test_what_has_no_meaning_here_is_told_with_the_reason(name: str) -> None:
     assert advice(name).startswith("has no effect here: ")
+
+
+def test_nothing_is_called_without_effect_that_is_read() -> None:
+    read = set().union(*(known_names(kind)[0] for kind in KINDS))
+    assert not read & set(NO_EFFECT)
+    assert not [name for name in read if name.startswith(tuple(NO_EFFECT_GROUPS))]
 
 
 def test_nonsense_is_told_without_a_guess() -> None:
