@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from mesh.cli.machine.plan import STOP_MARGIN_SECONDS, Plan, Port, RouterPlan, reachable
 from mesh.cli.machine.routers import router_plans
@@ -55,7 +56,8 @@ def plan_machine(without: frozenset[str] = frozenset()) -> MachinePlan:
         [name for name in SERVICES if name not in without], lambda name: _service_plan(name, environment)
     )
     settings, endpoints = _with_endpoints(load_router_settings(), services, without)
-    return MachinePlan(services, router_plans(settings, supervisor_settings(), {**environment, **endpoints}))
+    settings, state = _with_state(settings)
+    return MachinePlan(services, router_plans(settings, supervisor_settings(), {**environment, **endpoints, **state}))
 
 
 def _with_endpoints(
@@ -74,6 +76,17 @@ def _with_endpoints(
     }
     update = {name: (address,) if address else () for name, address in found.items()}
     return settings.model_copy(update=update), {f"ROUTER_{name.upper()}": address for name, address in found.items()}
+
+
+def _with_state(settings: RouterSettings) -> tuple[RouterSettings, dict[str, str]]:
+    """The router's settings with a folder that both routers share, where they note which queues of Immich's they
+    paused when there is no database."""
+    if settings.healing.state_folder is not None:
+        return settings, {}
+    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    folder = home / "immich-mesh" / "routers"
+    healing = settings.healing.model_copy(update={"state_folder": folder})
+    return settings.model_copy(update={"healing": healing}), {"ROUTER_HEALING__STATE_FOLDER": str(folder)}
 
 
 def _service_plan(name: str, environment: Mapping[str, str]) -> Plan:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -77,6 +78,14 @@ def test_a_router_reads_in_its_environment_what_its_plan_says(environment: pytes
         environment.setenv(name, value)
     assert RouterSettings().model_dump() == plan.settings.model_dump()
     assert plan.settings.metrics_port == 9470 + number
+
+
+def test_both_routers_note_paused_queues_in_one_folder(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment.setenv("XDG_STATE_HOME", str(tmp_path))
+    folders = {plan.settings.healing.state_folder for plan in plans.plan_machine().routers}
+    assert folders == {tmp_path / "immich-mesh" / "routers"}
+    environment.setenv("ROUTER_HEALING__STATE_FOLDER", str(tmp_path / "own"))
+    assert {plan.settings.healing.state_folder for plan in plans.plan_machine().routers} == {tmp_path / "own"}
 
 
 def test_the_second_router_has_immichs_api_alone_and_ports_of_its_own(environment: pytest.MonkeyPatch) -> None:
