@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from functools import cache
 
 import PIL.Image
 
@@ -13,6 +14,7 @@ _CHANNELS = {GREY: 1, RGB: 3, RGBA: 4}
 _BLOCK = bytes(1 << 20)
 
 
+@cache
 def png(width: int, height: int, colour: int = GREY, depth: int = 8) -> bytes:
     """A black PNG of this size."""
     row = (width * _CHANNELS[colour] * depth + 7) // 8 + 1
@@ -21,6 +23,7 @@ def png(width: int, height: int, colour: int = GREY, depth: int = 8) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
+@cache
 def float_tiff(width: int, height: int) -> bytes:
     """A TIFF of 32-bit floats in one strip, compressed with deflate."""
     data = _zeros(4 * width * height)
@@ -30,6 +33,7 @@ def float_tiff(width: int, height: int) -> bytes:
     return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(tags)) + entries + bytes(4)
 
 
+@cache
 def progressive_jpeg(width: int, height: int, more_scans: int) -> bytes:
     """A progressive JPEG whose last scan is repeated."""
     out = io.BytesIO()

@@ -109,7 +109,7 @@ def limited(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         process.wait(PATIENCE_SECONDS)
 
 
-@pytest.mark.parametrize("other", [1, 3, 40, 700])
+@pytest.mark.parametrize("other", [1, 40])
 @pytest.mark.parametrize("side", SIDES)
 def test_a_side_of_any_length_is_answered(side: int, other: int, limited: Limited) -> None:
     if side * other > 300_000_000:
