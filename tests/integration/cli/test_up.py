@@ -22,7 +22,7 @@ from tests.waiting import PATIENCE_SECONDS
 def test_one_machine_from_start_to_end(up: Up, photo: Path) -> None:
     up.wait_for(r"face +127\.0\.0\.1:\d+ +ready +buffalo_l")
     assert re.search(r"clip +127\.0\.0\.1:\d+ +ready +ViT-B-16__cn-clip", up.output)
-    assert "URL: http://" in up.output
+    up.wait_for("URL: http://")
     assert set(up.children()) == {"ocr_service", "clip_service", "face_service", "router"}
 
     called = call(up, "face", str(photo), "--json", "--url", up.url)
@@ -66,7 +66,7 @@ def test_a_model_that_cannot_be_had_is_told_and_the_rest_goes_on(tmp_path: Path,
     up = Up(tmp_path, "--without", "ocr", clip=False)
     try:
         up.wait_for(r"clip +127\.0\.0\.1:\d+ +not ready +ViT-B-16__cn-clip: ")
-        assert "immich-mesh doctor" in up.output
+        up.wait_for("immich-mesh doctor")
         called = call(up, "face", str(photo), "--url", up.url)
         assert called.returncode == 0, called.stderr
         called = call(up, "clip", str(photo), "--url", up.url)
