@@ -1,6 +1,6 @@
 """Any of Pillow's modes to 8-bit RGB, a strip of rows at a time, so that no second copy of the photo stands beside it.
 
-High bit depths keep their brightness, transparency lies on white.
+High bit depths keep their brightness. Transparency lies on white, or, where white hides what is visible, on what shows it.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,6 +11,15 @@ import PIL.Image
 import PIL.ImageCms
 
 from mesh.serving.images.cost import STRIP_PIXELS
+
+BACKDROPS = (255, 0, 128)
+"""Grey levels that a transparent photo may be laid on, the usual one first."""
+APART = 48
+"""Grey levels between a pixel and its backdrop below which one does not see it."""
+_GAIN = 0.05
+"""Part of the visible that another backdrop must show beyond the usual one."""
+_LEVELS_OF_ALPHA = (64, 128, 192, 255)
+"""A pixel counts once for each of these that its opacity reaches: faint shadows count less than letters."""
 
 Rgb = npt.NDArray[np.uint8]
 ToRgb = Callable[[PIL.Image.Image], PIL.Image.Image]
@@ -40,25 +49,51 @@ def _strips(image: PIL.Image.Image) -> Iterator[tuple[int, PIL.Image.Image]]:
 
 def _conversion(image: PIL.Image.Image) -> ToRgb:
     if image.mode.startswith("I;16"):
-        return _high_byte
+        return _on_backdrop(image) if "transparency" in image.info else lambda strip: _high_byte(strip).convert("RGB")
     if image.mode in ("I", "F"):
         return _stretch(image)
     if image.mode == "LAB":
         return _lab()
     if image.has_transparency_data:
-        return _on_white
+        return _on_backdrop(image)
     return lambda strip: strip.convert("RGB")
 
 
 def _high_byte(strip: PIL.Image.Image) -> PIL.Image.Image:
-    return PIL.Image.fromarray((np.asarray(strip).astype(np.uint16) >> 8).astype(np.uint8)).convert("RGB")
+    return PIL.Image.fromarray((np.asarray(strip).astype(np.uint16) >> 8).astype(np.uint8))
 
 
-def _on_white(strip: PIL.Image.Image) -> PIL.Image.Image:
-    strip = strip.convert("RGBA")
-    backdrop = PIL.Image.new("RGB", strip.size, "white")
-    backdrop.paste(strip, mask=strip.getchannel("A"))
-    return backdrop
+def _on_backdrop(image: PIL.Image.Image) -> ToRgb:
+    """A transparent photo lies on the first backdrop that hides hardly more of its visible pixels than any other."""
+    seen = sum((_visible_levels(_with_alpha(strip)) for _, strip in _strips(image)), np.zeros(256))
+    apart = np.abs(np.arange(256)[:, None] - np.array(BACKDROPS)) >= APART
+    shown = seen @ apart
+    level = BACKDROPS[int(np.argmax(shown >= shown.max() - _GAIN * seen.sum()))]
+
+    def laid(strip: PIL.Image.Image) -> PIL.Image.Image:
+        strip = _with_alpha(strip)
+        backdrop = PIL.Image.new("RGB", strip.size, (level, level, level))
+        backdrop.paste(strip, mask=strip.getchannel("A"))
+        return backdrop
+
+    return laid
+
+
+def _with_alpha(strip: PIL.Image.Image) -> PIL.Image.Image:
+    if not strip.mode.startswith("I;16"):
+        return strip.convert("RGBA")
+    transparent = np.asarray(strip) == strip.info["transparency"]  # the one level of a 16-bit PNG that is not seen
+    result = _high_byte(strip).convert("RGBA")
+    result.putalpha(PIL.Image.fromarray(np.where(transparent, 0, 255).astype(np.uint8)))
+    return result
+
+
+def _visible_levels(strip: PIL.Image.Image) -> npt.NDArray[np.float64]:
+    """How much of a strip in RGBA is seen at each grey level; shape (256,)."""
+    grey, alpha = strip.convert("L"), strip.getchannel("A")
+    masks = (alpha.point([255 * (opacity >= least) for opacity in range(256)]) for least in _LEVELS_OF_ALPHA)
+    counts = [grey.histogram(mask) for mask in masks]
+    return np.array(counts, np.float64).sum(axis=0)
 
 
 def _stretch(image: PIL.Image.Image) -> ToRgb:

@@ -92,7 +92,7 @@ class OpenPhoto:
         self._header.close()
 
     def decode(self, order: ChannelOrder) -> Image:
-        """The photo's pixels: the first frame, EXIF rotation applied, transparency laid over white. Once only.
+        """The photo's pixels: the first frame, EXIF rotation applied, transparency laid over a backdrop. Once only.
 
         Raises:
             InvalidInputError: the photo is cut off or damaged. Blocking: call in a thread.

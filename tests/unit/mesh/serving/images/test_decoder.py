@@ -167,6 +167,53 @@ def test_transparency_lies_on_white(fmt: str) -> None:
     assert tuple(pixels[16, 16]) == (0, 0, 0)
 
 
+def white_bar(mode: str) -> PIL.Image.Image:
+    """A bright bar on nothing, faint at its edges, in a mode that knows transparency."""
+    image = PIL.Image.new("RGBA", (32, 32), (0, 0, 0, 0))
+    image.paste((250, 250, 250, 90), (7, 7, 25, 25))
+    image.paste((250, 250, 250, 255), (8, 8, 24, 24))
+    return image if mode == "RGBA" else image.quantize(8) if mode == "P" else image.convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("fmt", "mode"),
+    [("PNG", "RGBA"), ("PNG", "LA"), ("PNG", "P"), ("WEBP", "RGBA"), ("TIFF", "RGBA"), ("GIF", "RGBA")],
+)
+def test_white_on_nothing_lies_on_black(fmt: str, mode: str) -> None:
+    pixels = rgb(encoded(white_bar(mode), fmt, lossless=True)).pixels
+    assert pixels[1, 1].max() < 10
+    assert pixels[16, 16].min() > 240
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "I;16"])
+def test_one_level_that_is_not_seen(mode: str) -> None:
+    # PNG's colour key: every pixel of this colour is nothing.
+    if mode == "I;16":
+        pixels = np.full((32, 32), 0x8000, np.uint16)
+        pixels[8:24, 8:24] = 0xFF00
+        data = encoded(PIL.Image.fromarray(pixels), "PNG", transparency=0x8000)
+    else:
+        image = PIL.Image.new("L", (32, 32), 7)
+        image.paste(250, (8, 8, 24, 24))
+        data = encoded(image.convert(mode), "PNG", transparency=7 if mode == "L" else (7, 7, 7))
+    read = rgb(data).pixels
+    assert tuple(read[1, 1]) == (0, 0, 0)
+    assert read[16, 16].min() > 240
+
+
+def test_dark_and_bright_on_nothing_both_show() -> None:
+    image = PIL.Image.new("RGBA", (32, 32), (0, 0, 0, 0))
+    image.paste((255, 255, 255, 255), (2, 2, 16, 30))
+    image.paste((0, 0, 0, 255), (16, 2, 30, 30))
+    pixels = rgb(encoded(image, "PNG")).pixels
+    backdrop, white, black = (int(pixels[at][0]) for at in ((0, 0), (8, 8), (8, 24)))
+    assert black + 100 < backdrop < white - 100
+
+
+def test_nothing_at_all_is_white() -> None:
+    assert tuple(rgb(encoded(PIL.Image.new("RGBA", (8, 8), (0, 0, 0, 0)), "PNG")).pixels[4, 4]) == WHITE
+
+
 def test_palette_with_a_transparent_entry() -> None:
     image = quarters().quantize(4)
     index = image.getpixel((1, 1))
