@@ -50,6 +50,10 @@ class Restriction:
         return tuple(dict.fromkeys(named))  # type: ignore[arg-type]
 
 
+MAX_CONDITIONS = 100
+MAX_VALUES = 1000
+"""How much of a filter is applied here; a larger one is left to Immich."""
+
 SEQUENCE_OPS = frozenset({Op.IN, Op.NOT_IN, Op.ANY, Op.ALL, Op.NONE})
 
 FLAT: Mapping[str, tuple[Field, Op, Convert]] = {
@@ -123,7 +127,16 @@ def translate(body: Mapping[str, Any], paging: frozenset[str]) -> Restriction:
     with_deleted = trash or any(body.get(name) for name in REACH_TRASH)
     if "withDeleted" in body:
         with_deleted = as_flag(body["withDeleted"]) or with_deleted
+    _demand_bounded((*conditions, *top), any_of)
     return Restriction(AssetFilters((*conditions, *top), any_of), visibilities, with_deleted)
+
+
+def _demand_bounded(conditions: tuple[Condition, ...], any_of: tuple[tuple[Condition, ...], ...]) -> None:
+    """A search that a few people could write; one with thousands of branches would keep the database from everybody."""
+    every = [*conditions, *(condition for branch in any_of for condition in branch)]
+    values = sum(len(condition.value) for condition in every if isinstance(condition.value, tuple))
+    if len(every) + len(any_of) > MAX_CONDITIONS or values > MAX_VALUES:
+        raise UntranslatableError(f"more than {MAX_CONDITIONS} conditions or {MAX_VALUES} values")
 
 
 def _flat(name: str, value: Any, body: Mapping[str, Any]) -> list[Condition]:
