@@ -1,6 +1,6 @@
 """Any of Pillow's modes to 8-bit RGB, a strip of rows at a time, so that no second copy of the photo stands beside it.
 
-High bit depths keep their brightness. Transparency lies on white, or, where white hides what is visible, on what shows it.
+High bit depths keep their brightness. Transparency lies on white, or on what shows the visible where white hides it.
 """
 
 from collections.abc import Callable, Iterator
@@ -92,8 +92,8 @@ def _visible_levels(strip: PIL.Image.Image) -> npt.NDArray[np.float64]:
     """How much of a strip in RGBA is seen at each grey level; shape (256,)."""
     grey, alpha = strip.convert("L"), strip.getchannel("A")
     masks = (alpha.point([255 * (opacity >= least) for opacity in range(256)]) for least in _LEVELS_OF_ALPHA)
-    counts = [grey.histogram(mask) for mask in masks]
-    return np.array(counts, np.float64).sum(axis=0)
+    levels: npt.NDArray[np.float64] = np.array([grey.histogram(mask) for mask in masks], np.float64).sum(axis=0)
+    return levels
 
 
 def _stretch(image: PIL.Image.Image) -> ToRgb:
