@@ -119,8 +119,8 @@ def _watched() -> Iterator[list[Run]]:
     """Notes every run of every session that engines open in the block."""
     log: list[Run] = []
 
-    def choose_watched(graph: Path, runtime: RuntimeSettings, make_check: MakeCheck) -> Choice:
-        choice = choose(graph, runtime, make_check)
+    def choose_watched(graph: Path, runtime: RuntimeSettings, make_check: MakeCheck, *, several: bool) -> Choice:
+        choice = choose(graph, runtime, make_check, several=several)
         return Choice(lambda threads: Watched(choice.open(threads), graph, log), choice.reason)
 
     with patch("mesh.serving.inference.engine.choose", choose_watched):

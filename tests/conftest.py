@@ -1,12 +1,17 @@
 """What all tests share: property-based tests that never judge how fast the machine is today, and logs put back."""
 
 import logging
+import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
 
 import mesh  # noqa: F401 - before any library that would report to its maker, see mesh.core.privacy
+
+# Services under test run in onnxruntime but where a test says otherwise: `auto` compares runtimes at every first load,
+# for seconds on a busy machine. tests/unit/mesh/serving/runtimes holds that choice to account.
+os.environ.setdefault("DEVICE", "cpu")
 
 if find_spec("hypothesis"):  # the chart's environment is without
     from hypothesis import HealthCheck, settings

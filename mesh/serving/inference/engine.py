@@ -99,14 +99,18 @@ class Engine:
         self._always_wide = on_cpu and lane is Lane.INTERACTIVE
         threads = compute.cores if self._always_wide else 1
 
+        low_latency = on_cpu and lane is Lane.BULK and compute.cores > 1 and runtime.low_latency_sessions
+
         def choice() -> Choice:
             if open_session is not None:
                 return Choice(lambda threads: open_session(path, runtime, threads))
-            return choose(path, runtime, self_check or partial(default_check, typical_axes=typical_axes))
+            return choose(
+                path, runtime, self_check or partial(default_check, typical_axes=typical_axes), several=low_latency
+            )
 
         chosen = compute.call(choice, lane)
         self._narrow = self._wide = compute.call(lambda: chosen.open(threads), lane)
-        if on_cpu and lane is Lane.BULK and compute.cores > 1 and runtime.low_latency_sessions:
+        if low_latency:
             wide = compute.call(lambda: chosen.open(compute.cores), lane)
             self._keep_best(wide, typical_axes, measure)
         self.inputs: tuple[TensorInfo, ...] = self._narrow.inputs

@@ -8,9 +8,11 @@ What belongs to graphs inside installed packages lies in the cache of the models
 import hashlib
 import json
 import os
+import platform
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import structlog
@@ -44,21 +46,18 @@ class CompiledFiles:
 
         Args:
             target: where it shall lie.
-            write: writes the file and its companion at the path it is given.
+            write: writes the file and its companion, under their final names in another folder.
             beside: the companion's suffix, e.g. `.bin`.
 
         Raises:
             OSError: the folder cannot be written.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        staging = target.with_name(f"{os.getpid()}-{target.name}")
-        try:
+        with TemporaryDirectory(dir=self._folder, prefix=".") as folder:
+            staging = Path(folder) / target.name
             write(staging)
             staging.with_suffix(beside).replace(target.with_suffix(beside))
             staging.replace(target)  # last: who finds it finds its companion
-        finally:
-            staging.unlink(missing_ok=True)
-            staging.with_suffix(beside).unlink(missing_ok=True)
 
     def note(self, target: Path, content: dict[str, Any]) -> None:
         """Keeps a small record; a folder that cannot be written only costs doing the work again."""
@@ -83,6 +82,14 @@ class CompiledFiles:
             for path in self._folder.glob(f"{self._stem}-*"):
                 if path.stem not in names:
                     path.unlink(missing_ok=True)
+
+
+def processor() -> str:
+    """Tells processors apart by what they can compute with: packed weights are of one such kind."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text("utf-8").splitlines() if cpuinfo.exists() else []
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return f"{platform.machine()} {platform.processor()} {flags}"
 
 
 def fingerprint(graph: Path) -> str:

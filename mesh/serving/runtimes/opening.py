@@ -8,6 +8,7 @@ is run in both on the same inputs when it is first loaded: a precision is taken 
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -16,13 +17,13 @@ from mesh.core.errors import UnavailableError
 from mesh.core.settings import Device, Precision
 from mesh.serving.lifecycle.memory import return_memory
 from mesh.serving.runtimes import onnxruntime, openvino
-from mesh.serving.runtimes.compiled import CompiledFiles
+from mesh.serving.runtimes.compiled import CompiledFiles, processor
 from mesh.serving.runtimes.devices import OPENVINO_DEVICES
 from mesh.serving.runtimes.guarded import GuardedSession
 from mesh.serving.runtimes.onnxruntime import OnnxSession
 from mesh.serving.runtimes.openvino import OpenVinoSession
 from mesh.serving.runtimes.self_check import MakeCheck, SelfCheck
-from mesh.serving.runtimes.session import ModelSession, RuntimeSettings
+from mesh.serving.runtimes.session import ModelSession, RuntimeSettings, size_with_external_data
 
 log = structlog.get_logger()
 
@@ -57,16 +58,23 @@ class Choice:
     reason: str = ""
 
 
-def choose(graph: Path, runtime: RuntimeSettings, make_check: MakeCheck) -> Choice:
+def choose(graph: Path, runtime: RuntimeSettings, make_check: MakeCheck, *, several: bool = False) -> Choice:
     """Decides what a graph runs in. Blocking: seconds when it is loaded for the first time.
+
+    Args:
+        graph: its .onnx file.
+        runtime: where it shall run.
+        make_check: what a precision must agree on.
+        several: whether more than one session will be open at a time: they are to share their weights.
 
     Raises:
         UnavailableError: the file cannot be read, or the device that was asked for cannot run it.
     """
+    several = several and runtime.device.is_processor
     if runtime.device is Device.AUTO and not openvino.is_installed():
-        return Choice(lambda threads: _open_onnx(graph, runtime, threads), "no other runtime is installed")
+        return _in_onnxruntime(graph, runtime, several, "no other runtime is installed")
     if runtime.device is not Device.AUTO and runtime.device not in OPENVINO_DEVICES:
-        return Choice(lambda threads: _open_onnx(graph, runtime, threads))
+        return _in_onnxruntime(graph, runtime, several)
     files = CompiledFiles(graph, runtime.cache_folder)
     record = files.path("json", *_conditions(runtime))
     verdict = _read_verdict(files, record)
@@ -75,8 +83,7 @@ def choose(graph: Path, runtime: RuntimeSettings, make_check: MakeCheck) -> Choi
         files.note(record, asdict(verdict))
     precision = verdict.precision
     if precision is None:
-        files.remove_others({record})
-        return Choice(lambda threads: _open_onnx(graph, runtime, threads), verdict.reason)
+        return _in_onnxruntime(graph, runtime, several, verdict.reason)
     files.remove_others({record, _source_path(files, precision)})
     return Choice(lambda threads: _open_openvino(graph, files, runtime, precision, threads), verdict.reason)
 
@@ -177,8 +184,32 @@ def _read_verdict(files: CompiledFiles, record: Path) -> Verdict | None:
         return None
 
 
-def _open_onnx(graph: Path, runtime: RuntimeSettings, threads: int) -> ModelSession:
-    return GuardedSession(OnnxSession(graph, runtime, threads))
+def _in_onnxruntime(graph: Path, runtime: RuntimeSettings, several: bool, reason: str = "") -> Choice:
+    source = _prepacked(graph, runtime) if several else graph
+
+    def open_one(threads: int) -> ModelSession:
+        session = OnnxSession(source, runtime, threads)
+        if source != graph and threads == 1:  # of those that share the weights, this one counts them
+            session.memory_bytes = max(session.memory_bytes, size_with_external_data(graph))
+        return GuardedSession(session)
+
+    return Choice(open_one, reason)
+
+
+def _prepacked(graph: Path, runtime: RuntimeSettings) -> Path:
+    """The graph with weights that sessions share, made first when it is not there; itself where that cannot be kept."""
+    files = CompiledFiles(graph, runtime.cache_folder)
+    source = files.path("onnx", onnxruntime.version(), processor())
+    if not source.exists():
+        try:
+            files.make(source, partial(onnxruntime.prepack, graph), ".bin")
+        except OSError as error:
+            log.warning(
+                "cannot be kept on disk: sessions have weights of their own", graph=str(graph), reason=str(error)
+            )
+            return graph
+        return_memory()
+    return source
 
 
 def _open_openvino(

@@ -14,7 +14,7 @@ from tests.builders.faces import write_faces
 
 def test_recorded_runs_are_the_detector_and_two_faces(tmp_path: Path) -> None:
     folder = write_faces(tmp_path)
-    first, second = record("face", tmp_path, [preview(0), preview(1)])
+    first, second = record("face", tmp_path, [preview(0), preview(1)], Device.CPU)
     for job in (first, second):
         assert [run.graph.relative_to(folder).parts[0] for run in job] == ["detection", "recognition", "recognition"]
         assert [next(iter(run.feeds.values())).shape for run in job] == [
@@ -48,7 +48,7 @@ def test_settings() -> None:
 
 def test_batches_stack_what_can_be_stacked(tmp_path: Path) -> None:
     write_faces(tmp_path)  # the detector's batch axis is fixed, the recogniser's is open
-    (job,) = record("face", tmp_path, [preview(0)])
+    (job,) = record("face", tmp_path, [preview(0)], Device.CPU)
     with ThreadPoolExecutor(1) as threads:
         driver = raw.Driver(raw.Setting(1, 1, batch=3), Device.CPU, tmp_path, threads)
         per_second, cpu_seconds = driver.drive([job], 0.1)

@@ -6,15 +6,18 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from mesh.core.errors import UnavailableError
 from mesh.core.settings import Device, Precision
+from mesh.serving.lifecycle.memory import return_memory
 from mesh.serving.runtimes import opening, openvino
 from mesh.serving.runtimes.onnxruntime import OnnxSession
 from mesh.serving.runtimes.opening import choose
 from mesh.serving.runtimes.self_check import MakeCheck, SelfCheck, default_check
 from mesh.serving.runtimes.session import RuntimeSettings, TensorInfo
+from tests.builders.graph import Graph
 from tests.unit.mesh.serving.runtimes.conftest import save_projection
 
 CHECK: MakeCheck = partial(default_check, typical_axes=None)
@@ -143,3 +146,55 @@ def test_what_belongs_to_a_package_is_kept_in_the_cache(tmp_path: Path, projecti
     choose(projection, replace(runtime_of(tmp_path, Device.OPENVINO), cache_folder=cache), CHECK)
     assert not (projection.parent / "compiled").exists()
     assert compiled(cache) == [".bin", ".json", ".xml"]
+
+
+def test_sessions_of_onnxruntime_share_one_file_of_packed_weights(tmp_path: Path) -> None:
+    graph = save_heavy(tmp_path / "clip" / "heavy" / "visual" / "model.onnx")
+    item = {"x": np.linspace(-1, 1, HEAVY_WIDTH, dtype=np.float32)[None]}
+    exact = OnnxSession(graph, RuntimeSettings())
+    expected = exact.run(item)[0]
+    exact.close()
+    choice = choose(graph, runtime_of(tmp_path, Device.CPU), no_check, several=True)
+    before = anonymous_bytes()
+    sessions = [choice.open(threads) for threads in (1, 2)]
+    for session in sessions:
+        assert np.allclose(session.run(item)[0], expected, rtol=1e-4, atol=1e-3)
+    assert anonymous_bytes() - before < 0.5 * HEAVY_BYTES
+    assert sessions[0].memory_bytes >= HEAVY_BYTES
+    assert sessions[0].metadata == {"character": "a"}
+    assert compiled(tmp_path) == [".bin", ".onnx"]
+
+
+def test_a_lone_session_of_onnxruntime_needs_no_file_of_its_own(tmp_path: Path, projection: Path) -> None:
+    choose(projection, runtime_of(tmp_path, Device.CPU), no_check).open(1)
+    assert compiled(tmp_path) == []
+
+
+def test_where_packed_weights_cannot_be_kept_sessions_have_their_own(tmp_path: Path, projection: Path) -> None:
+    (projection.parent / "compiled").write_text("in the way")
+    choice = choose(projection, runtime_of(tmp_path, Device.CPU), no_check, several=True)
+    assert [choice.open(threads).run(ITEM)[0].shape for threads in (1, 2)] == [(1, 32)] * 2
+
+
+HEAVY_WIDTH = 3000
+HEAVY_BYTES = 4 * HEAVY_WIDTH * HEAVY_WIDTH
+
+
+def save_heavy(path: Path) -> Path:
+    """A dense layer of 36 MB."""
+    weights = np.random.default_rng(0).standard_normal((HEAVY_WIDTH, HEAVY_WIDTH), dtype=np.float32)
+    graph = Graph()
+    rows = graph.input("x", ["rows", HEAVY_WIDTH])
+    graph.output(graph.op("MatMul", rows, graph.weight(weights)), "y", ["rows", HEAVY_WIDTH])
+    model = graph.model()
+    onnx.helper.set_model_props(model, {"character": "a"})
+    path.parent.mkdir(parents=True)
+    onnx.save(model, str(path))
+    return path
+
+
+def anonymous_bytes() -> int:
+    """Memory of this process that no file stands for."""
+    return_memory()
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Anonymous:"))
