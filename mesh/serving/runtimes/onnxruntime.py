@@ -9,6 +9,7 @@ import numpy as np
 from mesh.core.errors import UnavailableError
 from mesh.core.settings import Device
 from mesh.serving.lifecycle.memory import resident_bytes, trim_heap
+from mesh.serving.runtimes.cuda_driver import driver_fault
 from mesh.serving.runtimes.session import (
     Array,
     Feeds,
@@ -21,6 +22,8 @@ from mesh.serving.runtimes.session import (
 if TYPE_CHECKING:
     import onnxruntime
 
+LEAST_CUDA = "13.0"
+"""What the locked wheel was built for, where a wheel does not say."""
 CPU_PROVIDER = "CPUExecutionProvider"
 PROVIDERS = {
     Device.CUDA: "CUDAExecutionProvider",
@@ -230,7 +233,13 @@ def require(runtime: RuntimeSettings) -> None:
             f"device {runtime.device.value} needs onnxruntime's {wanted}, but this installation offers only "
             f"{', '.join(offered)}: {REMEDIES[runtime.device]}, or set DEVICE=auto"
         )
-    session = open_on_device(TINY_GRAPH, runtime, onnxruntime.SessionOptions())
+    try:
+        session = open_on_device(TINY_GRAPH, runtime, onnxruntime.SessionOptions())
+    except UnavailableError as error:
+        if runtime.device not in (Device.CUDA, Device.TENSORRT):
+            raise
+        fault = driver_fault(runtime.device_id, str(getattr(onnxruntime, "cuda_version", "") or LEAST_CUDA))
+        raise UnavailableError(f"{error.message}: {fault}" if fault else error.message) from error
     numbers = np.arange(4, dtype=np.float32).reshape(2, 2)
     try:
         (product,) = session.run(None, {"x": numbers})
