@@ -73,7 +73,7 @@ def values(tree: dict[str, Any], notes: dict[str, str], path: str = "") -> Itera
             yield Value(here, json.dumps(value, ensure_ascii=False), notes[here])
         elif isinstance(value, dict) and value:
             yield from values(value, notes, here)
-        elif path.split(".")[0] in {"router", "frontDoor", "ocr", "clip", "face"}:
+        elif path.split(".")[0] in {"router", "secondRouter", "frontDoor", "ocr", "clip", "face"}:
             continue  # an override: the key is documented under `defaults`
         else:
             raise UndocumentedKeyError(f"values.yaml: {here} has no comment that starts with '# --'")

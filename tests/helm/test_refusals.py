@@ -158,6 +158,8 @@ IMPOSSIBLE = [
     ),
     ({"ocr": {"podDisruptionBudget": {"enabled": True, "minAvailable": 1}}}, "no node could ever be drained"),
     ({"ocr": {"podDisruptionBudget": {"enabled": True, "minAvailable": "100%"}}}, "no node could ever be drained"),
+    ({"router": {"podDisruptionBudget": {"minAvailable": 2}}}, "2 of 2 pods must stay"),
+    ({"secondRouter": {"podDisruptionBudget": {"enabled": True}}}, "the routers have one together"),
     ({"clip": {"service": {"type": "LoadBalancer"}}}, "clip.service.type: LoadBalancer cannot work"),
     ({"tls": {"enabled": True}}, "tls.enabled: where is the certificate?"),
     ({"tls": {"existingSecret": "a"}}, "while tls.enabled is false"),

@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from tests.helm.cluster import sandbox
-from tests.helm.cluster.mesh import VALUES, Mesh, cosine, installed, merged, recorded_form, secret
+from tests.helm.cluster.mesh import COMPONENTS, ROUTERS, VALUES, Mesh, cosine, installed, merged, recorded_form, secret
 from tests.helm.conftest import CHART
 
 pytestmark = [
@@ -38,7 +38,7 @@ def test_the_job_found_every_configured_model(mesh: Mesh) -> None:
 
 
 def test_every_pod_is_ready_without_a_restart(mesh: Mesh) -> None:
-    for component, count in (("router", 2), ("ocr", 1), ("clip", 1), ("face", 1)):
+    for component, count in ((name, 1) for name in COMPONENTS):
         pods = mesh.pods(component)
         assert len(pods) == count
         assert all(pod.ready and pod.restarts == 0 for pod in pods), mesh.logs()
@@ -93,7 +93,7 @@ def test_services_refuse_calls_without_the_token(mesh: Mesh) -> None:
 
 
 def test_every_container_has_no_root_and_writes_nothing_outside_its_volumes(mesh: Mesh) -> None:
-    for component in ("router", "ocr", "clip", "face"):
+    for component in COMPONENTS:
         pod = mesh.pods(component)[0]
         assert mesh.run(pod, ["sh", "-c", "test $(id -u) = 65532"]) == 0
         assert mesh.run(pod, ["sh", "-c", "touch /tmp/here"]) == 0
@@ -102,7 +102,7 @@ def test_every_container_has_no_root_and_writes_nothing_outside_its_volumes(mesh
 
 def test_every_port_that_is_declared_is_listened_to(mesh: Mesh) -> None:
     without_key = {"mt-photos"}  # opens with MT_PHOTOS_API_KEY alone
-    for component in ("router", "ocr", "clip", "face"):
+    for component in COMPONENTS:
         for pod in mesh.pods(component):
             for port in pod.container["ports"]:
                 if port["name"] not in without_key:
@@ -124,18 +124,21 @@ def test_helm_test_passes(mesh: Mesh) -> None:
 
 
 def test_a_changed_configuration_is_taken_over_without_a_restart(mesh: Mesh) -> None:
-    before = [pod.name for pod in mesh.pods("router")]
+    def routers() -> list[Any]:
+        return [pod for name in ROUTERS for pod in mesh.pods(name)]
+
+    before = [pod.name for pod in routers()]
     values = merged(VALUES, {"router": {"config": {"clusters": {"clip": {"balancer": "round_robin"}}}}})
     mesh.helm.upgrade(values, wait=True, timeout=60)
     code = "import urllib.request as r; assert b'round_robin' in r.urlopen('http://127.0.0.1:9901/config_dump').read()"
-    for pod in mesh.pods("router"):
+    for pod in routers():
         mesh.until(lambda pod=pod: mesh.run(pod, ["python", "-c", code]) == 0)
-    assert [pod.name for pod in mesh.pods("router")] == before
+    assert [pod.name for pod in routers()] == before
 
 
 def test_rolling_every_deployment_loses_no_request(mesh: Mesh) -> None:
     """While all pods are replaced, Immich's three workers, each on a kept-alive connection, get every answer right."""
-    before = {pod.name for component in ("router", "ocr", "clip", "face") for pod in mesh.pods(component)}
+    before = {pod.name for component in COMPONENTS for pod in mesh.pods(component)}
     done = threading.Event()
     wrong: list[str] = []
     answered = [0]
@@ -176,5 +179,37 @@ def test_rolling_every_deployment_loses_no_request(mesh: Mesh) -> None:
 
 def test_nothing_went_wrong_on_the_way(mesh: Mesh) -> None:
     assert mesh.kubelet.errors == []
-    for component in ("router", "ocr", "clip", "face"):
+    for component in COMPONENTS:
         assert [pod.restarts for pod in mesh.pods(component)] == [0] * len(mesh.pods(component))
+
+
+@pytest.mark.parametrize("killed", ROUTERS)
+def test_a_router_that_is_killed_loses_no_job_of_immichs(killed: str, mesh: Mesh) -> None:
+    """kill -9 in the middle of jobs: Immich's second URL leads to a router that lives."""
+    (chosen,) = mesh.pods(killed)
+    restarts = chosen.restarts
+    done = threading.Event()
+    lost: list[str] = []
+    answered = [0]
+
+    def worker() -> None:
+        while not done.is_set():
+            try:
+                mesh.predict_as_immich("predict-clip-visual")
+            except (AssertionError, HTTPException, OSError) as error:
+                lost.append(f"{type(error).__name__} {error}")
+            answered[0] += 1
+
+    workers = [threading.Thread(target=worker) for _ in range(3)]
+    for thread in workers:
+        thread.start()
+    try:
+        mesh.until(lambda: answered[0] >= 3)
+        mesh.server.call(chosen.crash)
+        mesh.until(lambda: chosen.restarts > restarts and chosen.ready, seconds=60)
+    finally:
+        done.set()
+        for thread in workers:
+            thread.join(60)
+    assert lost == []
+    assert mesh.kubelet.errors == []

@@ -61,7 +61,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     values = merged(VALUES, {
         "auth": {"existingSecret": ""},
         "immich": {"url": url},
-        "router": {"replicaCount": 1},
+        "secondRouter": {"enabled": False},
         "frontDoor": {"probes": {"startup": {"periodSeconds": 1, "failureThreshold": 60}}},
         "defaults": {"probes": {"startup": slow, "readiness": slow, "liveness": {**slow, "periodSeconds": 10}}},
     })  # fmt: skip

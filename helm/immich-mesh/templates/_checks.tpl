@@ -4,10 +4,10 @@ itself (a type, an unknown key) values.schema.json refuses.
 */}}
 {{- define "immich-mesh.checks" -}}
 {{- $root := . -}}
-{{- range $name := list "router" "frontDoor" "ocr" "clip" "face" -}}
+{{- range $name := (include "immich-mesh.componentNames" . | fromYaml).items -}}
 {{- $one := include "immich-mesh.component" (dict "root" $root "name" $name) | fromYaml -}}
 {{- include "immich-mesh.checkGpu" $one -}}
-{{- include "immich-mesh.checkScaling" $one -}}
+{{- include "immich-mesh.checkScaling" (dict "root" $root "one" $one) -}}
 {{- if and $one.grpc (ne $one.service.type "ClusterIP") -}}
 {{- fail (printf "%s.service.type: %s cannot work: the router balances over the pods' own addresses, so the Service is headless; publish the router instead (router.service.type)" $name $one.service.type) -}}
 {{- end -}}
@@ -40,8 +40,8 @@ itself (a type, an unknown key) values.schema.json refuses.
 {{- end -}}
 
 {{- define "immich-mesh.checkScaling" -}}
+{{- with .one -}}
 {{- $scaling := .autoscaling -}}
-{{- $least := ternary (int $scaling.minReplicas) (int .replicaCount) $scaling.enabled -}}
 {{- if and $scaling.enabled (gt (int $scaling.minReplicas) (int $scaling.maxReplicas)) -}}
 {{- fail (printf "%s.autoscaling: minReplicas %d is more than maxReplicas %d" .name (int $scaling.minReplicas) (int $scaling.maxReplicas)) -}}
 {{- end -}}
@@ -60,10 +60,31 @@ itself (a type, an unknown key) values.schema.json refuses.
 {{- if and $scaling.enabled $scaling.targetCPUUtilizationPercentage (not (dig "requests" "cpu" "" .resources)) -}}
 {{- fail (printf "%s.autoscaling.targetCPUUtilizationPercentage: is a percentage of resources.requests.cpu, which is not set" .name) -}}
 {{- end -}}
-{{- if .podDisruptionBudget.enabled -}}
+{{- end -}}
+{{- include "immich-mesh.checkBudget" . -}}
+{{- end -}}
+
+{{/* The least pods that a component has. */}}
+{{- define "immich-mesh.leastPods" -}}
+{{- ternary (int .autoscaling.minReplicas) (int .replicaCount) .autoscaling.enabled -}}
+{{- end -}}
+
+{{- define "immich-mesh.checkBudget" -}}
+{{- $least := include "immich-mesh.leastPods" .one | int -}}
+{{- if eq .one.name "router" -}}
+{{- $second := include "immich-mesh.component" (dict "root" .root "name" "secondRouter") | fromYaml -}}
+{{- if $second.installed -}}{{- $least = add $least (include "immich-mesh.leastPods" $second | int) -}}{{- end -}}
+{{- else if eq .one.name "secondRouter" -}}
+{{- if hasKey .root.Values.secondRouter "podDisruptionBudget" -}}
+{{- fail "secondRouter.podDisruptionBudget: the routers have one together, router.podDisruptionBudget" -}}
+{{- end -}}
+{{- end -}}
+{{- with .one -}}
+{{- if and .podDisruptionBudget.enabled (ne .name "secondRouter") -}}
 {{- $budget := toString .podDisruptionBudget.minAvailable -}}
 {{- if or (eq $budget "100%") (and (regexMatch "^[0-9]+$" $budget) (ge (int $budget) $least)) -}}
 {{- fail (printf "%s.podDisruptionBudget.minAvailable: %s of %d pods must stay, so no node could ever be drained; lower it or raise the replicas" .name $budget $least) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

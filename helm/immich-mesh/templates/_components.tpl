@@ -1,11 +1,19 @@
 {{/*
 The components: what the chart knows of each beyond its values. `slug` is its name in objects, `module` what Python runs,
 `prefix` that of its settings, `ports` what it listens on (the first one is its Service's main port), `grpcService` the gRPC
-service whose health means "ready". ModelService serves from the start to the end, so its health means "alive".
+service whose health means "ready". ModelService serves from the start to the end, so its health means "alive". `over` names
+the component whose values are its own too, where it says nothing else: Immich tries each of its URLs once and then drops the
+job, so that it needs two that never lead to the same router; two Deployments with a Service each are that.
 */}}
 {{- define "immich-mesh.components" -}}
 router:
   slug: router
+  module: router
+  ports: {immich-ml: 3003, mt-photos: 8060, admin: 9901, metrics: 9464}
+  exposed: [immich-ml, mt-photos, metrics]
+secondRouter:
+  slug: router-2
+  over: router
   module: router
   ports: {immich-ml: 3003, mt-photos: 8060, admin: 9901, metrics: 9464}
   exposed: [immich-ml, mt-photos, metrics]
@@ -44,9 +52,14 @@ face:
 {{- define "immich-mesh.component" -}}
 {{- $root := .root -}}
 {{- $facts := get (include "immich-mesh.components" $root | fromYaml) .name -}}
-{{- $values := mergeOverwrite (deepCopy $root.Values.defaults) (deepCopy (get $root.Values .name)) -}}
+{{- $values := deepCopy $root.Values.defaults -}}
+{{- with $facts.over -}}{{- $values = mergeOverwrite $values (deepCopy (get $root.Values .)) -}}{{- end -}}
+{{- $values = mergeOverwrite $values (deepCopy (get $root.Values .name)) -}}
 {{- $grpc := hasKey $facts "grpcService" -}}
 {{- $installed := $values.enabled -}}
+{{- with $facts.over -}}
+{{- $installed = and $installed (mergeOverwrite (deepCopy $root.Values.defaults) (deepCopy (get $root.Values .))).enabled -}}
+{{- end -}}
 {{- if eq .name "frontDoor" -}}
 {{- $installed = and $installed (or $root.Values.immich.url $root.Values.database.existingSecret) | not | not -}}
 {{- end -}}
@@ -55,11 +68,16 @@ face:
 {{- merge $extra $facts $values | toYaml -}}
 {{- end -}}
 
+{{/* All of them, the routers first. */}}
+{{- define "immich-mesh.componentNames" -}}
+items: [router, secondRouter, frontDoor, ocr, clip, face]
+{{- end -}}
+
 {{/* The installed components, as a YAML map `items`. Everything that ranges over components starts here. */}}
 {{- define "immich-mesh.installed" -}}
 {{- $root := . -}}
 {{- $items := list -}}
-{{- range $name := list "router" "frontDoor" "ocr" "clip" "face" -}}
+{{- range $name := (include "immich-mesh.componentNames" . | fromYaml).items -}}
 {{- $one := include "immich-mesh.component" (dict "root" $root "name" $name) | fromYaml -}}
 {{- if $one.installed -}}{{- $items = append $items $one -}}{{- end -}}
 {{- end -}}
@@ -74,6 +92,21 @@ app.kubernetes.io/component: {{ .one.slug }}
 {{- define "immich-mesh.componentLabels" -}}
 {{ include "immich-mesh.labels" .root }}
 app.kubernetes.io/component: {{ .one.slug }}
+{{- end -}}
+
+{{/*
+The pods that stand in for one another: those of both routers, else the component's own. A label selector. Takes `root`, `one`.
+*/}}
+{{- define "immich-mesh.peerSelector" -}}
+{{- if has .one.name (list "router" "secondRouter") -}}
+matchLabels:
+  {{- include "immich-mesh.selectorLabels" .root | nindent 2 }}
+matchExpressions:
+  - {key: app.kubernetes.io/component, operator: In, values: [router, router-2]}
+{{- else -}}
+matchLabels:
+  {{- include "immich-mesh.componentSelector" . | nindent 2 }}
+{{- end -}}
 {{- end -}}
 
 {{/* `metadata` of an object of a component. Takes `root`, `one`, and optionally `name` and `annotations`. */}}

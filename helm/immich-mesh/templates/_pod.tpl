@@ -49,7 +49,7 @@ spec:
   {{- with $one.topologySpreadConstraints }}
   topologySpreadConstraints:
     {{- range . }}
-    - {{ merge (deepCopy .) (dict "labelSelector" (dict "matchLabels" (include "immich-mesh.componentSelector" $ | fromYaml))) | toYaml | nindent 6 | trim }}
+    - {{ merge (deepCopy .) (dict "labelSelector" (include "immich-mesh.peerSelector" $ | fromYaml)) | toYaml | nindent 6 | trim }}
     {{- end }}
   {{- end }}
   {{- with $one.extraInitContainers }}

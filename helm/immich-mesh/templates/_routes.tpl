@@ -2,6 +2,7 @@
 {{- define "immich-mesh.changedPaths" -}}
 items:
   - {path: /api/search/smart, type: Exact}
+  - {path: /api/search/metadata, type: Exact}
   - {path: /api/search/ocr, type: Exact}
   - {path: /api/assets/jobs, type: Exact}
   - {path: /mesh, type: Prefix}

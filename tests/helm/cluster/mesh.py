@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ ROOT = Path(__file__).resolve().parents[3]
 REQUESTS = ROOT / "tests" / "contract" / "requests"
 CLAIM = "mesh-immich-mesh-models"
 
+ROUTERS = ("router", "router-2")
+COMPONENTS = (*ROUTERS, "ocr", "clip", "face")
+
 SECOND = {"periodSeconds": 1, "failureThreshold": 60, "timeoutSeconds": 5}
 VALUES: Object = {
     # As in a real cluster, but sooner.
@@ -29,7 +32,7 @@ VALUES: Object = {
         "probes": {"startup": SECOND, "readiness": {"periodSeconds": 1}, "liveness": {"periodSeconds": 5}},
         "termination": {"preStopSeconds": 2, "drainSeconds": 20},
     },
-    "router": {"replicaCount": 2, "probes": {"startup": SECOND}},
+    "router": {"probes": {"startup": SECOND}},
     "ocr": {"config": {"threads": 1}},
     "models": {"persistence": {"existingClaim": CLAIM}},
     "auth": {"existingSecret": "mesh-token"},
@@ -50,8 +53,8 @@ class Mesh:
             pod for pod in self.kubelet.pods if pod.owner == f"mesh-immich-mesh-{component}" and pod.exit_code is None
         ]
 
-    def router(self) -> HTTPConnection:
-        address = self.server.call(lambda: self.kubelet.service_address("mesh-immich-mesh-router"))
+    def router(self, component: str = "router") -> HTTPConnection:
+        address = self.server.call(lambda: self.kubelet.service_address(f"mesh-immich-mesh-{component}"))
         return HTTPConnection(address, 3003, timeout=60)
 
     def predict(self, name: str, connection: HTTPConnection | None = None) -> dict[str, Any]:
@@ -70,6 +73,15 @@ class Mesh:
         assert response.status == 200, (response.status, text)
         answer: dict[str, Any] = json.loads(text)
         return answer
+
+    def predict_as_immich(self, name: str) -> dict[str, Any]:
+        """What Immich does with a job: each URL is tried once, in order; when the last one fails the job is dropped."""
+        for component in ROUTERS[:-1]:
+            try:
+                return self.predict(name, self.router(component))
+            except (AssertionError, HTTPException, OSError):
+                continue
+        return self.predict(name, self.router(ROUTERS[-1]))
 
     def run(self, pod: Any, words: list[str]) -> int:
         """A command inside a pod; its exit code."""

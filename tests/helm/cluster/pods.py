@@ -134,7 +134,7 @@ class Pod:
 
     async def _probe(self, manifest: Object) -> None:
         if "startupProbe" in manifest and not await self._starts(manifest["startupProbe"]):
-            self._restart()
+            self.crash()
             return
         alive = (
             asyncio.ensure_future(self._stays_alive(manifest["livenessProbe"])) if "livenessProbe" in manifest else None
@@ -167,9 +167,10 @@ class Pod:
         while failures < probe.get("failureThreshold", 3):
             await asyncio.sleep(probe.get("periodSeconds", 10))
             failures = 0 if self.terminating or await self.ask(probe) else failures + 1
-        self._restart()
+        self.crash()
 
-    def _restart(self) -> None:
+    def crash(self) -> None:
+        """kill -9 of the container, which the kubelet then starts anew."""
         if self._container:
             self._container.kill()
 

@@ -39,7 +39,7 @@ def environment(release: Release, component: str) -> dict[str, Any]:
 
 def test_there_is_no_front_door_without_an_immich(render: Render) -> None:
     names = {one["metadata"]["name"] for one in render().all("Deployment")}
-    assert names == {f"mesh-immich-mesh-{name}" for name in ("router", "ocr", "clip", "face")}
+    assert names == {f"mesh-immich-mesh-{name}" for name in ("router", "router-2", "ocr", "clip", "face")}
 
 
 @pytest.mark.parametrize("component", COMPONENTS)

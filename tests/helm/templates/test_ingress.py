@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.helm.conftest import Render
 
 DOOR_SOURCE = Path(__file__).resolve().parents[3] / "router" / "gateway" / "door.py"
-CHANGED = {"/api/search/smart", "/api/search/ocr", "/api/assets/jobs", "/mesh"}
+CHANGED = {"/api/search/smart", "/api/search/metadata", "/api/search/ocr", "/api/assets/jobs", "/mesh"}
 IMMICH = {"immich": {"url": "http://immich:2283"}}
 
 

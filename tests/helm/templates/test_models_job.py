@@ -37,7 +37,7 @@ def test_models_inside_an_image_are_not_pulled(render: Render) -> None:
     bundled = {
         name
         for one in found
-        if one.get("source", {}).get("kind") == "package"
+        if "package" in {source["kind"] for source in one.get("source", ())}
         for name in (one["name"], *one.get("aliases", ()))
     }
     assert "PP-OCRv6_small" in bundled

@@ -119,7 +119,7 @@ def test_every_component_is_scraped_where_it_offers_metrics(render: Render) -> N
     }
     release = render(values)
     monitors = release.all("ServiceMonitor")
-    assert len(monitors) == 5
+    assert len(monitors) == 6
     for monitor in monitors:
         assert monitor["metadata"]["labels"]["release"] == "p"
         (endpoint,) = monitor["spec"]["endpoints"]

@@ -19,7 +19,7 @@ from tests.helm.odd_values import EVERYTHING
 def test_names_start_alike(release: str, values: dict[str, str], start: str, render: Render) -> None:
     found = [one for one in render(values, release).manifests if one["kind"] == "Deployment"]
     assert {one["metadata"]["name"] for one in found} == {
-        f"{start}-{name}" for name in ("router", "ocr", "clip", "face")
+        f"{start}-{name}" for name in ("router", "router-2", "ocr", "clip", "face")
     }
 
 

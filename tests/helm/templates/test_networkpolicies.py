@@ -3,18 +3,11 @@
 import pytest
 
 from tests.helm.cluster.engine import Release
-from tests.helm.cluster.store import Object
+from tests.helm.cluster.selectors import selects
 from tests.helm.conftest import Render
 
 VALUES = {"immich": {"url": "http://immich:2283"}}
-SLUGS = ("router", "front-door", "ocr", "clip", "face")
-
-
-def matches(selector: Object | None, labels: dict[str, str]) -> bool:
-    if selector is None:
-        return False
-    simple = selector.get("matchLabels", {}).items() <= labels.items()
-    return simple and all(labels.get(one["key"]) in one["values"] for one in selector.get("matchExpressions", ()))
+SLUGS = ("router", "router-2", "front-door", "ocr", "clip", "face")
 
 
 def allowed(release: Release, target: str, port: str, labels: dict[str, str], namespace: str) -> bool:
@@ -25,10 +18,10 @@ def allowed(release: Release, target: str, port: str, labels: dict[str, str], na
             continue
         for peer in rule["from"]:
             if "namespaceSelector" in peer:
-                right_namespace = matches(peer["namespaceSelector"], {"kubernetes.io/metadata.name": namespace})
+                right_namespace = selects(peer["namespaceSelector"], {"kubernetes.io/metadata.name": namespace})
             else:
                 right_namespace = namespace == "immich"
-            if right_namespace and matches(peer.get("podSelector", {}), labels):
+            if right_namespace and selects(peer.get("podSelector", {}), labels):
                 return True
     return False
 
@@ -48,19 +41,20 @@ def release(renderer: Render) -> Release:
 def test_every_component_is_covered(release: Release) -> None:
     for slug in SLUGS:
         selector = release.find("NetworkPolicy", f"mesh-immich-mesh-{slug}")["spec"]["podSelector"]
-        assert [other for other in SLUGS if matches(selector, labels_of(release, other))] == [slug]
+        assert [other for other in SLUGS if selects(selector, labels_of(release, other))] == [slug]
 
 
 @pytest.mark.parametrize("target", ["ocr", "clip", "face"])
 def test_only_routers_reach_services(target: str, release: Release) -> None:
     reach = {slug for slug in SLUGS if allowed(release, target, "grpc", labels_of(release, slug), "immich")}
-    assert reach == {"router", "front-door"}
+    assert reach == {"router", "router-2", "front-door"}
     assert not allowed(release, target, "grpc", {"app": "immich"}, "immich")
 
 
-def test_only_immichs_namespaces_reach_the_router(release: Release) -> None:
-    assert allowed(release, "router", "immich-ml", {"app": "immich-server"}, "immich")
-    assert not allowed(release, "router", "immich-ml", {"app": "immich-server"}, "elsewhere")
+@pytest.mark.parametrize("router", ["router", "router-2"])
+def test_only_immichs_namespaces_reach_a_router(router: str, release: Release) -> None:
+    assert allowed(release, router, "immich-ml", {"app": "immich-server"}, "immich")
+    assert not allowed(release, router, "immich-ml", {"app": "immich-server"}, "elsewhere")
 
 
 def test_helm_test_reaches_the_router(release: Release) -> None:

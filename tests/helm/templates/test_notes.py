@@ -5,7 +5,9 @@ from tests.helm.conftest import Render
 
 def test_they_say_the_url_for_immich_and_how_to_check(render: Render) -> None:
     notes = render().notes
-    assert "http://mesh-immich-mesh-router.immich.svc.cluster.local:3003" in notes
+    assert "http://mesh-immich-mesh-router.immich.svc.cluster.local:3003\n" in notes
+    assert "http://mesh-immich-mesh-router-2.immich.svc.cluster.local:3003\n" in notes
+    assert "Add URL" in notes
     assert "helm test mesh -n immich" in notes
     assert "port-forward deploy/mesh-immich-mesh-router 9901" in notes
 
@@ -24,5 +26,16 @@ def test_a_release_that_needs_no_warning_has_none(render: Render) -> None:
     assert "NOTE" not in notes
 
 
-def test_the_port_on_the_nodes_is_told(render: Render) -> None:
-    assert "http://<any node>:30303" in render({"router": {"service": {"type": "NodePort", "nodePort": 30303}}}).notes
+def test_one_router_alone_is_told_what_it_loses(render: Render) -> None:
+    notes = render({"secondRouter": {"enabled": False}}).notes
+    assert "router-2" not in notes
+    assert "Add URL" not in notes
+    assert "See secondRouter.enabled" in notes
+
+
+def test_the_ports_on_the_nodes_are_told(render: Render) -> None:
+    ports = {"router": {"service": {"type": "NodePort", "nodePort": 30303}}}
+    notes = render(ports).notes
+    assert "http://<any node>:30303\n" in notes
+    assert "http://<any node>:<node port of Service mesh-immich-mesh-router-2>\n" in notes
+    assert "http://<any node>:30304\n" in render({**ports, "secondRouter": {"service": {"nodePort": 30304}}}).notes
