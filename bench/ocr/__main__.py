@@ -68,11 +68,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _read_all(name: str, reader: Reader, samples: Sequence[Sample], *, show: bool) -> list[Result]:
-    reader(samples[0].jpeg)  # the first run allocates
+    reader(samples[0].data)  # the first run allocates
     results = []
     for sample in samples:
         before = cpu_seconds()
-        lines = reader(sample.jpeg)
+        lines = reader(sample.data)
         spent = cpu_seconds() - before
         score = evaluate(sample.lines, lines)
         results.append(Result(sample.kind.name, score, spent))
@@ -102,7 +102,7 @@ def _write_sample(samples: Sequence[Sample], folder: Path) -> int:
 
 
 def _decoded(sample: Sample) -> MatLike:
-    picture = cv2.imdecode(np.frombuffer(sample.jpeg, np.uint8), cv2.IMREAD_COLOR)
+    picture = cv2.imdecode(np.frombuffer(sample.data, np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None
     return picture
 

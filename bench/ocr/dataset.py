@@ -1,4 +1,4 @@
-"""The set: about 120 rendered photos with their text, the same on every machine for the same seed."""
+"""The set: about 220 rendered photos with their text, the same on every machine for the same seed."""
 
 import random
 import zlib
@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 
 from bench.ocr import fonts
-from bench.ocr.kinds import KINDS, Dice, Kind
-from bench.ocr.scene import LabelledLine
+from bench.ocr.kind import Dice, Kind
+from bench.ocr.kinds import KINDS
+from bench.ocr.scene import LabelledLine, Pixels
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,13 @@ class Sample:
     Attributes:
         kind: its class.
         name: unique within the set.
-        jpeg: the encoded photo.
+        data: the encoded photo: JPEG, or PNG where it has transparency.
         lines: what it says, in reading order; outlines in pixels of the photo.
     """
 
     kind: Kind
     name: str
-    jpeg: bytes
+    data: bytes
     lines: list[LabelledLine]
 
 
@@ -46,5 +47,10 @@ def build(seed: int, kinds: tuple[Kind, ...] = KINDS, limit: int | None = None) 
         for number in range(kind.count if limit is None else min(limit, kind.count)):
             chance = zlib.crc32(f"{seed}/{kind.name}/{number}".encode())
             scene = kind.build(Dice(random.Random(chance), np.random.default_rng(chance)))
-            _, jpeg = cv2.imencode(".jpg", scene.pixels[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, kind.quality])
-            yield Sample(kind, f"{kind.name} {number + 1}", jpeg.tobytes(), scene.lines)
+            yield Sample(kind, f"{kind.name} {number + 1}", _encoded(scene.pixels, kind.quality), scene.lines)
+
+
+def _encoded(pixels: Pixels, quality: int) -> bytes:
+    if pixels.shape[2] == 4:
+        return cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA))[1].tobytes()
+    return cv2.imencode(".jpg", pixels[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()

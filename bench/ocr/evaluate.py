@@ -4,16 +4,20 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.ocr.field.scripts import LOOK_ALIKES
 from bench.ocr.geometry import area, rectangle, shared_area
 from bench.ocr.scene import LabelledLine
 
 BELONGS = 0.5
 """A read line belongs to a labelled one when they share this part of the smaller of the two."""
+
+WRONG = 0.25
+"""A text is wrong when this part of its characters is, or more."""
 
 FOUND_IOU = 0.5
 """A box counts as found at this intersection over union with the outline of the line."""
@@ -44,6 +48,7 @@ class Score:
         words, right_words: Latin words of two letters or more; those read whole.
         labelled, read, found: lines that stand in the photo; boxes that were read; pairs of both at IoU >= 0.5.
         false_positives: boxes that share nothing much with any labelled line.
+        wrong: boxes whose text, all of it read with a score over Immich's 0.8, is not what stands there.
         tau: Kendall's, of the order of matched lines; None with fewer than two.
     """
 
@@ -55,22 +60,63 @@ class Score:
     read: int
     found: int
     false_positives: int
+    wrong: int
     tau: float | None
 
 
 def evaluate(labelled: Sequence[LabelledLine], read: Sequence[ReadLine]) -> Score:
-    """Compares what stands in a photo with what was read."""
-    shared = np.array([[shared_area(label.outline, line.quad) for line in read] for label in labelled], np.float64)
-    shared = shared.reshape(len(labelled), len(read))
+    """Compares what stands in a photo with what was read. Lines that are not legible need not be read."""
+    legible = [label for label in labelled if label.legible]
+    unknown = [label for label in labelled if not label.legible]
+    within = [[bool(column.any()) for column in _belonging(lines, read).T] for lines in (unknown, legible)]
+    foreign = [in_unknown and not in_legible for in_unknown, in_legible in zip(*within, strict=True)]
+    score = _evaluate_legible(legible, [line for line, apart in zip(read, foreign, strict=True) if not apart])
+    guessed = [line for line, apart in zip(read, foreign, strict=True) if apart]
+    return replace(score, wrong=score.wrong + sum(not _says_so(line, unknown) for line in guessed))
+
+
+def _says_so(line: ReadLine, unknown: Sequence[LabelledLine]) -> bool:
+    """Whether a line in a script that the model lacks was read all the same, by letters that look alike."""
+    there = _belonging(unknown, [line])[:, 0].tolist()
+    stands, says = (
+        _skeleton("".join(label.text for label, here in zip(unknown, there, strict=True) if here)),
+        _skeleton(line.text),
+    )
+    return edit_distance(stands, says) < WRONG * len(stands)
+
+
+def _skeleton(text: str) -> str:
+    """The text without its accents, foreign letters as the Latin ones that look like them."""
+    marked = unicodedata.normalize("NFKD", _folded(text))
+    return "".join(letter for letter in marked if unicodedata.category(letter) != "Mn").translate(LOOK_ALIKES)
+
+
+def _belonging(labelled: Sequence[LabelledLine], read: Sequence[ReadLine]) -> NDArray[np.bool_]:
+    """Which lines lie where which labelled ones stand; shape (labelled, read)."""
+    shared = _shared(labelled, read)
     label_areas = np.array([area(label.outline) for label in labelled])
     read_areas = np.array([area(line.quad) for line in read])
     smaller = np.minimum(label_areas[:, None], read_areas[None, :])
-    belongs = shared > BELONGS * np.maximum(smaller, 1)
-    errors = right_words = 0
+    belongs: NDArray[np.bool_] = shared > BELONGS * np.maximum(smaller, 1)
+    return belongs
+
+
+def _shared(labelled: Sequence[LabelledLine], read: Sequence[ReadLine]) -> NDArray[np.float64]:
+    shared = np.array([[shared_area(label.outline, line.quad) for line in read] for label in labelled], np.float64)
+    return shared.reshape(len(labelled), len(read))
+
+
+def _evaluate_legible(labelled: Sequence[LabelledLine], read: Sequence[ReadLine]) -> Score:
+    shared, belongs = _shared(labelled, read), _belonging(labelled, read)
+    read_areas = np.array([area(line.quad) for line in read])
+    errors = right_words = wrong = 0
     for rows, columns in _groups(belongs):
         truth = "".join(labelled[row].text + " " for row in rows)
         reading = "".join(read[column].text + " " for column in columns)
-        errors += edit_distance(_folded(truth), _folded(reading))
+        edits = edit_distance(_folded(truth), _folded(reading))
+        errors += edits
+        if columns and edits >= WRONG * len(_folded(truth)):
+            wrong += len(columns)
         right_words += (Counter(_words(truth)) & Counter(_words(reading))).total()
     # A reader answers with four corners, so what counts is the smallest rectangle around a line that may be curved.
     frames = [rectangle(label.outline) for label in labelled]
@@ -89,6 +135,7 @@ def evaluate(labelled: Sequence[LabelledLine], read: Sequence[ReadLine]) -> Scor
         read=len(read),
         found=len(pairs),
         false_positives=int((~belongs.any(axis=0)).sum()),
+        wrong=wrong,
         tau=kendall_tau([column for _, column in sorted(order)]),
     )
 

@@ -21,20 +21,23 @@ class Typeface:
         path: below /usr/share/fonts.
         package: the Debian package that installs it.
         index: number of the face within a collection.
+        shaped: whether its letters change with their neighbours, or stand on top of each other.
     """
 
     path: str
     package: str
     index: int = 0
+    shaped: bool = False
 
     def at(self, size: int) -> ImageFont.FreeTypeFont:
         """This face at a size in pixels."""
-        return _load(self.path, size, self.index)
+        return _load(self.path, size, self.index, self.shaped)
 
 
 @lru_cache(maxsize=512)
-def _load(path: str, size: int, index: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(str(FONTS / path), size, index=index, layout_engine=ImageFont.Layout.BASIC)
+def _load(path: str, size: int, index: int, shaped: bool) -> ImageFont.FreeTypeFont:
+    layout = ImageFont.Layout.RAQM if shaped else ImageFont.Layout.BASIC
+    return ImageFont.truetype(str(FONTS / path), size, index=index, layout_engine=layout)
 
 
 _NOTO = "fonts-noto-cjk"
@@ -63,7 +66,36 @@ LATIN = (
 RECEIPT = (Typeface(_SANS, _NOTO, 2), Typeface("truetype/wqy/wqy-zenhei.ttc", "fonts-wqy-zenhei"))
 BOLD = (Typeface(_BOLD, _NOTO, 2), Typeface(_SERIF_BOLD, _NOTO, 2))
 
-ALL = (*SIMPLIFIED, *TRADITIONAL, *JAPANESE, *LATIN, *RECEIPT, *BOLD)
+
+def _core(name: str) -> tuple[Typeface, ...]:
+    faces = (f"truetype/noto/{name}-{weight}.ttf" for weight in ("Regular", "Bold"))
+    return tuple(Typeface(path, "fonts-noto-core", shaped=True) for path in faces)
+
+
+FOREIGN = {
+    "cyrillic": (*LATIN, *_core("NotoSans")),
+    "greek": (*LATIN, *_core("NotoSans")),
+    "hebrew": _core("NotoSansHebrew"),
+    "arabic": _core("NotoSansArabic"),
+    "thai": _core("NotoSansThai"),
+    "devanagari": _core("NotoSansDevanagari"),
+    "tamil": _core("NotoSansTamil"),
+    "georgian": _core("NotoSansGeorgian"),
+    "korean": (Typeface(_SANS, _NOTO, 1), Typeface(_BOLD, _NOTO, 1), Typeface(_SERIF, _NOTO, 1)),
+}
+"""Faces of scripts that the default model does not read."""
+MARKS = (Typeface(_DEJAVU + "DejaVuSans.ttf", "fonts-dejavu-core"), Typeface(_SANS, _NOTO, 2))
+
+ALL = (
+    *SIMPLIFIED,
+    *TRADITIONAL,
+    *JAPANESE,
+    *LATIN,
+    *RECEIPT,
+    *BOLD,
+    *MARKS,
+    *(face for faces in FOREIGN.values() for face in faces),
+)
 
 
 def require() -> None:

@@ -1,54 +1,19 @@
-"""The kinds of picture in the set: one function each, from a seed to a labelled scene."""
+"""The kinds of picture in the set: one function each, from a seed to a labelled scene. Those of `field` come last."""
 
 import math
-import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from bench.ocr import backgrounds, corpus, fonts
+from bench.ocr.field import FIELD
 from bench.ocr.fonts import Typeface
+from bench.ocr.kind import Dice, Kind
 from bench.ocr.scene import Canvas, Colour, Scene, add_noise, bend, motion_blur, rotate, text_width, warp
 
 PORTRAIT, LANDSCAPE = (1440, 1920), (1920, 1440)
 INK: Colour = (28, 28, 32)
-
-
-@dataclass
-class Dice:
-    """The two sources of chance of one picture."""
-
-    rng: random.Random
-    grain: np.random.Generator
-
-    def face(self, faces: Sequence[Typeface] = fonts.SIMPLIFIED) -> Typeface:
-        """One typeface."""
-        return self.rng.choice(list(faces))
-
-    def between(self, low: int, high: int) -> int:
-        """A whole number, both ends included."""
-        return self.rng.randint(low, high)
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One class of the set.
-
-    Attributes:
-        name: as reports show it.
-        count: pictures in the set.
-        build: makes one.
-        quality: JPEG quality it is stored with; Immich's previews have 80.
-        target: character error rate that the issue asks for; None for pictures without text.
-    """
-
-    name: str
-    count: int
-    build: Callable[[Dice], Scene]
-    quality: int = 85
-    target: float | None = 0.003
 
 
 def _face_for(text: str, dice: Dice) -> Typeface:
@@ -310,4 +275,5 @@ KINDS = (
     Kind("small", 6, small),
     Kind("screenshot", 6, screenshot),
     Kind("no text", 8, no_text, target=None),
+    *FIELD,
 )

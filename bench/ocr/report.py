@@ -36,6 +36,7 @@ class Summary:
         precision, recall: of boxes, at IoU >= 0.5 with the outlines.
         tau: Kendall's, mean over photos with two lines or more.
         false_positives: boxes per photo without text.
+        wrong: wrong texts with a score over 0.8 per photo, by class.
         cpu_seconds: per photo.
     """
 
@@ -46,6 +47,7 @@ class Summary:
     recall: float
     tau: float
     false_positives: float
+    wrong: dict[str, float]
     cpu_seconds: float
 
 
@@ -70,6 +72,7 @@ def summarise(results: Sequence[Result]) -> Summary:
         recall=_rate([(s.found, s.labelled) for s in scores]),
         tau=sum(taus) / max(1, len(taus)),
         false_positives=sum(score.read for score in empty) / max(1, len(empty)),
+        wrong={kind: _rate([(score.wrong, 1) for score in scores]) for kind, scores in by_kind.items()},
         cpu_seconds=sum(result.cpu_seconds for result in results) / max(1, len(results)),
     )
 
@@ -95,6 +98,12 @@ def table(summaries: Mapping[str, Summary]) -> str:
         ("false positives per text-free photo", "false_positives", "0.1"),
     ):
         rows.append([label, *(f"{getattr(summaries[name], field):.3f}" for name in names), target])
+    for kind in KINDS:
+        if any(summary.wrong.get(kind.name) for summary in summaries.values()):
+            rates = [f"{summaries[name].wrong.get(kind.name, float('nan')):.2f}" for name in names]
+            rows.append([f"wrong texts per photo, {kind.name}", *rates, "0.05"])
+    rates = [f"**{sum(summaries[name].wrong.values()) / max(1, len(summaries[name].wrong)):.3f}**" for name in names]
+    rows.append(["**wrong texts per photo, mean of classes**", *rates, "0.05"])
     rows.append(["CPU seconds per photo", *(f"{summaries[name].cpu_seconds:.2f}" for name in names), "0.8 of stock"])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
 

@@ -25,10 +25,12 @@ class LabelledLine:
         text: what it says.
         outline: polygon around its em box, shape (2 * EDGE_POINTS, 2), clockwise from the text's own top left, in
             pixels.
+        legible: whether the default model knows its script; what is read there is wrong unless it says the same.
     """
 
     text: str
     outline: Polygon
+    legible: bool = True
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Scene:
     """A picture and its lines in reading order. Immutable: effects give a new one.
 
     Attributes:
-        pixels: shape (rows, columns, 3), uint8, RGB.
+        pixels: shape (rows, columns, 3), uint8, RGB; or 4, with transparency.
         lines: in the order in which a person reads them.
     """
 
@@ -58,7 +60,16 @@ class Canvas:
         self._lines: list[LabelledLine] = []
 
     def write(
-        self, text: str, x: int, y: int, face: Typeface, size: int, fill: Colour, shadow: Colour | None = None
+        self,
+        text: str,
+        x: int,
+        y: int,
+        face: Typeface,
+        size: int,
+        fill: Colour,
+        shadow: Colour | None = None,
+        *,
+        legible: bool = True,
     ) -> int:
         """Writes a line with its ink's top left at (x, y).
 
@@ -74,7 +85,7 @@ class Canvas:
         # As annotators draw it: the line's em box, so that "nose" and "dog" are equally high, and all of its ink.
         baseline = y - top + font.getmetrics()[0]
         above, below = min(y, baseline - 0.86 * size), max(y + bottom - top, baseline + 0.14 * size)
-        self._lines.append(LabelledLine(text, _outline(x, above, x + width, below)))
+        self._lines.append(LabelledLine(text, _outline(x, above, x + width, below), legible))
         return x + width
 
     def write_column(self, text: str, x: int, y: int, face: Typeface, size: int, fill: Colour) -> int:
@@ -115,7 +126,7 @@ def warp(scene: Scene, matrix: NDArray[np.float64], size: tuple[int, int]) -> Sc
         scene.pixels, matrix, size, flags=cv2.INTER_AREA | cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
     lines = [
-        LabelledLine(line.text, cv2.perspectiveTransform(line.outline[None], matrix)[0].astype(np.float32))
+        replace(line, outline=cv2.perspectiveTransform(line.outline[None], matrix)[0].astype(np.float32))
         for line in scene.lines
     ]
     return Scene(pixels.astype(np.uint8, copy=False), lines)
@@ -131,7 +142,7 @@ def rotate(scene: Scene, quarters: int) -> Scene:
         turned = {0: (x, y), 1: (y, columns - x), 2: (columns - x, rows - y), 3: (rows - y, x)}[quarters % 4]
         return np.stack(turned, axis=1).astype(np.float32)
 
-    return Scene(pixels, [LabelledLine(line.text, turn(line.outline)) for line in scene.lines])
+    return Scene(pixels, [replace(line, outline=turn(line.outline)) for line in scene.lines])
 
 
 def bend(scene: Scene, rise: float, wavelength: float) -> Scene:
@@ -147,7 +158,7 @@ def bend(scene: Scene, rise: float, wavelength: float) -> Scene:
     bent = (y - lift(x)).astype(np.float32)
     pixels = cv2.remap(scene.pixels, x, bent, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     lines = [
-        LabelledLine(line.text, np.stack([line.outline[:, 0], line.outline[:, 1] + lift(line.outline[:, 0])], axis=1))
+        replace(line, outline=np.stack([line.outline[:, 0], line.outline[:, 1] + lift(line.outline[:, 0])], axis=1))
         for line in scene.lines
     ]
     return Scene(pixels.astype(np.uint8, copy=False), lines)

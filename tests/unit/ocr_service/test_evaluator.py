@@ -34,6 +34,21 @@ def test_missed_and_invented_lines_count_all_their_characters() -> None:
     assert evaluate([], []).tau is None
 
 
+def test_what_is_not_there_is_wrong() -> None:
+    right = [ReadLine("total amount", quad(0, 0, 200, 20)), ReadLine("发票:2", quad(0, 40, 100, 60))]
+    assert evaluate(TRUTH, right).wrong == 0
+    assert evaluate(TRUTH, [ReadLine("66", quad(0, 0, 200, 20))]).wrong == 1
+    assert evaluate([], [ReadLine("十", quad(0, 0, 20, 20))]).wrong == 1
+
+
+def test_a_script_that_nobody_knows_need_not_be_read_but_not_be_guessed_either() -> None:
+    label = LabelledLine("Έξοδος ΤΟΡ", quad(0, 0, 200, 20), legible=False)
+    assert evaluate([label], []) == evaluate([], [])
+    guessed, alike = (evaluate([label], [ReadLine(text, quad(0, 0, 200, 20))]) for text in ("98", "Eξoδος TOP"))
+    assert (guessed.wrong, guessed.read, guessed.labelled) == (1, 0, 0)
+    assert alike.wrong == 0
+
+
 def test_order() -> None:
     assert kendall_tau([0, 1, 2, 3]) == 1
     assert kendall_tau([3, 2, 1, 0]) == -1
