@@ -20,10 +20,11 @@ from pydantic import SecretStr
 
 from bench.search import load
 from bench.search.engines import Engine, FullScan, Mesh, Stock, prepare_stock
+from bench.search.hard import plant
 from bench.search.hybrid_queries import HybridQuery, hybrid_queries
 from bench.search.library import Photo, library
 from bench.search.measures import ndcg, percentile, precision, recall
-from bench.search.queries import Query, QueryMaker, truths
+from bench.search.queries import Query, QueryMaker, Truth, judge, truths
 from bench.search.servers import forget, postgres_15, postgres_18
 from bench.search.vectors import Encoder
 from mesh.core.errors import UnavailableError
@@ -40,12 +41,14 @@ SAMPLE = 10_000
 """Photos that the queries for libraries of all sizes are drawn from."""
 
 
-async def measure(work: Path, photos: int, growth: Sequence[int], *, mesh_only: bool) -> Results:
+async def measure(work: Path, photos: int, hard: int, growth: Sequence[int], *, mesh_only: bool) -> Results:
     """Everything that is asked for, as one JSON-like result."""
     table = traditional_forms()
     results: Results = {}
     if photos:
         results |= await _library(work, photos, table, mesh_only=mesh_only)
+    if hard:
+        results["hard"] = await _hard(work, hard, table)
     if growth:
         results["growth"] = {str(size): await _grow(work, size, table) for size in growth}
     return results
@@ -73,6 +76,37 @@ async def _library(work: Path, photos: int, table: dict[str, str], *, mesh_only:
             await _full_scan(url, made, queries, hybrids, encoder, results)
             await _stock(stack.enter_context(postgres_15(work)), photos, made, queries, results)
     return results
+
+
+async def _hard(work: Path, size: int, table: dict[str, str]) -> Results:
+    """The text side alone at one size, asked the usual queries and those of the hard classes."""
+    name = f"hard_{size}"
+    made = list(library(size, table))
+    truth = truths(made)
+    usual = QueryMaker(made, truth, table).all()
+    queries = plant(made)
+    # What was planted may hold what the usual queries ask for.
+    planted = truths(made)
+    for query in usual:
+        query.relevant.clear()
+        judge(query, planted)
+    words = [query for query in queries if query.kind == "trap words"]
+    for query in words:
+        _judge_elsewhere(query, truth)
+    with postgres_18(work) as admin:
+        found = await _mesh_database(work, admin, name, lambda: made, None)
+        place = {photo.id: index for index, photo in enumerate(made)}
+        async with SearchRepository(DatabaseSettings(url=SecretStr(load.database(admin, name)))) as repository:
+            asked: list[tuple[Query, list[float] | None]] = [(query, None) for query in (*queries, *usual)]
+            classes = await _ask(Mesh(repository), place, asked, again=True)
+    return found | {"photos": len(made), "classes": classes}
+
+
+def _judge_elsewhere(query: Query, truth: dict[int, Truth]) -> None:
+    """What the rest of the library says of a planted query."""
+    elsewhere = Query(query.text, query.kind, query.truth)
+    judge(elsewhere, truth)
+    query.relevant = elsewhere.relevant | query.relevant
 
 
 def traditional_forms() -> dict[str, str]:

@@ -10,7 +10,14 @@ def write_report(results: dict[str, Any], out: Path) -> str:
     """Write search.md and search.png; the text."""
     text = "\n\n".join(
         part
-        for part in (_quality(results), _hybrid(results), _missing(results), _costs(results), _growth(results))
+        for part in (
+            _quality(results),
+            _hard(results),
+            _hybrid(results),
+            _missing(results),
+            _costs(results),
+            _growth(results),
+        )
         if part
     )
     (out / "search.md").write_text(text + "\n")
@@ -49,6 +56,13 @@ HEAD = ("engine", "class", "queries", "failed", "precision@10", "recall@50", "nD
 
 def _quality(results: dict[str, Any]) -> str:
     return _table(HEAD, _rows(results["quality"])) if results.get("quality") else ""
+
+
+def _hard(results: dict[str, Any]) -> str:
+    if "hard" not in results:
+        return ""
+    found = results["hard"]
+    return f"Hard classes, {found['photos']} photos\n\n" + _table(HEAD, _rows({"mesh": found["classes"]}))
 
 
 def _hybrid(results: dict[str, Any]) -> str:

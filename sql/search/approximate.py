@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import combinations, groupby, pairwise
 
 from sql.search.conditions import Json
-from sql.search.query import LONGEST_RUN, FoldedTerm, Run, TextQuery, any_of, phrase, spaced
+from sql.search.query import LONGEST_RUN, FoldedTerm, Run, TextQuery, any_of, phrase, spaced_phrase
 from sql.search.results import Match
 from sql.search.tables import alike, words
 
@@ -25,13 +25,10 @@ SHORTEST_CODE = 3
 SHORTEST_FUZZY_RUN = 4
 SHORTEST_OPEN_RUN = 5
 """From this length on the unknown character may be the first or the last one: what is left says enough."""
-SHORTEST_NARROWED_RUN = 6
-"""From this length on four characters are left beside the second one: few photos hold those."""
-SHORTEST_TWICE_MISREAD = 8
-"""From this length on two characters may be unknown."""
-LONGEST_TWICE_MISREAD = 14
-LONGEST_ALIKE = 12
-"""Up to this length characters that look alike are tried: their number grows with it."""
+SHORTEST_HALVED_RUN = 6
+"""From this length on half of it says enough to look for."""
+TWICE_MISREAD = range(8, 15)
+"""Lengths at which two characters may be unknown."""
 MOST_ALIKE = 5
 LONGEST_WORD = 32
 
@@ -75,6 +72,9 @@ def _is_fuzzy(term: FoldedTerm) -> bool:
 
 
 def _is_divisible(term: FoldedTerm) -> bool:
+    if term.dates:
+        # With a digit changed it is another day.
+        return False
     return _is_long_number(term) or (not term.quoted and (len(term.runs) > 1 or _is_long(term.runs[0])))
 
 
@@ -103,7 +103,7 @@ def _is_misreadable(run: Run) -> bool:
 
 
 def _has_alike(run: Run) -> bool:
-    return run.unsegmented and 2 <= run.length <= LONGEST_ALIKE and any(letter in alike() for letter in run.text)
+    return run.unsegmented and 2 <= run.length < SHORTEST_HALVED_RUN and any(letter in alike() for letter in run.text)
 
 
 def _all_ways(term: FoldedTerm, step: Match) -> list[Json]:
@@ -137,7 +137,7 @@ def _loose(term: FoldedTerm) -> Json:
     if term.is_code:
         return _split(term) or {"holds": term.squeezed}
     if len(term.runs) == 1:
-        return _words(spaced(term.runs[0].text))
+        return _words(spaced_phrase(term.runs[0].text))
     # What the text index is asked for only narrows down where to compare letter by letter.
     parts = [_stretch(stretch) for stretch in _stretches(term)]
     return _all([*filter(None, parts), {"holds": term.squeezed}])
@@ -175,7 +175,7 @@ def _stretches(term: FoldedTerm) -> list[Run]:
 def _stretch(stretch: Run) -> Json | None:
     """What narrows the search down to photos that may hold the stretch; None where it is too short to narrow much."""
     if _is_breakable(stretch):
-        return _words(spaced(stretch.text))
+        return _words(spaced_phrase(stretch.text))
     return None if stretch.unsegmented or len(stretch.text) < 3 else _inside(stretch.text[:LONGEST_WORD])
 
 
@@ -187,16 +187,20 @@ def _fuzzy(run: Run) -> Json:
     if run.unsegmented:
         ways = [phrase_of(run)]
         if _is_breakable(run):
-            ways.append(spaced(run.text))
-        if _has_alike(run):
-            ways += read_alike(run.text)
-        if _is_misreadable(run):
-            ways += misread(run.text)
-        ends = misread_second_or_last_but_one(run.text) if _is_misreadable(run) else ()
-        narrowed: list[Json] = [{"then": [_words(rare), _words(way)]} for rare, way in ends]
-        if SHORTEST_TWICE_MISREAD <= run.length <= LONGEST_TWICE_MISREAD:
-            narrowed.append({"then": [_words(any_of(intact_thirds(run.text))), {"squeezed": two_unknown(run.text)}]})
-        return _either([_words(any_of(ways)), *narrowed])
+            ways.append(spaced_phrase(run.text))
+        checked: list[Json] = []
+        if run.length >= SHORTEST_HALVED_RUN:
+            # One error leaves a half whole, two errors two quarters; few photos hold those, and they are read through.
+            pattern = two_unknown(run.text) if run.length in TWICE_MISREAD else one_replaced(run.text)
+            pieces = [any_of(pieces_of(run.text, 2))]
+            if run.length in TWICE_MISREAD:
+                pieces += [f"({one}) & ({other})" for one, other in combinations(pieces_of(run.text, 4), 2)]
+            checked.append({"then": [_words(any_of(pieces)), {"squeezed": pattern}]})
+        elif run.length >= SHORTEST_FUZZY_RUN:
+            ways += [*misread(run.text), *read_alike(run.text, (0, -1))]
+        elif _has_alike(run):
+            ways += read_alike(run.text, range(run.length))
+        return _either([_words(any_of(ways)), *checked])
     exact = _words(phrase_of(run))
     if not _is_misreadable(run):
         return exact
@@ -262,12 +266,13 @@ def phrase_of(run: Run) -> str:
     return FoldedTerm((run,)).phrase()
 
 
-def read_alike(text: str) -> list[str]:
-    """`tsquery` phrases for the text with one character taken for one that looks like it. What is a word itself (人口
-    read for 入口) is no misreading."""
+def read_alike(text: str, places: Sequence[int]) -> list[str]:
+    """`tsquery` phrases for the text with the character at one of the places taken for one that looks like it. What is
+    a word itself (人口 read for 入口) is no misreading."""
     ways = []
-    for at, letter in enumerate(text):
-        for other in alike().get(letter, "")[:MOST_ALIKE]:
+    for place in places:
+        at = place % len(text)
+        for other in alike().get(text[at], "")[:MOST_ALIKE]:
             read = text[:at] + other + text[at + 1 :]
             if len(text) > 3 or read not in words():
                 ways.append(phrase(read, last=False))
@@ -275,24 +280,9 @@ def read_alike(text: str) -> list[str]:
 
 
 def misread(text: str) -> list[str]:
-    """`tsquery` phrases for the text with one character unknown: any of a short text, of a longer one any but the
-    second and the last but one (`misread_second_or_last_but_one`)."""
-    ways = []
-    if len(text) >= SHORTEST_OPEN_RUN:
-        ways += [phrase(text[1:], last=False), phrase(text[:-1], last=False)]
-    inner = range(2, len(text) - 2) if len(text) >= SHORTEST_NARROWED_RUN else range(1, len(text) - 1)
-    return [*ways, *(_without(text, unknown) for unknown in inner)]
-
-
-def misread_second_or_last_but_one(text: str) -> tuple[tuple[str, str], ...]:
-    """The longer text with its second or last but one character unknown, each as two `tsquery` phrases.
-
-    One character is left on one side. To look up all that begins with it costs more the larger the library is, so the
-    first phrase says only what the other side must be, and the second one holds for few of the photos that it finds.
-    """
-    if len(text) < SHORTEST_NARROWED_RUN:
-        return ()
-    return (phrase(text[2:], last=False), _without(text, 1)), (phrase(text[:-2], last=False), _without(text, -2))
+    """`tsquery` phrases for a text of four or five characters with one of the inner ones unknown, or, of five, any."""
+    ends = [phrase(text[1:], last=False), phrase(text[:-1], last=False)] if len(text) >= SHORTEST_OPEN_RUN else []
+    return [*ends, *(_without(text, unknown) for unknown in range(1, len(text) - 1))]
 
 
 def _without(text: str, unknown: int) -> str:
@@ -302,18 +292,24 @@ def _without(text: str, unknown: int) -> str:
     return f"{phrase(left, last=False)} <{gap}> {phrase(right, last=False)}"
 
 
-def intact_thirds(text: str) -> list[str]:
-    """`tsquery` phrases for the thirds of a text: of three, two errors leave one whole."""
-    cuts = [0, len(text) // 3, len(text) * 2 // 3, len(text)]
+def pieces_of(text: str, count: int) -> list[str]:
+    """`tsquery` phrases for the text cut into so many pieces of like length."""
+    cuts = [len(text) * at // count for at in range(count + 1)]
     return [phrase(text[start:end], last=False) for start, end in pairwise(cuts)]
 
 
+def one_replaced(text: str) -> str:
+    """A regular expression for the text with any one character unknown, or left out."""
+    return "|".join(f"{re.escape(text[:at])}.?{re.escape(text[at + 1 :])}" for at in range(len(text)))
+
+
 def two_unknown(text: str) -> str:
-    """A regular expression for the text with any two characters unknown."""
-    return "|".join(
+    """A regular expression for the text with any two characters unknown, or one left out."""
+    twice = (
         "".join("." if at in pair else re.escape(letter) for at, letter in enumerate(text))
         for pair in combinations(range(len(text)), 2)
     )
+    return "|".join([one_replaced(text), *twice])
 
 
 def one_unknown(word: str) -> str:

@@ -17,7 +17,11 @@ GARBAGE = 0.35
 LOOKS_ALIKE = 0.15
 LIKELY = 0.75
 """Up to this cost a photo counts where others were found as asked."""
-GAP = 0.4
+LONG_WORD = 9
+"""Letters from which a word may have two errors."""
+LOOK_ALIKES = str.maketrans("oilsbz", "011582")
+READ_AS_ONE = {"rn": "m", "vv": "w", "cl": "d"}
+GAP = 0.6
 """A character too many or too few."""
 
 
@@ -35,19 +39,18 @@ def cost(query: TextQuery, body: str) -> float:
     """What it takes to read the query in a document's folded text: 0 for nothing, from 1 on for another word."""
     squeezed = body.replace(" ", "")
     return min(
-        (sum(_cost(term, squeezed) for term in group if not term.excluded) for group in query.groups), default=0.0
+        (sum(_cost(term, body, squeezed) for term in group if not term.excluded) for group in query.groups), default=0.0
     )
 
 
-def _cost(term: FoldedTerm, squeezed: str) -> float:
+def _cost(term: FoldedTerm, body: str, squeezed: str) -> float:
     text = term.squeezed
     if text in squeezed:
         return 0.0
     if any(word in squeezed for word in term.variants):
         return 0.0
     if text.isascii():
-        # Of words and numbers the index finds look-alikes and single errors only in what is long.
-        return LOOKS_ALIKE * 2
+        return _word_cost(term, body)
     starts = _starts(text, squeezed)
     # Nearly always a character was read as another one, and nothing is to be shifted.
     best = min((_in_place(text, squeezed[start : start + len(text)]) for start in starts), default=ANOTHER_WORD * 2)
@@ -57,9 +60,43 @@ def _cost(term: FoldedTerm, squeezed: str) -> float:
     return min([best, *(_distance(text, window) for window in shifted)])
 
 
+def _word_cost(term: FoldedTerm, body: str) -> float:
+    """What it takes to read a word or number among those of a text, or as the beginning of one."""
+    asked = _as_read(term.squeezed)
+    if asked in _as_read(body.replace(" ", "")):
+        return LOOKS_ALIKE
+    if any(character.isdigit() for character in asked) and not term.squeezed.isalpha():
+        return ANOTHER_WORD * 2
+    allowed = 2 if len(asked) >= LONG_WORD else 1
+    errors = min((_errors(asked, _as_read(word), allowed) for word in body.split()), default=allowed + 1)
+    return errors * LIKELY / 2 if errors <= allowed else ANOTHER_WORD * 2
+
+
+def _as_read(text: str) -> str:
+    """The text with letters and digits that look alike made one, and pairs of letters that OCR takes for one."""
+    for pair, letter in READ_AS_ONE.items():
+        text = text.replace(pair, letter)
+    return text.translate(LOOK_ALIKES)
+
+
+def _errors(asked: str, word: str, most: int) -> int:
+    """Letters to change, add or leave out until the word begins as asked, counted up to `most` + 1."""
+    if len(word) < len(asked) - most:
+        return most + 1
+    previous = list(range(len(word) + 1))
+    for row, letter in enumerate(asked, 1):
+        current = [row]
+        for at, read in enumerate(word):
+            current.append(min(previous[at] + (letter != read), previous[at + 1] + 1, current[at] + 1))
+        if min(current) > most:
+            return most + 1
+        previous = current
+    return min(previous)
+
+
 def _in_place(text: str, window: str) -> float:
     missing = len(text) - len(window)
-    return missing * GAP + sum(substitution(asked, read) for asked, read in zip(text, window, strict=False))
+    return missing * ANOTHER_WORD + sum(substitution(asked, read) for asked, read in zip(text, window, strict=False))
 
 
 def _starts(text: str, squeezed: str) -> Sequence[int]:
@@ -74,14 +111,14 @@ def _starts(text: str, squeezed: str) -> Sequence[int]:
 
 
 def _distance(text: str, window: str) -> float:
-    """The cheapest way from the text to some part of the window."""
+    """The cheapest way from the text to some part of the window. Without its first or last character it is another."""
     previous = [0.0] * (len(window) + 1)
-    for asked in text:
-        row = [previous[0] + GAP]
+    for row, asked in enumerate(text):
+        lost = GAP if 0 < row < len(text) - 1 else ANOTHER_WORD
+        current = [previous[0] + lost]
         for at, read in enumerate(window):
-            same = previous[at] + substitution(asked, read)
-            row.append(min(same, previous[at + 1] + GAP, row[at] + GAP))
-        previous = row
+            current.append(min(previous[at] + substitution(asked, read), previous[at + 1] + lost, current[at] + GAP))
+        previous = current
     return min(previous)
 
 

@@ -154,11 +154,25 @@ class FoldedTerm:
             gap = 1 if run.unsegmented and run.length > 1 else 0
         return literal
 
+    def parts(self, *, spaced: bool) -> list[str]:
+        """`tsquery` phrases that stand for the term where it does not stand as it is."""
+        found = []
+        for run in self.runs:
+            if not run.unsegmented:
+                found.append(f"'{run.text[: max(2, len(run.text) // 2)]}':*")
+            elif run.length == 1:
+                found.append(f"'{run.text}'")
+            elif spaced:
+                found.append(spaced_phrase(run.text))
+            else:
+                found += [f"'{run.text[at : at + 2]}'" for at in range(min(run.length, LONGEST_RUN) - 1)]
+        return found
+
     def anyhow(self) -> str:
         """The term as one `tsquery`, also where a line end or punctuation breaks it: what an exclusion excludes."""
         whole = self.anyway()
         if len(self.runs) == 1 and self.runs[0].unsegmented and 1 < self.runs[0].length <= LONGEST_RUN:
-            return any_of([whole, spaced(self.runs[0].text)])
+            return any_of([whole, spaced_phrase(self.runs[0].text)])
         return whole
 
 
@@ -192,6 +206,11 @@ class TextQuery:
     def whole_words(self) -> "TextQuery":
         """The same query with no word going on: what a sentence means, where "a" is not the beginning of "apple"."""
         return TextQuery(tuple(tuple(replace(term, quoted=True) for term in group) for group in self.groups))
+
+    def in_parts(self, *, spaced: bool) -> str:
+        """What ranks a photo that does not hold the query as it is: its terms spaced anyhow, or pairs of characters
+        and beginnings of words. Large letters come first there too."""
+        return any_of([part for term in self.wanted for part in term.parts(spaced=spaced)])
 
     @property
     def code(self) -> "FoldedTerm | None":
@@ -256,7 +275,7 @@ def any_of(ways: Sequence[str]) -> str:
     return ways[0] if len(ways) == 1 else " | ".join(f"({way})" for way in ways)
 
 
-def spaced(text: str) -> str:
+def spaced_phrase(text: str) -> str:
     """A `tsquery` phrase for the text with line ends, spaces or punctuation at any places, or at none.
 
     Every character is the beginning of a token with its follower, or, at the end of a run, a token by itself.

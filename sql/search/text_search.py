@@ -208,7 +208,7 @@ class TextSearch:
         query = self.query.all_words(exclude=False)
         rank: Json = {"column": "headline" if match is Match.HEADLINE else "words", "query": query}
         if match not in EXACT:
-            return rank | {"short": True}
+            return rank | {"query": self.query.in_parts(spaced=match is Match.LOOSE), "short": True}
         if self.query.has_other_forms:
             rank["exact"] = self.query.all_words(prefix=False, exclude=False, as_typed=True)
         if any(len(group) > 1 for group in self.query.groups):

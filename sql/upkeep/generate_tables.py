@@ -21,9 +21,8 @@ CHARACTERS = 7000
 """Characters that are compared: the most frequent ones."""
 COMMON = 3000
 """Characters that a person writes: what OCR reads instead of another character is often none of them."""
-RARE_WORD = 30
-"""Words that occur less often than this say little about where a text is cut into words."""
-LONGEST_WORD = 3
+RARE_WORD = {1: 30, 2: 10, 3: 30}
+"""Words by length; those that occur less often say little about where a text is cut into words."""
 ALIKE = 0.7
 MOST_ALIKE = 8
 SIZE = 48
@@ -73,7 +72,7 @@ def main() -> None:
     kept = sorted(
         (word, count)
         for word, count in words.items()
-        if len(word) <= LONGEST_WORD and count >= RARE_WORD and all(map(is_ideograph, word))
+        if count >= RARE_WORD.get(len(word), sys.maxsize) and all(map(is_ideograph, word))
     )
     # How often, as a power of two: more says nothing more.
     (TABLES / "words.txt").write_text("".join(f"{word}{count.bit_length()}\n" for word, count in kept), "utf-8")

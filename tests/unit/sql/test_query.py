@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sql.search.query import MAX_TERMS, FoldedTerm, Run, Term, TextQuery, fold, parse, spaced
+from sql.search.query import MAX_TERMS, FoldedTerm, Run, Term, TextQuery, fold, parse, spaced_phrase
 
 
 def han(text: str) -> Run:
@@ -84,8 +84,8 @@ def test_exclusions_exclude_broken_forms_too() -> None:
 
 
 def test_spaced_at_any_places() -> None:
-    assert spaced("发票") == "('发票') | ('发' <1> '票')"
-    assert spaced("增值税") == "(('增值' | '增') <1> '值税') | (('增值' | '增') <1> '值' <1> '税')"
+    assert spaced_phrase("发票") == "('发票') | ('发' <1> '票')"
+    assert spaced_phrase("增值税") == "(('增值' | '增') <1> '值税') | (('增值' | '增') <1> '值' <1> '税')"
 
 
 @pytest.mark.parametrize(
