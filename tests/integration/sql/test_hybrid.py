@@ -167,7 +167,7 @@ async def test_what_fails_on_both_sides_is_told_once(database: ImmichDatabase, r
     with pytest.raises(UnsupportedFilterError, match="checksum"):
         await repository.search_hybrid("发票", QUERY, SCOPE, filters)
     await database.connection.execute('ALTER TABLE asset DROP COLUMN "deletedAt"')
-    with pytest.raises(UnavailableError, match=r"db status"):
+    with pytest.raises(UnavailableError, match="db status"):
         await repository.search_hybrid("发票", QUERY, SCOPE)
 
 
