@@ -136,6 +136,8 @@ class SearchRepository:
                 "Immich's database has no schema mesh (or it is not readable): run `immich-mesh db migrate`"
             )
         folded = await fold_query(connection, query)
+        if self._settings.pinyin:
+            folded = folded.with_pinyin()
         if schema.has_zhparser:
             folded = await add_words(connection, folded)
         return TextSearch(folded, scope, filters, schema)

@@ -32,4 +32,5 @@ class DatabaseSettings(Frozen):
     text_candidates: int = Field(
         200, ge=10, le=1000, description="Best photos taken from the text index in hybrid search."
     )
+    pinyin: bool = Field(False, description="Whether fapiao also finds 发票, below what is written so.")
     weights: HybridWeights = HybridWeights()

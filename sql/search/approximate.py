@@ -34,11 +34,13 @@ LONGEST_WORD = 32
 
 
 def condition(query: TextQuery, step: Match) -> Json | None:
-    """What a document must be like for LOOSE, FUZZY or APART; None when the step has nothing to offer for this query.
+    """What a document must be like for LOOSE, PINYIN, FUZZY or APART; None when the step has nothing to offer for this query.
 
     With pg_trgm, FUZZY also finds long words with more than one error.
     """
-    has_more = {Match.LOOSE: _is_loose, Match.FUZZY: _is_fuzzy, Match.APART: _is_divisible}[step]
+    has_more = {Match.LOOSE: _is_loose, Match.PINYIN: _is_pinyin, Match.FUZZY: _is_fuzzy, Match.APART: _is_divisible}[
+        step
+    ]
     code = query.code if step is Match.LOOSE else None
     if not code and not any(has_more(term) for term in query.wanted):
         return None
@@ -65,6 +67,10 @@ def _is_loose(term: FoldedTerm) -> bool:
     if len(term.runs) > 1:
         return len(term.squeezed) >= LONG_WORD
     return _is_breakable(term.runs[0])
+
+
+def _is_pinyin(term: FoldedTerm) -> bool:
+    return bool(term.pinyin)
 
 
 def _is_fuzzy(term: FoldedTerm) -> bool:
@@ -119,6 +125,8 @@ def _new_ways(term: FoldedTerm, step: Match) -> list[Json]:
     ways: list[Json] = []
     if step is Match.LOOSE and _is_loose(term):
         ways.append(_loose(term))
+    if step is Match.PINYIN and term.pinyin:
+        ways.append(_words(term.read_as()))
     if step is Match.FUZZY and _is_fuzzy(term):
         # What is too short to narrow the search down is left to the order that all runs are to stand in.
         telling = [run for run in term.runs if len(run.text) > 1 or len(term.runs) == 1]

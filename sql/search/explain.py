@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sql.search.conditions import scope_data
 from sql.search.hybrid import HybridSearch
-from sql.search.query import FoldedTerm
+from sql.search.query import FoldedTerm, any_of
 from sql.search.results import Explanation, Hit, Match, MatchedLine
 from sql.search.text_search import TextSearch
 
@@ -39,8 +39,9 @@ async def _lines(connection: Any, text: TextSearch, asset_ids: Sequence[UUID]) -
     found: dict[UUID, list[MatchedLine]] = defaultdict(list)
     if not text.query or not asset_ids:
         return found
-    whole = " | ".join(f"({term.phrase()})" for term in text.query.wanted)
-    parts = " | ".join(f"({part})" for term in text.query.wanted for part in _parts(term))
+    wanted = text.query.wanted
+    whole = any_of([way for term in wanted for way in (term.anyway(), term.read_as()) if way])
+    parts = any_of([part for term in wanted for part in _parts(term)])
     rows = await connection.fetch(
         """
         WITH judged AS (SELECT *, words @@ $2::tsquery AS is_whole, words @@ $3::tsquery AS is_part FROM mesh.lines($1))

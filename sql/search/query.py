@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sql.search.dates import typed_dates
+from sql.search.pinyin import written
+from sql.search.results import Match
 from sql.search.variants import variants
 
 MAX_CHARACTERS = 512
@@ -121,6 +123,8 @@ class FoldedTerm:
     dates: tuple[str, ...] = ()
     variants: tuple[str, ...] = ()
     """Other spellings of its one word, folded: invoice for invoices, koeln for Köln."""
+    pinyin: tuple[str, ...] = ()
+    """Texts that its one word may be the pinyin of."""
 
     @property
     def squeezed(self) -> str:
@@ -153,6 +157,10 @@ class FoldedTerm:
                 gap = 0
             gap = 1 if run.unsegmented and run.length > 1 else 0
         return literal
+
+    def read_as(self) -> str:
+        """Any of the texts that it may be the pinyin of, as one `tsquery`."""
+        return any_of([phrase(text, last=False) for text in self.pinyin])
 
     def parts(self, *, spaced: bool) -> list[str]:
         """`tsquery` phrases that stand for the term where it does not stand as it is."""
@@ -207,10 +215,26 @@ class TextQuery:
         """The same query with no word going on: what a sentence means, where "a" is not the beginning of "apple"."""
         return TextQuery(tuple(tuple(replace(term, quoted=True) for term in group) for group in self.groups))
 
-    def in_parts(self, *, spaced: bool) -> str:
+    def in_parts(self, match: Match) -> str:
         """What ranks a photo that does not hold the query as it is: its terms spaced anyhow, or pairs of characters
         and beginnings of words. Large letters come first there too."""
-        return any_of([part for term in self.wanted for part in term.parts(spaced=spaced)])
+        if match is Match.PINYIN:
+            return any_of([term.read_as() for term in self.wanted if term.pinyin])
+        return any_of([part for term in self.wanted for part in term.parts(spaced=match is Match.LOOSE)])
+
+    def with_pinyin(self) -> "TextQuery":
+        """The query with every Latin word also taken for pinyin."""
+        return TextQuery(
+            tuple(
+                tuple(
+                    replace(term, pinyin=written(term.squeezed))
+                    if len(term.runs) == 1 and not term.quoted and not term.excluded and not term.runs[0].unsegmented
+                    else term
+                    for term in group
+                )
+                for group in self.groups
+            )
+        )
 
     @property
     def code(self) -> "FoldedTerm | None":
@@ -271,7 +295,7 @@ def _conjunction(group: Sequence[FoldedTerm], prefix: bool, exclude: bool) -> st
 
 
 def any_of(ways: Sequence[str]) -> str:
-    """The alternatives as one `tsquery`."""
+    """The alternatives as one `tsquery`; empty for none."""
     return ways[0] if len(ways) == 1 else " | ".join(f"({way})" for way in ways)
 
 

@@ -17,6 +17,8 @@ class Match(StrEnum):
     """Only across two other words: 车站 in 汽车站点."""
     LOOSE = "loose"
     """All letters in order, but spaced otherwise, across a line break, or inside a longer number or word."""
+    PINYIN = "pinyin"
+    """Read as the query, which is pinyin: 发票 for fapiao; only where that is set."""
     FUZZY = "fuzzy"
     """With letters that OCR got wrong."""
     APART = "apart"

@@ -34,7 +34,8 @@ BANDS = {
     Match.TEXT: (0.5, 0.25),
     Match.WITHIN: (0.4, 0.1),
     Match.LOOSE: (0.3, 0.1),
-    Match.FUZZY: (0.1, 0.2),
+    Match.PINYIN: (0.28, 0.02),
+    Match.FUZZY: (0.1, 0.18),
     Match.APART: (0.0, 0.1),
 }
 """Where the scores of a step begin, and how far they reach; steps are asked in this order."""
@@ -88,7 +89,7 @@ class TextSearch:
                 break
             if match is Match.FUZZY:
                 page.take(await self._misread(connection, nothing_else=not page.passed))
-            elif match is Match.LOOSE or not page.passed:
+            elif match is not Match.APART or not page.passed:
                 # Parts anywhere are an answer only where there is no other.
                 await self._step(connection, match, page)
         return SearchPage(tuple(page.hits[:limit]), has_more=len(page.hits) > limit)
@@ -199,8 +200,9 @@ class TextSearch:
         if found is None:
             return None
         earlier = [in_words]
-        if match is Match.FUZZY and (loose := approximate_condition(self.query, Match.LOOSE)):
-            earlier.append(loose)
+        for step in STEPS[STEPS.index(Match.LOOSE) : STEPS.index(match)] if match is not Match.APART else ():
+            if before := approximate_condition(self.query, step):
+                earlier.append(before)
         return {"all": [found, *({"not": condition} for condition in earlier)]}
 
     def _rank(self, match: Match) -> Json:
@@ -208,7 +210,7 @@ class TextSearch:
         query = self.query.all_words(exclude=False)
         rank: Json = {"column": "headline" if match is Match.HEADLINE else "words", "query": query}
         if match not in EXACT:
-            return rank | {"query": self.query.in_parts(spaced=match is Match.LOOSE), "short": True}
+            return rank | {"query": self.query.in_parts(match), "short": True}
         if self.query.has_other_forms:
             rank["exact"] = self.query.all_words(prefix=False, exclude=False, as_typed=True)
         if any(len(group) > 1 for group in self.query.groups):

@@ -1,10 +1,12 @@
 """Writes the tables that a search weighs evidence with, into sql/search/tables. Run once per new data set:
 
+    pip install pypinyin==0.55.0
     python -m sql.upkeep.generate_tables jieba/dict.txt NotoSansCJK-Regular.ttc NotoSerifCJK-Regular.ttc
 
 `dict.txt` is the dictionary of jieba 0.42.1 (https://github.com/fxsjy/jieba, MIT licence): words and how often they
 occur. The fonts are Noto's (https://github.com/notofonts/noto-cjk, SIL Open Font License 1.1): characters that look
-alike in both of them are what OCR takes for each other.
+alike in both of them are what OCR takes for each other. pypinyin (https://github.com/mozillazg/python-pinyin, MIT
+licence) gives how characters are read.
 """
 
 import sys
@@ -61,8 +63,20 @@ def alike(characters: Sequence[str], fonts: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def readings(characters: Sequence[str]) -> dict[str, list[str]]:
+    """How each character is read in pinyin, without tones, the usual reading first."""
+    from pypinyin import Style, pinyin  # only this generator needs it
+
+    found = {}
+    for character in characters:
+        ways = pinyin(character, style=Style.NORMAL, heteronym=True)[0]
+        usual = pinyin(character, style=Style.NORMAL)[0]
+        found[character] = [way for way in dict.fromkeys([*usual, *ways]) if way.isascii() and way.isalpha()]
+    return found
+
+
 def main() -> None:
-    """Write the three tables."""
+    """Write the tables."""
     words, frequency = {}, Counter[str]()
     for line in Path(sys.argv[1]).read_text("utf-8").splitlines():
         word, count, *_ = line.split(" ")
@@ -77,6 +91,10 @@ def main() -> None:
     # How often, as a power of two: more says nothing more.
     (TABLES / "words.txt").write_text("".join(f"{word}{count.bit_length()}\n" for word, count in kept), "utf-8")
     (TABLES / "common.txt").write_text("".join(sorted(characters[:COMMON])) + "\n", "utf-8")
+    read = readings(characters[:CHARACTERS])
+    (TABLES / "pinyin.txt").write_text(
+        "".join(f"{character}{' '.join(ways)}\n" for character, ways in sorted(read.items()) if ways), "utf-8"
+    )
     pairs = alike(characters[:CHARACTERS], sys.argv[2:])
     (TABLES / "alike.txt").write_text(
         "".join(f"{character}{others}\n" for character, others in sorted(pairs.items()) if others), "utf-8"

@@ -23,6 +23,12 @@ def common() -> frozenset[str]:
 
 
 @cache
+def pinyin() -> dict[str, list[str]]:
+    """How a character is read, without tones, the usual reading first."""
+    return {line[0]: line[1:].split() for line in _read("pinyin.txt").splitlines()}
+
+
+@cache
 def alike() -> dict[str, str]:
     """For a character up to eight that look like it, most alike first."""
     return {line[0]: line[1:] for line in _read("alike.txt").split()}

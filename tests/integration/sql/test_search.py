@@ -14,6 +14,7 @@ from sql.search import text_search
 from sql.search.filters import Scope, Visibility
 from sql.search.results import Match
 from tests.integration.sql.conftest import OWNER, PARTNER, STRANGER, ImmichDatabase
+from tests.integration.sql.conftest import settings as database_settings
 
 SCOPE = Scope((OWNER,))
 EXAMPLES = settings(
@@ -240,3 +241,17 @@ async def test_very_long_and_very_repetitive_queries_end(
     await database.photo("发票" * 200, "a" * 300)
     for query in ("发票" * 5000, "a" * 100_000, "a " * 5000, '"' * 999, "- " * 999, "OR " * 999, "字" * 40, "x1" * 16):
         await repository.search_text(query, SCOPE)
+
+
+async def test_pinyin_finds_what_is_read_so_below_what_is_written_so(database: ImmichDatabase) -> None:
+    read, written = await database.photo("增值税发票"), await database.photo("fapiao")
+    await database.photo("火车站")
+    async with SearchRepository(database_settings(database.url)) as plain:
+        assert await found(plain, "fapiao") == [written]
+    async with SearchRepository(database_settings(database.url, pinyin=True)) as repository:
+        page = await repository.search_text("fapiao", SCOPE)
+        assert [(hit.asset_id, hit.match) for hit in page.hits] == [(written, Match.HEADLINE), (read, Match.PINYIN)]
+        assert await found(repository, "zengzhishui fapiao") == [read]
+        (explained,) = await repository.explain("fapiao", SCOPE, [read])
+        assert explained.hit.match is Match.PINYIN
+        assert [line.text for line in explained.lines] == ["增值税发票"]
