@@ -34,13 +34,11 @@ LONGEST_WORD = 32
 
 
 def condition(query: TextQuery, step: Match) -> Json | None:
-    """What a document must be like for LOOSE, PINYIN, FUZZY or APART; None when the step has nothing to offer for this query.
+    """What a document must be like for LOOSE, PINYIN, FUZZY or APART; None when the step has nothing to offer.
 
     With pg_trgm, FUZZY also finds long words with more than one error.
     """
-    has_more = {Match.LOOSE: _is_loose, Match.PINYIN: _is_pinyin, Match.FUZZY: _is_fuzzy, Match.APART: _is_divisible}[
-        step
-    ]
+    has_more = _HAS_MORE[step]
     code = query.code if step is Match.LOOSE else None
     if not code and not any(has_more(term) for term in query.wanted):
         return None
@@ -110,6 +108,14 @@ def _is_misreadable(run: Run) -> bool:
 
 def _has_alike(run: Run) -> bool:
     return run.unsegmented and 2 <= run.length < SHORTEST_HALVED_RUN and any(letter in alike() for letter in run.text)
+
+
+_HAS_MORE = {
+    Match.LOOSE: _is_loose,
+    Match.PINYIN: _is_pinyin,
+    Match.FUZZY: _is_fuzzy,
+    Match.APART: _is_divisible,
+}
 
 
 def _all_ways(term: FoldedTerm, step: Match) -> list[Json]:

@@ -200,9 +200,9 @@ class TextSearch:
         if found is None:
             return None
         earlier = [in_words]
-        for step in STEPS[STEPS.index(Match.LOOSE) : STEPS.index(match)] if match is not Match.APART else ():
-            if before := approximate_condition(self.query, step):
-                earlier.append(before)
+        # Nothing was found before parts apart are asked for.
+        steps = () if match is Match.APART else STEPS[STEPS.index(Match.LOOSE) : STEPS.index(match)]
+        earlier += filter(None, (approximate_condition(self.query, step) for step in steps))
         return {"all": [found, *({"not": condition} for condition in earlier)]}
 
     def _rank(self, match: Match) -> Json:

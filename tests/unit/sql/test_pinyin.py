@@ -13,6 +13,8 @@ from sql.search.pinyin import MOST_TEXTS, written
         ("zengzhishuifapiao", "增值税发票"),
         ("xi'an", "西安"),
         ("yinhang", "银行"),
+        ("changcheng", "长城"),
+        ("nvren", "女人"),
     ],
 )
 def test_words_are_read(typed: str, text: str) -> None:
