@@ -14,9 +14,10 @@ from ocr_service.self_check import detection_check, recognition_check
 
 OcrPart = TextDetector | TextRecogniser
 
-TYPICAL_AXES = {"detection": {1: 736, 2: 736, 3: 992}, "recognition": {1: 48, 2: 320, 3: 320}}
+TYPICAL_AXES = {"detection": {1: 736, 2: 736, 3: 992}, "recognition": {1: 48, 2: 48, 3: 320}}
 """Height and width, in pixels, of the usual photo and of the usual line, where a graph leaves them open: what
-calibration times. Axes 2 and 3 of most graphs (a line's axis 2 is fixed), 1 and 2 of those that take bytes."""
+calibration times. Axes 2 and 3 of most graphs, 1 and 2 of those that take bytes; a line has to be 48 high, so that one
+of the latter is timed on a short line."""
 SELF_CHECKS = {"detection": detection_check, "recognition": recognition_check}
 
 
