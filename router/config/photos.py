@@ -27,6 +27,11 @@ class PhotosSettings(Frozen):
     hybrid: bool = Field(
         False, description="Rank plain queries by text and look together, without `fuse` being asked for."
     )
+    immich_page: bool = Field(
+        True,
+        description="Put one script into Immich's page: its menus then refresh text and vectors, and its search says"
+        " that `ocr:` works.",
+    )
     clip_model: str = Field("", description="CLIP model that Immich is set to; empty to read it in Immich's database.")
     ocr_model: str = Field("", description="OCR model that Immich is set to; empty to read it in Immich's database.")
     connect_timeout_seconds: float = Field(5.0, gt=0, description="Limit of opening a connection to Immich.")

@@ -12,10 +12,12 @@ from aiohttp import ClientSession, hdrs, web
 
 from mesh.core.errors import MeshError
 from router.errors import BodyTooSlowError
-from router.gateway.credentials import Credentials, credentials_of
+from router.gateway.credentials import COOKIE, Credentials, credentials_of
 from router.gateway.hops import loop_detected
 from router.gateway.immich import ImmichApi
 from router.gateway.metrics import PhotosMetrics
+from router.gateway.pages.files import PageFiles
+from router.gateway.pages.injection import ScriptInjection
 from router.gateway.proxy import ImmichProxy, invite_body
 from router.gateway.refresh.jobs import RefreshCalls
 from router.gateway.refresh.refresh import Kind
@@ -41,6 +43,7 @@ class FrontDoor:
     Args:
         max_body_bytes: a changed call's body is a few hundred bytes; a larger one is not ours and streams through.
         body_timeout_seconds: how long the body of a changed call may take to arrive.
+        immich_page: whether Immich's page gets a script of ours.
     """
 
     def __init__(
@@ -54,7 +57,11 @@ class FrontDoor:
         *,
         max_body_bytes: int = 1 << 20,
         body_timeout_seconds: float = 60.0,
+        immich_page: bool = True,
     ) -> None:
+        self._pages = PageFiles()
+        script_url = self._pages.script_url(refreshes=refreshes.possible)
+        self._injection = ScriptInjection(script_url) if immich_page else None
         self._max_body_bytes = max_body_bytes
         self._body_timeout_seconds = body_timeout_seconds
         self._session = session
@@ -81,9 +88,12 @@ class FrontDoor:
             return loop_detected()
         if wants_websocket(request):
             return await relay_websocket(request, self._session, self._proxy, self._sockets)
+        if (page := self._pages.reply(request)) is not None:
+            return _packed(request, page)
         call = self._changed.get((request.method, request.path.rstrip("/").lower()))
         if call is None:
-            return await self._proxy.forward(request)
+            injection = self._injection if ScriptInjection.concerns(request) else None
+            return _packed(request, await self._proxy.forward(request, injection=injection))
         try:
             return _packed(request, await call(request))
         except MeshError as error:
@@ -128,7 +138,7 @@ class FrontDoor:
     async def _jobs(self, request: web.Request) -> web.StreamResponse:
         raw, body = await self._json_body(request)
         credentials = self._credentials(request)
-        if body is None or body.get("name") not in set(Kind) or not _may_search(credentials):
+        if body is None or body.get("name") not in set(Kind) or not _may_search(credentials) or _forgeable(request):
             return await self._proxy.forward(request, raw)
         return await self._refreshes.jobs(body, credentials)
 
@@ -145,6 +155,8 @@ class FrontDoor:
         return relayed(told) if told.refused else failure(403, "a shared link may not do this")
 
     async def _refresh(self, request: web.Request) -> web.StreamResponse:
+        if _forgeable(request):
+            return failure(415, "send JSON, as application/json")
         _, body = await self._json_body(request)
         return await self._refreshes.refresh(body or {}, self._credentials(request))
 
@@ -202,3 +214,8 @@ def _packed(request: web.Request, response: web.StreamResponse) -> web.StreamRes
 def _may_search(credentials: Credentials) -> bool:
     """Callers without credentials, and holders of shared links, are refused by Immich itself, in its own words."""
     return credentials.present and not credentials.shared_link
+
+
+def _forgeable(request: web.Request) -> bool:
+    """Whether another site's form could have sent this with the browser's cookie: a form cannot send JSON as JSON."""
+    return COOKIE in request.cookies and request.content_type != "application/json"

@@ -23,6 +23,7 @@ from router.gateway.away import away
 from router.gateway.errors import UNREACHABLE, ImmichAwayError, ImmichSlowError, slow
 from router.gateway.headers import Forwarding, end_to_end
 from router.gateway.hops import HOP_HEADER, Hops
+from router.gateway.pages.injection import ScriptInjection
 
 log = structlog.get_logger()
 
@@ -101,16 +102,21 @@ class ImmichProxy:
         """Whether this request came back here from what was to be Immich."""
         return self._hops.loops(request.headers)
 
-    async def forward(self, request: web.Request, head: bytes | None = None) -> web.StreamResponse:
+    async def forward(
+        self, request: web.Request, head: bytes | None = None, injection: ScriptInjection | None = None
+    ) -> web.StreamResponse:
         """Sends the request on and streams the reply back.
 
         Args:
             request: the client's request.
             head: what the caller has read of its body already; the rest is streamed after it.
+            injection: changes the reply where it is Immich's page; everything else stays as it is.
 
         Returns 502 when Immich cannot be reached and 504 when it stays silent: as JSON, or a page for a browser.
         """
         headers = self.headers(request)
+        if injection is not None:
+            injection.ask(headers)
         try:
             upstream = await self._session.request(
                 request.method,
@@ -130,20 +136,34 @@ class ImmichProxy:
             log.warning("immich_unreachable", url=self._base, error=str(error))
             return away(request, ImmichAwayError(UNREACHABLE))
         async with upstream:
-            response = ProxiedResponse(upstream)
-            await response.prepare(request)
             try:
-                async for piece in upstream.content.iter_any():
-                    await response.write(piece)
+                changed = None if injection is None else await injection.change(upstream)
             except (TimeoutError, ClientError) as error:
-                if _client_left(request):
-                    return response
-                # The status line is out: the only honest way to say "this is not all" is to break the connection.
                 log.warning("immich_reply_broken", path=request.path, error=str(error))
-                if request.transport is not None:
-                    request.transport.abort()
+                return away(request, ImmichAwayError(UNREACHABLE))
+            if isinstance(changed, web.Response):
+                return changed
+            return await self._relay(request, upstream, changed or b"")
+
+    @staticmethod
+    async def _relay(request: web.Request, upstream: ClientResponse, read: bytes) -> web.StreamResponse:
+        """Immich's reply as it is; `read` is what was read of its body already."""
+        response = ProxiedResponse(upstream)
+        await response.prepare(request)
+        try:
+            if read:
+                await response.write(read)
+            async for piece in upstream.content.iter_any():
+                await response.write(piece)
+        except (TimeoutError, ClientError) as error:
+            if _client_left(request):
                 return response
-            await response.write_eof()
+            # The status line is out: the only honest way to say "this is not all" is to break the connection.
+            log.warning("immich_reply_broken", path=request.path, error=str(error))
+            if request.transport is not None:
+                request.transport.abort()
+            return response
+        await response.write_eof()
         return response
 
 

@@ -155,6 +155,7 @@ async def photos_door(
             metrics,
             max_body_bytes=settings.max_body_bytes,
             body_timeout_seconds=settings.body_timeout_seconds,
+            immich_page=settings.immich_page,
         )
 
 

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests.doubles.front_door import OpenDoor, open_door
+from tests.doubles.immich import DoubleKey, DoubleUser, ImmichDouble
+from tests.doubles.immich_web import ImmichWeb
 from tests.integration.admin.conftest import Stage, configure, stage
 
 __all__ = ["Stage", "configure", "stage"]
@@ -51,6 +55,33 @@ class Browser:
         ignored = (common.NoSuchElementException, common.StaleElementReferenceException)
         return await self.do(lambda driver: wait.WebDriverWait(driver, seconds, 0.05, ignored).until(true))
 
+    async def run(self, script: str, *arguments: Any) -> Any:
+        """What a script gives in the page."""
+        return await self.do(lambda driver: driver.execute_script(script, *arguments))
+
+    async def until_run(self, script: str, *arguments: Any) -> Any:
+        """Waits until a script gives something true; what it gives."""
+        return await self.until(lambda driver: driver.execute_script(script, *arguments))
+
+    async def open(self, url: str) -> None:
+        """Opens a page."""
+        await self.do(lambda driver: driver.get(url))
+
+    async def command(self, name: str, **arguments: Any) -> None:
+        """One command of the DevTools protocol."""
+        await self.do(lambda driver: driver.execute_cdp_cmd(name, arguments))
+
+    async def complaints(self) -> list[str]:
+        """What the browser itself complained about: errors of scripts, things that the page's policy refused."""
+        return [entry["message"] for entry in await self.do(lambda driver: driver.get_log("browser"))]
+
+    async def sign_in(self, url: str, token: str) -> None:
+        """Gives the browser a session of Immich's at the front door, as Immich's own sign-in does."""
+        await self.open(f"{url}/mesh/style.css")
+        cookie = {"name": "immich_access_token", "value": token, "sameSite": "Lax", "httpOnly": True}
+        await self.do(lambda driver: driver.add_cookie(cookie))
+        await self.do(lambda driver: driver.get_log("browser"))
+
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
@@ -68,3 +99,28 @@ async def browser() -> AsyncIterator[Browser]:
         driver = await asyncio.get_running_loop().run_in_executor(thread, start)
         yield Browser(driver, thread)
         await asyncio.get_running_loop().run_in_executor(thread, driver.quit)
+
+
+@dataclass
+class Album:
+    """A signed-in user's Immich behind a front door."""
+
+    immich: ImmichDouble
+    door: OpenDoor
+    alice: DoubleUser
+
+    @property
+    def url(self) -> str:
+        return self.door.url
+
+
+@pytest.fixture
+async def album(browser: Browser) -> AsyncIterator[Album]:
+    """Alice's photos behind a front door; the browser has her session."""
+    immich = ImmichDouble((3, 0, 3))
+    immich.web = ImmichWeb()
+    alice = immich.user("alice")
+    immich.keys["session"] = DoubleKey(alice, is_api_key=False)
+    async with immich.running(), open_door(immich) as door:
+        await browser.sign_in(door.url, "session")
+        yield Album(immich, door, alice)

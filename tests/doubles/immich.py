@@ -19,6 +19,7 @@ from aiohttp import WSMsgType, web
 from tests.doubles.immich_admin import AdminCalls
 from tests.doubles.immich_filters import RefusedFilterError, passes
 from tests.doubles.immich_library import RECORDED, DoubleAsset, DoubleKey, DoubleUser, ImmichLibrary, recorded
+from tests.doubles.immich_web import ImmichWeb
 
 __all__ = ["RECORDED", "DoubleAsset", "DoubleKey", "DoubleUser", "ImmichDouble", "recorded"]
 
@@ -55,6 +56,7 @@ class ImmichDouble(ImmichLibrary):
         self.aborted = asyncio.Event()
         self.upload_started = asyncio.Event()
         self.url = ""
+        self.web: ImmichWeb | None = None
 
     def paths(self) -> list[str]:
         """What was asked, as `METHOD path`."""
@@ -165,10 +167,25 @@ class ImmichDouble(ImmichLibrary):
 
     async def _thumbnail(self, request: web.Request) -> web.Response:
         asset = self._found(request, "asset.view")
-        assert request.query["size"] == "preview"
+        assert request.query["size"] in ("preview", "thumbnail")
         if asset.preview is None:
             raise _problem(404, "Asset media not found")
         return web.Response(body=asset.preview, content_type="image/jpeg")
+
+    async def _text(self, request: web.Request) -> web.Response:
+        asset = self._found(request, "asset.read")
+        first, *_ = recorded("asset-ocr")
+        lines = asset.text.splitlines()
+        return web.json_response([{**first, "assetId": str(asset.id), "text": line} for line in lines])
+
+    async def _people(self, request: web.Request) -> web.Response:
+        self._caller(request, "person.read")
+        return web.json_response({"people": self.persons, "total": len(self.persons), "hidden": 0})
+
+    async def _albums(self, request: web.Request) -> web.Response:
+        key = self._caller(request, "album.read")
+        mine = [album for album in self.albums.values() if key.user.id in album.readers]
+        return web.json_response([{"id": str(album.id), "albumName": "album", "assetCount": 0} for album in mine])
 
     async def _album(self, request: web.Request) -> web.Response:
         key = self._caller(request, "album.read")
@@ -271,6 +288,8 @@ class ImmichDouble(ImmichLibrary):
         raise web.HTTPFound("/elsewhere")
 
     async def _echo(self, request: web.Request) -> web.Response:
+        if self.web is not None and (page := self.web.reply(request)) is not None:
+            return page
         call = self.calls[-1]
         shown = {
             "method": call.method,
@@ -301,7 +320,9 @@ class ImmichDouble(ImmichLibrary):
         app.router.add_get("/api/partners", self._partners)
         app.router.add_get("/api/api-keys/me", self._key)
         app.router.add_get("/api/server/version", self._version)
+        app.router.add_get("/api/albums", self._albums)
         app.router.add_get("/api/albums/{id}", self._album)
+        app.router.add_get("/api/people", self._people)
         app.router.add_post("/api/search/{kind:smart|metadata}", self._search)
         app.router.add_post("/api/assets/jobs", self._jobs)
         app.router.add_post("/api/assets", self._upload)
@@ -309,6 +330,7 @@ class ImmichDouble(ImmichLibrary):
         app.router.add_routes(AdminCalls(self, self._administrator, _problem).routes(modern=modern))
         app.router.add_get("/api/assets/{id}", self._asset)
         app.router.add_get("/api/assets/{id}/thumbnail", self._thumbnail)
+        app.router.add_get("/api/assets/{id}/ocr", self._text)
         app.router.add_get("/api/assets/{id}/original", self._original)
         app.router.add_get("/api/endless", self._endless)
         app.router.add_route("*", "/api/hang", self._hang)

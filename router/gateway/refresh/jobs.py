@@ -54,6 +54,11 @@ class RefreshCalls:
         self._running: set[asyncio.Task[list[Failed]]] = set()
         self.failures = BackgroundFailures()
 
+    @property
+    def possible(self) -> bool:
+        """Whether photos can be refreshed here at all."""
+        return self._refresher is not None
+
     async def jobs(self, body: Mapping[str, Any], credentials: Credentials) -> web.Response:
         """Immich's job call for one of our names: 204 as Immich's own, or why it cannot be.
 

@@ -1,0 +1,90 @@
+// One photo: its text on it and beside it, who is in it, whether it has a vector; both can be made anew.
+
+import { asset, inImmich, linesOf, missing, picture, refresh } from "./api.js";
+import { boxes, el } from "./dom.js";
+import { t } from "./words.js";
+
+const corners = ({ x1, y1, x2, y2, x3, y3, x4, y4 }) => [x1, y1, x2, y2, x3, y3, x4, y4];
+
+function textView(lines, drawing) {
+  if (!lines.length) return [el("p", { class: "soft" }, t("noText"))];
+  const said = el("span", { role: "status", class: "soft" });
+  const copy = async () => {
+    await navigator.clipboard.writeText(lines.map(({ text }) => text).join("\n"));
+    said.textContent = t("copied");
+  };
+  const items = lines.map(({ text }, at) => {
+    const light = (on) => () => drawing.children[at]?.classList.toggle("lit", on);
+    return el("li", { onmouseenter: light(true), onmouseleave: light(false) }, text);
+  });
+  // Only a page of a safe origin may write to the clipboard.
+  const button = navigator.clipboard ? el("button", { type: "button", onclick: copy }, t("copy")) : null;
+  return [el("ol", { class: "text" }, items), button, said];
+}
+
+/** Text before and after a refresh, side by side. */
+function comparison({ ocr, clip }) {
+  const column = (title, lines) => el("div", {}, el("h3", {}, title), lines.length ? el("ol", { class: "text" }, lines.map((line) => el("li", {}, line))) : el("p", { class: "soft" }, t("noText")));
+  const same = ocr && ocr.before.join("\n") === ocr.after.join("\n");
+  return [
+    ocr ? el("div", { class: "sides" }, column(t("old"), ocr.before), column(t("new"), ocr.after)) : null,
+    same ? el("p", { class: "soft" }, t("same")) : null,
+    clip ? el("p", {}, t("dimension", { count: clip.dimension })) : null,
+  ];
+}
+
+/** Whether a photo of the caller's has a vector, as far as it can be told. */
+async function vectorState(id) {
+  try {
+    return (await missing()).clip.includes(id) ? "vectorMissing" : "vectorThere";
+  } catch {
+    return "vectorUnknown";
+  }
+}
+
+/** Draws the page. */
+export function photoPage(main, id, failed) {
+  const drawing = boxes([]);
+  const text = el("div", {});
+  const faces = el("p", { class: "soft" });
+  const vector = el("p", {});
+  const told = el("div", { role: "status" });
+  const title = el("h2", {});
+  const image = el("img", { src: picture(id, "preview"), alt: "" });
+  const buttons = [["refreshOcr", { ocr: true }], ["refreshClip", { clip: true }]].map(([key, kinds]) =>
+    el("button", { type: "button", onclick: () => again(kinds) }, t(key)));
+
+  async function lines() {
+    const found = await linesOf(id).catch((error) => { if (error.status === 404) return []; throw error; });
+    const shown = found.filter(({ isVisible }) => isVisible !== false);
+    drawing.replaceChildren(...boxes(shown.map(corners)).children);
+    text.replaceChildren(...textView(shown, drawing).filter(Boolean));
+  }
+
+  async function again(kinds) {
+    for (const button of buttons) button.disabled = true;
+    told.replaceChildren(t("refreshing"));
+    try {
+      told.replaceChildren(...comparison(await refresh(id, kinds)).filter(Boolean));
+      await Promise.all([lines(), look()]);
+    } catch (error) {
+      told.replaceChildren(el("p", { class: "bad" }, t("failed", { reason: error.message })));
+    }
+    for (const button of buttons) button.disabled = false;
+  }
+
+  async function look() { vector.textContent = t(await vectorState(id)); }
+
+  async function about() {
+    const { originalFileName, people = [] } = await asset(id);
+    title.textContent = image.alt = originalFileName;
+    faces.textContent = people.map(({ name }) => name).filter(Boolean).join(", ") || t("noFaces");
+  }
+
+  main.append(el("div", { class: "photo-page" },
+    el("div", { class: "picture" }, el("span", { class: "frame" }, image, drawing)),
+    el("div", { class: "facts" }, title, el("a", { href: inImmich(id) }, t("open")),
+      el("h3", {}, t("text")), text, el("h3", {}, t("faces")), faces, el("h3", {}, t("vector")), vector,
+      el("div", { class: "buttons" }, buttons), told)));
+  Promise.all([about(), lines(), look()]).catch(failed);
+}

@@ -1,0 +1,1 @@
+"""What the photo front door shows people: its own pages at `/mesh/`, and one script in Immich's page."""
