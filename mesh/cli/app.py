@@ -5,6 +5,7 @@ Modules import what is heavy inside their commands, so that `--help` and `call` 
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,21 +18,30 @@ from mesh.cli.commands import db as db_commands
 from mesh.cli.commands import doctor as doctor_command
 from mesh.cli.commands import models as models_commands
 from mesh.cli.commands import reprocess as reprocess_commands
+from mesh.cli.commands import running as running_commands
+from mesh.cli.commands import service as service_commands
 from mesh.cli.commands import up as up_command
+from mesh.cli.machine.env_file import read_env_file
+from mesh.cli.output.help import HelpfulTyper
 from mesh.cli.output.outcome import EXIT_CODES_HELP, CommandError, ExitCode, exit_code, one_line
 from mesh.core.errors import MeshError
 from mesh.core.version import mesh_version
 
-app = typer.Typer(
+app = HelpfulTyper(
     name="immich-mesh",
-    no_args_is_help=True,
     add_completion=True,
-    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="Immich's machine learning as a mesh of gRPC services: OCR, Chinese CLIP and faces behind one router.",
     epilog=f"Start with: immich-mesh up    Something wrong: immich-mesh doctor\n\n{EXIT_CODES_HELP}",
 )
 app.command("up", epilog=up_command.EXAMPLES)(up_command.up)
+app.command("ps", epilog=running_commands.PS_EXAMPLES)(running_commands.ps)
+app.command("top", epilog=running_commands.TOP_EXAMPLES)(running_commands.top)
+app.command("pull", epilog=models_commands.PULL_EXAMPLES)(models_commands.pull)
+app.command("load", epilog=running_commands.LOAD_EXAMPLES)(running_commands.load)
+app.command("unload", epilog=running_commands.UNLOAD_EXAMPLES)(running_commands.unload)
+app.command("logs", epilog=service_commands.LOGS_EXAMPLES)(service_commands.logs)
+app.add_typer(service_commands.app, name="service")
 app.add_typer(call_commands.app, name="call")
 app.command("search", epilog=reprocess_commands.SEARCH_EXAMPLES)(reprocess_commands.search)
 app.command("reprocess", epilog=reprocess_commands.REPROCESS_EXAMPLES)(reprocess_commands.reprocess)
@@ -59,6 +69,7 @@ def root(
 
 def run(arguments: list[str]) -> int:
     """Runs one command; the exit code. Everything expected to go wrong is one line on standard error."""
+    read_env_file(Path.cwd())
     command = typer.main.get_command(app)
     assert isinstance(command, TyperGroup)
     try:

@@ -4,28 +4,26 @@ Imports what is heavy inside, so that `--help` comes at once.
 """
 
 import json
-import sys
-import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
+from rich.console import Console
 
 from mesh.cli.clients.answers import cosine
 from mesh.cli.clients.client import MeshClient, OcrOptions
 from mesh.cli.clients.connection import Connection, connected
+from mesh.cli.output.help import HelpfulTyper
 from mesh.cli.output.outcome import EXIT_CODES_HELP, CommandError, ExitCode
 from mesh.cli.output.tables import show_faces, show_fits, show_text, show_vector
 
-app = typer.Typer(
-    no_args_is_help=True,
+app = HelpfulTyper(
     help="Send a photo or a sentence through the mesh and show the answer.",
     epilog=EXIT_CODES_HELP,
-    rich_markup_mode="rich",
 )
 
 PhotoArgument = Annotated[
@@ -36,9 +34,6 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 DrawOption = Annotated[
     Path | None, typer.Option("--draw", metavar="OUT.png", help="Draw what was found onto the photo, into this file.")
 ]
-
-PATIENCE_SECONDS = 5.0
-HELD = "Still waiting: a request is held while its service is not ready. `immich-mesh doctor` tells which, and why."
 
 Answer = TypeVar("Answer")
 
@@ -56,22 +51,46 @@ def read_photo(path: Path) -> bytes:
 
 def ask(connection: Connection, family: str, call: Callable[[MeshClient], Answer]) -> tuple[Answer, float]:
     """The answer to one call, and the seconds that it took. Who waits long at a terminal is told for what."""
-    hint = threading.Timer(PATIENCE_SECONDS, print_note, [HELD])
-    hint.daemon = True
-    if sys.stderr.isatty() and not connection.grpc:
-        hint.start()
-    try:
-        with closing(connection.client(family)) as client:
-            start = time.perf_counter()
-            return call(client), time.perf_counter() - start
-    finally:
-        hint.cancel()
+    with closing(connection.client(family)) as client, _told_why(connection, family):
+        start = time.perf_counter()
+        return call(client), time.perf_counter() - start
 
 
-@app.command(epilog="Example: immich-mesh call ocr receipt.jpg --draw read.png")
+@contextmanager
+def _told_why(connection: Connection, family: str) -> Iterator[None]:
+    """While a call is held: a line on standard error with the reason, kept up to date."""
+    console = Console(stderr=True, highlight=False)
+    if connection.grpc or not console.is_terminal:
+        yield
+        return
+    from mesh.cli.clients.waiting import Repeated, Waiting
+    from mesh.cli.commands.models import download_bytes
+    from mesh.cli.commands.running import why_it_waits
+
+    waiting = Waiting(family, download_bytes)
+    with console.status("") as line:
+        line.stop()
+
+        def say() -> None:
+            line.update(f"Still waiting: {why_it_waits(waiting, connection.url)}")
+            line.start()
+
+        with Repeated(say):
+            yield
+
+
+@app.command(
+    epilog="Examples: immich-mesh call ocr receipt.jpg --draw read.png    immich-mesh call ocr Scans/ --csv text.csv"
+)
 @connected
 def ocr(
-    photo: PhotoArgument,
+    photo: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PHOTO",
+            help="A photo: JPEG, PNG, WebP, GIF, BMP or TIFF; - reads standard input; a folder: all photos below it.",
+        ),
+    ],
     model: ModelOption = None,
     min_score: Annotated[
         float | None, typer.Option("--min-score", min=0, max=1, help="Drop lines whose text is less certain.")
@@ -83,13 +102,27 @@ def ocr(
         int | None, typer.Option("--max-resolution", min=32, help="Short side for detection, in pixels.")
     ] = None,
     draw: DrawOption = None,
+    table: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="OUT.csv", help="Of a folder: write the text into this file, line by line."),
+    ] = None,
     as_json: JsonOption = False,
     *,
     connection: Connection,
 ) -> None:
-    """Read the text of a photo."""
-    data = read_photo(photo)
+    """Read the text of a photo, or of all photos of a folder."""
     options = OcrOptions(model, min_box_score, min_score, max_resolution)
+    if photo.is_dir():
+        if draw is not None:
+            raise CommandError("--draw is for one photo", ExitCode.USAGE)
+        from mesh.cli.commands.call_folder import read_folder
+
+        with closing(connection.client("ocr")) as client:
+            read_folder(photo, lambda path: client.recognize(read_photo(path), options), table, as_json)
+        return
+    if table is not None:
+        raise CommandError("--csv is for a folder; --json for one photo", ExitCode.USAGE)
+    data = read_photo(photo)
     answer, seconds = ask(connection, "ocr", lambda client: client.recognize(data, options))
     if as_json:
         print_json(asdict(answer))

@@ -1,27 +1,32 @@
 """`immich-mesh db`: prepares Immich's database for text search, shows how it stands, and takes everything away."""
 
 import asyncio
+import json
 import os
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mesh.cli.output.help import HelpfulTyper
 from mesh.cli.output.outcome import CommandError, ExitCode
+
+if TYPE_CHECKING:
+    from sql.upkeep.status import Status
+    from sql.upkeep.trial import Trial
 
 T = TypeVar("T")
 
 EXAMPLES = """Example: immich-mesh db migrate --database-url postgresql://postgres:...@localhost:5432/immich
 
-With Immich's .env: set -a; . ./.env; immich-mesh db migrate
+A file .env in the folder in which it is called is read, Immich's own too.
 
 The user needs to own Immich's tables (Immich's own database user does); searching needs much less, see --grant."""
 
-app = typer.Typer(
-    no_args_is_help=True, help="Prepare, inspect and clean Immich's database for text search.", epilog=EXAMPLES
-)
+app = HelpfulTyper(help="Prepare, inspect and clean Immich's database for text search.", epilog=EXAMPLES)
 
 DatabaseUrl = Annotated[
     str | None,
@@ -90,6 +95,7 @@ def status(
         str | None,
         typer.Option(metavar="ROLE", help="Try a search, and a refresh where granted, as this role; nothing stays."),
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Show versions, counts and what is missing. Exit code 0 when all is well, else 1."""
     from sql.upkeep.status import status as look
@@ -97,6 +103,19 @@ def status(
 
     found = _run(database_url, look)
     tried = _run(database_url, lambda connection: trial(connection, role)) if role is not None else None
+    problems = [*found.problems, *(tried.problems if tried else ())]
+    if as_json:
+        told = asdict(found) | {"role": asdict(tried) if tried else None, "problems": problems}
+        typer.echo(json.dumps(told, ensure_ascii=False, default=str))
+    else:
+        _show_status(found, tried)
+        for problem in problems:
+            typer.echo(f"! {problem}")
+    if problems:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _show_status(found: "Status", tried: "Trial | None") -> None:
     index = found.schema.vector_index
     rows = (
         ("schema mesh", f"version {found.schema.migrated} of {found.latest}" if found.schema.migrated else "not there"),
@@ -112,11 +131,6 @@ def status(
         typer.echo(f"{'unknown roles':<18}{', '.join(found.absent_roles)} (granted once, not on this server)")
     if tried is not None:
         typer.echo(f"{'role':<18}{tried.role}: granted {tried.granted}, tried {' and '.join(tried.tried) or 'nothing'}")
-    problems = [*found.problems, *(tried.problems if tried else ())]
-    for problem in problems:
-        typer.echo(f"! {problem}")
-    if problems:
-        raise typer.Exit(ExitCode.FAILED)
 
 
 @app.command()

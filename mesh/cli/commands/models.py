@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from mesh.cli.output.help import HelpfulTyper
 from mesh.cli.output.outcome import EXIT_CODES_HELP, CommandError, ExitCode
 
 if TYPE_CHECKING:
@@ -19,11 +20,9 @@ if TYPE_CHECKING:
     from mesh.hub.catalogue import Family, ModelEntry
     from mesh.hub.store import ModelStore
 
-app = typer.Typer(
-    no_args_is_help=True,
+app = HelpfulTyper(
     help="List, download, import and export models.",
     epilog=EXIT_CODES_HELP,
-    rich_markup_mode="rich",
 )
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A name or alias from `models list --all`.")]
@@ -31,10 +30,13 @@ CacheOption = Annotated[
     Path | None, typer.Option("--cache-folder", help="Folder of the models; default: the services' setting.")
 ]
 
+ROOMY, WIDE = 96, 122
+"""Columns of a terminal from which languages, and also licences, are shown."""
+
 LIST_EXAMPLES = """Examples: immich-mesh models list    immich-mesh models list --all --family clip
 
 State: loaded (in a running service's memory), cached (on this machine), bundled (in an installed package), - (can be \
-pulled), export (must be made of its checkpoint)."""
+pulled), export (must be made of its checkpoint). A wide terminal, and --json, also show languages and licences."""
 
 PULL_EXAMPLES = """Examples: immich-mesh models pull cn-clip/ViT-B-16    immich-mesh models pull buffalo_l
 
@@ -71,7 +73,7 @@ def list_models(
         typer.echo(json.dumps([row.as_json() for row in shown], indent=2, ensure_ascii=False))
         return
     console = Console()
-    console.print(_table(shown))
+    console.print(_table(shown, console.width))
     if hidden := len(rows) - len(shown):
         console.print(f"{hidden} more of Immich's own CLIP models: immich-mesh models list --all", style="dim")
 
@@ -143,16 +145,28 @@ def _tell(step: str) -> None:
     typer.echo(f"{step} ...", err=True)
 
 
-def _entry(name: str) -> "ModelEntry":
-    """The model of any family by that name."""
-    import difflib
-
+def find_entry(name: str) -> "ModelEntry | None":
+    """The catalogue's model of any family by that name or alias."""
     from mesh.hub import catalogue
     from mesh.hub.catalogue import Family
 
-    for family in Family:
-        if (entry := catalogue.find(family, name)) is not None:
-            return entry
+    return next((entry for family in Family if (entry := catalogue.find(family, name)) is not None), None)
+
+
+def download_bytes(name: str) -> int:
+    """What a model's download comes to, by the catalogue; 0 where it does not know."""
+    entry = find_entry(name)
+    return entry.size_bytes if entry else 0
+
+
+def _entry(name: str) -> "ModelEntry":
+    """The model of any family by that name. Raises CommandError with names that are alike."""
+    import difflib
+
+    from mesh.hub import catalogue
+
+    if (entry := find_entry(name)) is not None:
+        return entry
     known = [known for entry in catalogue.entries() for known in (entry.name, *entry.aliases)]
     close = difflib.get_close_matches(name, known, n=3)
     hint = f"did you mean {' or '.join(close)}?" if close else "see immich-mesh models list --all"
@@ -170,29 +184,27 @@ def _stores(cache_folder: Path | None) -> "dict[Family, ModelStore]":
     return {family: ModelStore.of(settings, cache_folder) for family, settings in all_service_settings().items()}
 
 
-def _table(rows: "list[ModelRow]") -> Table:
+def _table(rows: "list[ModelRow]", width: int) -> Table:
+    """As many of the columns as a terminal of `width` has room for; names are never cut."""
     from mesh.cli.machine.settings import FAMILIES
 
     names = {family: name for name, family in FAMILIES.items()}
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("NAME", overflow="fold")
+    table.add_column("NAME", no_wrap=True)
     for column in ("FAMILY", "STATE"):
-        table.add_column(column, no_wrap=True, min_width=7)
+        table.add_column(column, no_wrap=True)
     for column in ("SIZE", "DIMENSION"):
-        table.add_column(column, justify="right", no_wrap=True, min_width=9)
-    table.add_column("LANGUAGES", no_wrap=True, overflow="ellipsis", max_width=16)
-    table.add_column("LICENCE", no_wrap=True, overflow="ellipsis", max_width=24)
+        table.add_column(column, justify="right", no_wrap=True)
+    roomy, wide = width >= ROOMY, width >= WIDE
+    if roomy:
+        table.add_column("LANGUAGES", no_wrap=True, overflow="ellipsis", max_width=16)
+    if wide:
+        table.add_column("LICENCE", no_wrap=True, overflow="ellipsis", max_width=24)
     for row in rows:
         style = {"loaded": "green", "cached": "", "bundled": ""}.get(row.state, "dim")
         size = f"{row.size_bytes / 1e6:,.0f} MB" if row.size_bytes >= 1e6 else f"{row.size_bytes / 1e3:,.0f} kB"
-        table.add_row(
-            row.name,
-            names[row.family],
-            row.state,
-            size,
-            str(row.dimension or ""),
-            " ".join(row.languages),
-            row.licence,
-            style=style,
-        )
+        cells = [row.name, names[row.family], row.state, size, str(row.dimension or "")]
+        cells += [" ".join(row.languages)] if roomy else []
+        cells += [row.licence] if wide else []
+        table.add_row(*cells, style=style)
     return table

@@ -1,11 +1,15 @@
 """Whether a port is free, and who has it when it is not."""
 
 import errno
+import fcntl
 import socket
+import struct
 from pathlib import Path
 
 from mesh.core.sockets import listening_socket
 
+SIOCGIFADDR = 0x8915
+"""Linux's request for the address of a network interface, see netdevice(7)."""
 TCP_LISTEN = "0A"
 """State of a listening socket in /proc/net/tcp."""
 
@@ -58,3 +62,13 @@ def lan_address() -> str:
             return str(probe.getsockname()[0])
         except OSError:
             return "127.0.0.1"
+
+
+def interface_address(name: str) -> str:
+    """The IPv4 address of a network interface, such as Docker's bridge `docker0`; empty where there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        try:
+            reply = fcntl.ioctl(asked.fileno(), SIOCGIFADDR, struct.pack("256s", name.encode()))
+        except OSError:
+            return ""
+    return socket.inet_ntoa(reply[20:24])

@@ -14,7 +14,7 @@ from rich.text import Text
 from mesh.cli.clients.connection import DEFAULT_URL
 from mesh.cli.machine.plan import EVERYWHERE, reachable
 from mesh.cli.machine.plans import MachinePlan
-from mesh.cli.machine.ports import lan_address
+from mesh.cli.machine.ports import interface_address, lan_address
 from mesh.cli.supervisor.probes import STARTING, Condition, Level
 from mesh.core.settings import LogFormat
 from mesh.core.version import mesh_version
@@ -125,6 +125,8 @@ class Display:
             "Next: in Immich, Administration > Settings > Machine Learning > URL: "
             f"[bold]{'[/bold] and [bold]'.join(urls)}[/bold]{both}; raise the job concurrency there"
         )
+        if listeners[0].host in EVERYWHERE:
+            steps.append(_from_docker(listeners[0].port))
         if any(condition.level is Level.FAILED for condition in self._conditions.values()):
             steps.append(f"Mend: [bold]{typed_command()} doctor[/bold] says how to get ready what is not")
         own = f"http://{self._machine.routers[0].address}"
@@ -141,6 +143,14 @@ class Display:
 def _public(host: str) -> str:
     """The address at which other machines reach a listener."""
     return lan_address() if host in EVERYWHERE else reachable(host)
+
+
+def _from_docker(port: int) -> str:
+    """How an Immich in Docker reaches this machine, where `localhost` is its own container."""
+    desktop = f"http://host.docker.internal:{port}"
+    if bridge := interface_address("docker0"):
+        return f"      Immich in Docker here: http://{bridge}:{port}, or with Docker Desktop {desktop}; not localhost"
+    return f"      Immich in Docker here: the same, or with Docker Desktop {desktop}; not localhost"
 
 
 def typed_command() -> str:

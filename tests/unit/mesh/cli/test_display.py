@@ -2,6 +2,7 @@
 
 import io
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from mesh.cli.machine.plan import Plan
 from mesh.cli.machine.plans import MachinePlan
+from mesh.cli.machine.ports import interface_address
 from mesh.cli.machine.routers import router_plans
 from mesh.cli.machine.supervisor_settings import SupervisorSettings
 from mesh.cli.supervisor.display import Display, describe, typed_command
@@ -172,3 +174,33 @@ def test_both_routers_are_told_as_what_to_enter_in_immich() -> None:
     assert re.search(r"URL: http://\S+:3003 and http://\S+:3014 \(enter both", text)
     assert re.search(r"Immich ML API +http://\S+:3014 +ready", text)
     assert len(re.findall("admin page", text)) == 1
+
+
+@pytest.mark.parametrize(
+    ("bridge", "told"),
+    [
+        ("172.17.0.1", "http://172.17.0.1:3003, or with Docker Desktop http://host.docker.internal:3003"),
+        ("", "the same"),
+    ],
+)
+def test_an_immich_in_docker_is_told_an_address_that_it_can_reach(
+    bridge: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mesh.cli.supervisor.display.interface_address", lambda name: bridge)
+    shown, output = display()
+    shown.summary()
+    assert f"Immich in Docker here: {told}" in output.getvalue()
+
+
+def test_nothing_is_said_of_docker_where_only_this_machine_reaches_the_router() -> None:
+    shown, output = display(
+        RouterSettings(listeners=ListenersSettings(immich_ml=ImmichMlListener(host="127.0.0.1", port=3003)))
+    )
+    shown.summary()
+    assert "Docker" not in output.getvalue()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
+def test_an_interface_has_the_address_that_the_kernel_gives() -> None:
+    assert interface_address("lo") == "127.0.0.1"
+    assert interface_address("no-such-bridge") == ""

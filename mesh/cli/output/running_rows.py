@@ -1,0 +1,66 @@
+"""The tables of `immich-mesh ps` and `top`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from mesh.cli.clients.admin_client import ModelPart
+
+STYLES = {"loaded": "green", "downloading": "yellow", "loading": "yellow", "failed": "red"}
+
+
+def models_table(parts: Sequence[ModelPart]) -> Table:
+    """One row for each part of a model at each endpoint; where it is, when a service has several."""
+    several = len({part.endpoint for part in parts}) > len({part.cluster for part in parts})
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("MODEL", "PART", "SERVICE", "STATE"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("MEMORY", justify="right", no_wrap=True)
+    table.add_column("RUNS ON", overflow="fold", min_width=8)
+    if several:
+        table.add_column("AT", no_wrap=True)
+    for part in parts:
+        state = f"{part.state} {part.download_progress:.0%}" if part.state == "downloading" else part.state
+        runs_on = part.error or part.provider.split(" (")[0].removesuffix("ExecutionProvider")
+        cells = [part.name, part.part, part.cluster, f"[{STYLES.get(part.state, 'dim')}]{state}[/]"]
+        cells += [f"{part.memory_bytes / 1e6:,.0f} MB" if part.memory_bytes else "", escape(runs_on)]
+        table.add_row(*cells, *([part.endpoint] if several else []))
+    return table
+
+
+def clusters_table(clusters: Sequence[Mapping[str, Any]], pace: Mapping[str, float]) -> Table:
+    """One row for each endpoint, with what its cluster holds. `pace`: requests per second by endpoint."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("SERVICE", "AT", "STATE"):
+        table.add_column(column, no_wrap=True)
+    for column in ("PER SECOND", "UNDER WAY", "HELD", "FAILED"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for cluster in clusters:
+        held = str(sum(cluster["held"].values()))
+        for endpoint in cluster["endpoints"]:
+            address = endpoint["address"]
+            table.add_row(
+                cluster["name"],
+                address,
+                endpoint["state"],
+                f"{pace[address]:.1f}" if address in pace else "",
+                str(endpoint["active"]),
+                held,
+                str(endpoint["failures"]),
+                endpoint["detail"] or "",
+            )
+    return table
+
+
+def rates(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]], seconds: float) -> dict[str, float]:
+    """Requests per second of every endpoint between two looks; one that is new has none."""
+    seen = {endpoint["address"]: endpoint["requests"] for cluster in before for endpoint in cluster["endpoints"]}
+    return {
+        endpoint["address"]: max(0, endpoint["requests"] - seen[endpoint["address"]]) / seconds
+        for cluster in after
+        for endpoint in cluster["endpoints"]
+        if endpoint["address"] in seen
+    }
