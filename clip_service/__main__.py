@@ -6,21 +6,22 @@ from functools import partial
 from immich_mesh.clip.v1 import clip_pb2_grpc
 
 from clip_service.config import ClipSettings
-from clip_service.models import PINNED_PARTS, ClipModels
+from clip_service.models import ClipModels
 from clip_service.pipeline import ClipPipeline
 from clip_service.servicer import ClipServicer
-from mesh.core.settings import ServiceSettings
 from mesh.serving.decoding import PhotoIntake
-from mesh.serving.lifecycle.manager import LifecyclePolicy
+from mesh.serving.gate import Gate
+from mesh.serving.lifecycle.policy import LifecyclePolicy
 from mesh.serving.server import Service, ServiceContext, run
 
 NAME = "immich_mesh.clip.v1.ClipService"
 
 
-def build(settings: ServiceSettings, foundation: ServiceContext) -> Service:
+def build(settings: ClipSettings, context: ServiceContext) -> Service:
     """The service, its models not yet loaded."""
-    models = ClipModels(foundation, LifecyclePolicy.of(settings, PINNED_PARTS))
-    servicer = ClipServicer(ClipPipeline(models, PhotoIntake.of("clip", models.gate, settings)))
+    models = ClipModels(context, LifecyclePolicy.of(settings))
+    photos = PhotoIntake.of("clip", Gate.of(context.runtime), settings)
+    servicer = ClipServicer(ClipPipeline(models, photos))
     register = partial(clip_pb2_grpc.add_ClipServiceServicer_to_server, servicer)
     return Service(NAME, register, models.manager)
 

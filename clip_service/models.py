@@ -1,4 +1,4 @@
-"""Which CLIP models are in memory: reads their parts, lends them to calls."""
+"""Which CLIP models are in memory: how their encoders are read, and lent to calls."""
 
 import json
 from contextlib import AbstractAsyncContextManager
@@ -12,36 +12,54 @@ from mesh.core.errors import UnavailableError
 from mesh.hub.catalogue import Family
 from mesh.serving.inference.compute import Lane
 from mesh.serving.inference.engine import Engine
-from mesh.serving.lifecycle.family import FamilyModels, PartFiles
+from mesh.serving.lifecycle.manager import ModelManager
+from mesh.serving.lifecycle.part import ModelPart, PartFiles
+from mesh.serving.lifecycle.policy import LifecyclePolicy
+from mesh.serving.lifecycle.slot import Loaded
+from mesh.serving.server import ServiceContext
 
-ClipPart = VisualEncoder | TextualEncoder
 
-PINNED_PARTS = frozenset({"textual"})
-"""A person who searches must not wait for a model to be read again."""
+class ClipModels:
+    """The models of the CLIP service.
 
+    Args:
+        context: where files come from and graphs run.
+        policy: when models leave memory.
 
-class ClipModels(FamilyModels[ClipPart]):
-    """The models of the CLIP service."""
+    Attributes:
+        manager: loads, lends and unloads the encoders.
+    """
 
-    family = Family.CLIP
+    def __init__(self, context: ServiceContext, policy: LifecyclePolicy) -> None:
+        self._context = context
+        self._visual = ModelPart("visual", self._read_visual)
+        # A person who searches must not wait for a model to be read again.
+        self._textual = ModelPart("textual", self._read_textual, pinned=True)
+        parts = (self._visual, self._textual)
+        self.manager = ModelManager(Family.CLIP, context.store, parts, context.compute, policy)
 
     def visual(self, name: str) -> AbstractAsyncContextManager[VisualEncoder]:
         """Lends a model's image encoder, loaded first when needed; empty for the default. Raises as the manager."""
-        return self.lend(name, "visual", VisualEncoder)
+        return self.manager.acquire(self._visual, name)
 
     def textual(self, name: str) -> AbstractAsyncContextManager[TextualEncoder]:
         """Lends a model's text encoder, loaded first when needed; empty for the default. Raises as the manager."""
-        return self.lend(name, "textual", TextualEncoder)
+        return self.manager.acquire(self._textual, name)
 
-    def read(self, files: PartFiles) -> ClipPart:
-        """One encoder. Raises UnavailableError (a file is damaged). Blocking."""
-        if files.part == "visual":
-            preprocessing = Preprocessing.read(files.folder / "visual" / "preprocess_cfg.json")
-            engine = self.engine(files)
-            return VisualEncoder(engine, preprocessing, _dimension(engine, files.folder))
+    def _read_visual(self, files: PartFiles) -> Loaded[VisualEncoder]:
+        preprocessing = Preprocessing.read(files.folder / "visual" / "preprocess_cfg.json")
+        engine = self._engine(files, Lane.BULK)
+        return Loaded(VisualEncoder(engine, preprocessing), engine, _dimension(engine, files.folder))
+
+    def _read_textual(self, files: PartFiles) -> Loaded[TextualEncoder]:
         tokenizer = ClipTokenizer(files.model, files.folder)
-        engine = self.engine(files, lane=Lane.INTERACTIVE)
-        return TextualEncoder(engine, tokenizer, _dimension(engine, files.folder))
+        engine = self._engine(files, Lane.INTERACTIVE)
+        return Loaded(TextualEncoder(engine, tokenizer), engine, _dimension(engine, files.folder))
+
+    def _engine(self, files: PartFiles, lane: Lane) -> Engine:
+        runtime, compute = self._context.runtime, self._context.compute
+        graph = files.graph(fp16=runtime.fp16)
+        return Engine(graph, runtime, compute, model=files.model, part=files.part, lane=lane)
 
 
 def _dimension(engine: Engine, folder: Path) -> int:

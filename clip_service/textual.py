@@ -3,22 +3,20 @@
 from clip_service.tokenizer import ClipTokenizer
 from mesh.serving.embedding import Embedding, embedding_of
 from mesh.serving.inference.engine import Engine
-from mesh.serving.lifecycle.model import EngineModel
 from mesh.serving.runtimes.session import Array
 
 
-class TextualEncoder(EngineModel):
+class TextualEncoder:
     """The `textual` part of one model.
 
     Args:
         engine: runs `textual/model.onnx` on the interactive lane. Inputs (1, context length) of token numbers, and for
             M-CLIP the attention mask; first output (1, dimension).
         tokenizer: makes those numbers.
-        dimension: length of the embeddings.
     """
 
-    def __init__(self, engine: Engine, tokenizer: ClipTokenizer, dimension: int) -> None:
-        super().__init__(engine, dimension)
+    def __init__(self, engine: Engine, tokenizer: ClipTokenizer) -> None:
+        self.engine = engine
         self._tokenizer = tokenizer
 
     async def encode(self, text: str, language: str = "") -> Embedding:

@@ -10,7 +10,6 @@ from mesh.serving.embedding import Embedding, embedding_of
 from mesh.serving.image_input import ImageInput
 from mesh.serving.images import ChannelOrder
 from mesh.serving.inference.engine import Engine
-from mesh.serving.lifecycle.model import EngineModel
 from mesh.serving.runtimes.session import Array
 
 
@@ -30,18 +29,17 @@ class _Prepared:
     height: int
 
 
-class VisualEncoder(EngineModel):
+class VisualEncoder:
     """The `visual` part of one model.
 
     Args:
         engine: runs `visual/model.onnx`: input (1, 3, size, size), or bytes that it normalises, and with an open size
             fits, by itself; first output (1, dimension).
         preprocessing: how photos become that input.
-        dimension: length of the embeddings.
     """
 
-    def __init__(self, engine: Engine, preprocessing: Preprocessing, dimension: int) -> None:
-        super().__init__(engine, dimension)
+    def __init__(self, engine: Engine, preprocessing: Preprocessing) -> None:
+        self.engine = engine
         self.preprocessing = preprocessing
         self._input = ImageInput.of(engine.inputs[0])
 

@@ -9,21 +9,23 @@ from face_service.config import FaceSettings
 from face_service.models import FaceModels
 from face_service.pipeline import FacePipeline
 from face_service.servicer import FaceServicer
-from mesh.core.settings import ServiceSettings
 from mesh.serving.decoding import PhotoIntake
-from mesh.serving.lifecycle.manager import LifecyclePolicy
+from mesh.serving.gate import Gate
+from mesh.serving.lifecycle.policy import LifecyclePolicy
 from mesh.serving.server import Service, ServiceContext, run
 
 NAME = "immich_mesh.face.v1.FaceService"
 
 
-def build(settings: ServiceSettings, foundation: ServiceContext) -> Service:
+def build(settings: FaceSettings, context: ServiceContext) -> Service:
     """The service, its models not yet loaded."""
-    assert isinstance(settings, FaceSettings)
-    models = FaceModels(foundation, LifecyclePolicy.of(settings))
+    gate = Gate.of(context.runtime)
+    # What passes the gate never finds the recogniser's queue full.
+    window = max(1, context.runtime.batching.max_queue_size // gate.places)
+    models = FaceModels(context, LifecyclePolicy.of(settings), window=window)
     pipeline = FacePipeline(
         models,
-        PhotoIntake.of("face", models.gate, settings),
+        PhotoIntake.of("face", gate, settings),
         min_score=settings.min_score,
         max_faces=settings.max_faces,
     )

@@ -10,7 +10,6 @@ from mesh.serving.image_input import ImageInput
 from mesh.serving.images import Pixels
 from mesh.serving.images.transform import resize
 from mesh.serving.inference.engine import Engine
-from mesh.serving.lifecycle.model import EngineModel
 from mesh.serving.runtimes.session import Array
 
 INPUT_SIZE = 640
@@ -30,7 +29,7 @@ class _Fitted:
     scale: float
 
 
-class FaceDetector(EngineModel):
+class FaceDetector:
     """The `detection` part of one pack.
 
     Args:
@@ -38,7 +37,7 @@ class FaceDetector(EngineModel):
     """
 
     def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
+        self.engine = engine
         self._input = ImageInput.of(engine.inputs[0])
         self._size = (self._input.rows or INPUT_SIZE, self._input.columns or INPUT_SIZE)
 

@@ -81,7 +81,7 @@ class FacePipeline:
         if not (math.isfinite(threshold) and 0 <= threshold <= 1):
             raise InvalidInputError(f"min_score is {threshold:g}: give a number from 0 to 1")
         name = self._models.manager.resolve(model_name)
-        async with self._models.use(name) as (detector, recogniser):
+        async with self._models.acquire(name) as (detector, recogniser):
             in_thread = detector.engine.in_thread
             async with self._photos.admit(data, in_thread, working_bytes=lambda _: WORKING_BYTES) as photo:
                 image = await in_thread(lambda: photo.decode(ChannelOrder.RGB))

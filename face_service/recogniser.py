@@ -7,23 +7,21 @@ from mesh.serving.embedding import Embedding, embedding_of
 from mesh.serving.image_input import ImageInput
 from mesh.serving.images import Pixels
 from mesh.serving.inference.engine import Engine
-from mesh.serving.lifecycle.model import EngineModel
 
 MEAN = STD = 127.5
 
 
-class FaceRecogniser(EngineModel):
+class FaceRecogniser:
     """The `recognition` part of one pack.
 
     Args:
         engine: runs an ArcFace graph; first output (1, dimension).
         image_input: what it wants to see: normalised RGB (1, 3, size, size), or what it normalises itself.
-        dimension: length of the embeddings.
         window: most faces of one photo in the engine's queue at once, so that a group photo cannot fill it.
     """
 
-    def __init__(self, engine: Engine, image_input: ImageInput, dimension: int, window: int) -> None:
-        super().__init__(engine, dimension)
+    def __init__(self, engine: Engine, image_input: ImageInput, window: int) -> None:
+        self.engine = engine
         self._input = image_input
         self._window = window
 

@@ -1,56 +1,87 @@
-"""Which OCR models are in memory: reads their parts, lends them to calls."""
+"""Which OCR models are in memory: how their two halves are read, and lent together to calls."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from mesh.core.errors import ModelNotFoundError, ModelUnavailableError
 from mesh.hub.catalogue import Family, names_language
-from mesh.serving.lifecycle.family import FamilyModels, PartFiles
-from mesh.serving.lifecycle.manager import LifecyclePolicy
+from mesh.serving.inference.engine import Engine
+from mesh.serving.lifecycle.manager import ModelManager
+from mesh.serving.lifecycle.part import ModelPart, PartFiles
+from mesh.serving.lifecycle.policy import LifecyclePolicy
+from mesh.serving.lifecycle.slot import Loaded
+from mesh.serving.runtimes.self_check import MakeCheck
 from mesh.serving.server import ServiceContext
 from ocr_service.detection.detector import TextDetector
 from ocr_service.recognition.recogniser import TextRecogniser
 from ocr_service.self_check import detection_check, recognition_check
 
-OcrPart = TextDetector | TextRecogniser
-
 TYPICAL_AXES = {"detection": {1: 736, 2: 736, 3: 992}, "recognition": {1: 48, 2: 48, 3: 320}}
 """Height and width, in pixels, of the usual photo and of the usual line, where a graph leaves them open: what
 calibration times. Axes 2 and 3 of most graphs, 1 and 2 of those that take bytes; a line has to be 48 high, so that one
 of the latter is timed on a short line."""
-SELF_CHECKS = {"detection": detection_check, "recognition": recognition_check}
 
 
-class OcrModels(FamilyModels[OcrPart]):
+class OcrModels:
     """The models of the OCR service.
 
     Args:
-        foundation, policy: as `FamilyModels` takes them.
+        context: where files come from and graphs run.
+        policy: when models leave memory.
         language_fallback: the default model answers for a language whose own model cannot be had.
+
+    Attributes:
+        manager: loads, lends and unloads the halves.
     """
 
-    family = Family.OCR
-
-    def __init__(self, foundation: ServiceContext, policy: LifecyclePolicy, *, language_fallback: bool = False) -> None:
-        super().__init__(foundation, policy)
+    def __init__(self, context: ServiceContext, policy: LifecyclePolicy, *, language_fallback: bool = False) -> None:
+        self._context = context
         self._language_fallback = language_fallback
+        self._detection = ModelPart("detection", self._read_detector)
+        self._recognition = ModelPart("recognition", self._read_recogniser)
+        parts = (self._detection, self._recognition)
+        self.manager = ModelManager(Family.OCR, context.store, parts, context.compute, policy)
 
     @asynccontextmanager
-    async def use(self, name: str) -> AsyncIterator[tuple[TextDetector, TextRecogniser]]:
+    async def acquire(self, name: str) -> AsyncIterator[tuple[TextDetector, TextRecogniser]]:
         """Lends a model's two halves, loaded first when needed; empty for the default. Raises as the manager."""
         async with AsyncExitStack() as stack:
             try:
-                lent = await stack.enter_async_context(self.lend_both(name, TextDetector, TextRecogniser))
+                pair = await stack.enter_async_context(self._pair(name))
             except (ModelNotFoundError, ModelUnavailableError):
                 if not (self._language_fallback and names_language(name)):
                     raise
-                lent = await stack.enter_async_context(self.lend_both("", TextDetector, TextRecogniser))
-            yield lent
+                pair = await stack.enter_async_context(self._pair(""))
+            yield pair
 
-    def read(self, files: PartFiles) -> OcrPart:
-        """One half. Raises UnavailableError (a file is damaged). Blocking."""
-        engine = self.engine(files, typical_axes=TYPICAL_AXES[files.part], self_check=SELF_CHECKS[files.part])
-        if files.part == "detection":
-            return TextDetector(engine)
-        lines_at_once = max(1, self.foundation.runtime.batching.max_queue_size // 2)
-        return TextRecogniser(engine, files.graph.parent, lines_at_once=lines_at_once, name=files.model)
+    @asynccontextmanager
+    async def _pair(self, name: str) -> AsyncIterator[tuple[TextDetector, TextRecogniser]]:
+        acquire = self.manager.acquire
+        async with acquire(self._detection, name) as detector, acquire(self._recognition, name) as recogniser:
+            yield detector, recogniser
+
+    def _read_detector(self, files: PartFiles) -> Loaded[TextDetector]:
+        engine = self._engine(files, self._graph(files), detection_check)
+        return Loaded(TextDetector(engine), engine)
+
+    def _read_recogniser(self, files: PartFiles) -> Loaded[TextRecogniser]:
+        graph = self._graph(files)
+        engine = self._engine(files, graph, recognition_check)
+        lines_at_once = max(1, self._context.runtime.batching.max_queue_size // 2)
+        recogniser = TextRecogniser(engine, graph.parent, lines_at_once=lines_at_once, name=files.model)
+        return Loaded(recogniser, engine)
+
+    def _graph(self, files: PartFiles) -> Path:
+        return files.graph(fp16=self._context.runtime.fp16)
+
+    def _engine(self, files: PartFiles, graph: Path, check: MakeCheck) -> Engine:
+        return Engine(
+            graph,
+            self._context.runtime,
+            self._context.compute,
+            model=files.model,
+            part=files.part,
+            typical_axes=TYPICAL_AXES[files.part],
+            self_check=check,
+        )

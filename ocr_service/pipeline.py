@@ -52,7 +52,7 @@ class OcrPipeline:
         Raises:
             InvalidInputError, ModelNotFoundError, UnavailableError, OverloadedError, DeadlineExceededError.
         """
-        async with self._models.use(model_name) as (detector, recogniser):
+        async with self._models.acquire(model_name) as (detector, recogniser):
             in_thread = detector.engine.in_thread
             working = partial(working_bytes, max_resolution=options.max_resolution)
             async with self._photos.admit(data, in_thread, working_bytes=working) as photo:

@@ -70,3 +70,9 @@ PHOTO_MEMORY_BYTES = Gauge(
 DECODE_SECONDS = Histogram(
     "immich_mesh_image_decode_seconds", "Time to decode one photo.", ["service"], buckets=_SECONDS
 )
+
+
+def show_memory(model: str, part: str, memory_bytes: int) -> None:
+    """Sets the two gauges of a model's part; 0 bytes when it is not in memory."""
+    MODEL_LOADED.labels(model, part).set(int(memory_bytes > 0))
+    MODEL_MEMORY_BYTES.labels(model, part).set(memory_bytes)

@@ -7,13 +7,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from immich_mesh.model.v1 import model_pb2, model_pb2_grpc
 
 from mesh.serving.lifecycle.manager import ModelManager
-from mesh.serving.lifecycle.slot import ModelStatus
+from mesh.serving.lifecycle.statuses import ModelStatus
 
 
 class ModelServicer(model_pb2_grpc.ModelServiceServicer):
     """Shows and steers the models of one service."""
 
-    def __init__(self, manager: ModelManager[Any]) -> None:
+    def __init__(self, manager: ModelManager) -> None:
         self._manager = manager
 
     async def ListModels(

@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import prometheus_client
@@ -37,6 +37,8 @@ from mesh.serving.runtimes.session import RuntimeSettings
 
 log = structlog.get_logger()
 
+S = TypeVar("S", bound=ServiceSettings)
+
 MODEL_SERVICE = "immich_mesh.model.v1.ModelService"
 SWEEP_SECONDS = 5.0
 
@@ -53,7 +55,7 @@ class Service:
 
     name: str
     register: Callable[[grpc.aio.Server], None]
-    manager: ModelManager[Any]
+    manager: ModelManager
 
 
 @dataclass(frozen=True)
@@ -168,13 +170,13 @@ def _preload_names(settings: ServiceSettings) -> list[str]:
     return list(dict.fromkeys([*default, *settings.preload]))
 
 
-async def _sweep(manager: ModelManager[Any]) -> None:
+async def _sweep(manager: ModelManager) -> None:
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         await manager.sweep()
 
 
-def run(kind: type[ServiceSettings], build: Callable[[ServiceSettings, ServiceContext], Service], process: str) -> int:
+def run(kind: type[S], build: Callable[[S, ServiceContext], Service], process: str) -> int:
     """The whole life of a service process, until SIGTERM or SIGINT.
 
     Args:
@@ -206,16 +208,16 @@ def run(kind: type[ServiceSettings], build: Callable[[ServiceSettings, ServiceCo
     return 0
 
 
-async def _main(settings: ServiceSettings, build: Callable[[ServiceSettings, ServiceContext], Service]) -> None:
-    foundation = ServiceContext.of(settings)
-    service = build(settings, foundation)
+async def _main(settings: S, build: Callable[[S, ServiceContext], Service]) -> None:
+    context = ServiceContext.of(settings)
+    service = build(settings, context)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if settings.metrics_port is not None:
         prometheus_client.start_http_server(settings.metrics_port, settings.metrics_host)
     async with running(service, settings) as server:
-        log.info("listening", address=server.address, version=mesh_version(), device=foundation.runtime.device.value)
+        log.info("listening", address=server.address, version=mesh_version(), device=context.runtime.device.value)
         await stop.wait()
         log.info("draining", seconds=settings.drain_seconds)
-    foundation.compute.close()
+    context.compute.close()

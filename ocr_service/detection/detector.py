@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from mesh.serving.images import Pixels
 from mesh.serving.images.transform import resize, to_tensor
 from mesh.serving.inference.engine import Engine
-from mesh.serving.lifecycle.model import EngineModel
 from ocr_service.detection.boxes import Boxes
 from ocr_service.detection.regions import to_boxes
 from ocr_service.detection.tiles import STRIDE, cut_tiles, join_maps
@@ -19,11 +18,11 @@ BLANK = 0.05
 """An input whose values differ by less than this (six grey levels) is blank; the network sees specks all over it."""
 
 
-class TextDetector(EngineModel):
+class TextDetector:
     """The detection half of a PP-OCR model, as the model manager holds it."""
 
     def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
+        self.engine = engine
         self._input = engine.inputs[0]
 
     async def detect(self, pixels: Pixels, *, ratio: float, min_score: float) -> Boxes:

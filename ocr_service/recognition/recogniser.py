@@ -20,7 +20,6 @@ from rapidocr_onnxruntime.ch_ppocr_rec.utils import CTCLabelDecode
 from mesh.serving.images import Pixels
 from mesh.serving.images.transform import resize, to_tensor
 from mesh.serving.inference.engine import Engine
-from mesh.serving.lifecycle.model import EngineModel
 from ocr_service.raw_input import as_wanted
 from ocr_service.recognition.characters import RARE_WEIGHT, language_weights, rare_characters, read_characters
 from ocr_service.recognition.direction import has_right_to_left, logical_order
@@ -63,7 +62,7 @@ class Reading:
     score: float
 
 
-class TextRecogniser(EngineModel):
+class TextRecogniser:
     """The recognition half of a PP-OCR model, as the model manager holds it."""
 
     def __init__(self, engine: Engine, folder: Path, lines_at_once: int = 128, name: str = "") -> None:
@@ -79,7 +78,7 @@ class TextRecogniser(EngineModel):
         Raises:
             ModelNotFoundError: the model has no character dictionary.
         """
-        super().__init__(engine)
+        self.engine = engine
         self.name = name
         self._input = engine.inputs[0]
         self._decoder = CTCLabelDecode(character=read_characters(engine.metadata, folder))

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 
@@ -12,11 +12,13 @@ from mesh.core.settings import ServiceSettings
 from mesh.serving.inference.compute import ComputePool
 from mesh.serving.server import Service, ServiceContext, running
 
+S = TypeVar("S", bound=ServiceSettings)
+
 
 @asynccontextmanager
 async def served(
-    kind: type[ServiceSettings],
-    build: Callable[[ServiceSettings, ServiceContext], Service],
+    kind: type[S],
+    build: Callable[[S, ServiceContext], Service],
     cache_folder: Path,
     **changes: Any,
 ) -> AsyncIterator[tuple[grpc.aio.Channel, ComputePool]]:

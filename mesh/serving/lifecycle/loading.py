@@ -6,7 +6,6 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Generic
 
 import structlog
 
@@ -15,7 +14,8 @@ from mesh.hub.catalogue import Family
 from mesh.hub.progress import DownloadProgress
 from mesh.hub.store import ModelStore
 from mesh.serving import metrics
-from mesh.serving.lifecycle.slot import Key, M
+from mesh.serving.lifecycle.part import ModelPart, PartFiles
+from mesh.serving.lifecycle.slot import Loaded, M
 
 log = structlog.get_logger()
 
@@ -24,13 +24,12 @@ RETRY_SECONDS = 0.5
 """Wait before the second attempt to read; doubles for the third."""
 
 
-class Loader(Generic[M]):
+class Loader:
     """Fetches the files of one family's models and reads their parts.
 
     Args:
         family: which of the cache's folders.
         store: finds and fetches the files.
-        read: reads one part (name, part, the model's folder) into memory. Blocking; runs on a thread of its own.
         tell: hears, on the event loop, how far a model's download is.
         pause: waits between attempts to read.
     """
@@ -39,13 +38,11 @@ class Loader(Generic[M]):
         self,
         family: Family,
         store: ModelStore,
-        read: Callable[[str, str, Path], M],
         tell: Callable[[str, DownloadProgress], None],
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._family = family
         self._store = store
-        self._read = read
         self._tell = tell
         self._pause = pause
         self._fetches: dict[str, asyncio.Task[Path]] = {}
@@ -72,14 +69,14 @@ class Loader(Generic[M]):
                 f"the model cache cannot be used: {error} (this process is user {os.getuid()})"
             ) from error
 
-    async def read(self, key: Key, folder: Path) -> M:
+    async def read(self, part: ModelPart[M], files: PartFiles) -> Loaded[M]:
         """The part in memory. Raises ModelUnavailableError when the last attempt fails too, ModelNotFoundError at
         once."""
-        which = {"model": key.name, "part": key.part}
+        which = {"model": files.model, "part": files.part}
         for attempt in range(1, LOAD_ATTEMPTS + 1):
             started = time.perf_counter()
             try:
-                model = await asyncio.to_thread(self._read, key.name, key.part, folder)
+                loaded = await asyncio.to_thread(part.read, files)
             except ModelNotFoundError:
                 raise
             except MeshError as error:
@@ -90,13 +87,13 @@ class Loader(Generic[M]):
             except Exception as error:
                 # A loader reads files that people put there: whatever is wrong with them is told, foreseen or not.
                 log.exception("model cannot be read", **which)
-                raise ModelUnavailableError(f"model {key.name} ({key.part}) cannot be read: {error}") from error
+                raise ModelUnavailableError(f"model {files.model} ({files.part}) cannot be read: {error}") from error
             else:
                 seconds = time.perf_counter() - started
-                metrics.MODEL_LOAD_SECONDS.labels(key.name, key.part).observe(seconds)
-                memory = model.memory_bytes // 1_000_000
-                log.info("model loaded", **which, seconds=round(seconds, 2), memory_mb=memory, provider=model.provider)
-                return model
+                metrics.MODEL_LOAD_SECONDS.labels(files.model, files.part).observe(seconds)
+                memory = loaded.engine.memory_bytes // 1_000_000
+                log.info("model loaded", **which, seconds=round(seconds, 2), memory_mb=memory, provider=loaded.provider)
+                return loaded
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def stop_fetching(self) -> None:

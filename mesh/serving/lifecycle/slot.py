@@ -1,28 +1,23 @@
-"""One separately loaded part of a model: its state, its users, and its way into memory and out of it."""
+"""One part of one model: on disk, on its way into memory, lent to calls, on its way out."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, Protocol, TypeVar
 
-from mesh.core.errors import MeshError
 from mesh.hub.progress import DownloadProgress
+from mesh.serving.lifecycle.failure import Failure
+
+M = TypeVar("M")
+"""What a service makes of a part: a detector, an encoder."""
 
 
-class LoadedModel(Protocol):
-    """What a service's loader returns: a part of a model in memory."""
+class LoadedEngine(Protocol):
+    """What the lifecycle asks of `mesh.serving.inference.engine.Engine`."""
 
-    @property
-    def memory_bytes(self) -> int:
-        """Memory it holds."""
-
-    @property
-    def provider(self) -> str:
-        """Execution provider of its session."""
-
-    @property
-    def dimension(self) -> int:
-        """Length of its embeddings; 0 without."""
+    memory_bytes: int
+    provider: str
+    reason: str
 
     async def drain(self) -> None:
         """Refuses new work and returns when the work under way is done."""
@@ -31,7 +26,25 @@ class LoadedModel(Protocol):
         """Gives the memory back. Blocking."""
 
 
-M = TypeVar("M", bound=LoadedModel)
+@dataclass(frozen=True)
+class Loaded(Generic[M]):
+    """A part in memory.
+
+    Attributes:
+        value: what calls are lent.
+        engine: runs its graph.
+        dimension: length of the embeddings that it gives; 0 when it gives none.
+    """
+
+    value: M
+    engine: LoadedEngine
+    dimension: int = 0
+
+    @property
+    def provider(self) -> str:
+        """What runs the graph, and why that where there was a choice."""
+        engine = self.engine
+        return f"{engine.provider} ({engine.reason})" if engine.reason else engine.provider
 
 
 class State(Enum):
@@ -45,53 +58,37 @@ class State(Enum):
     FAILED = 6
 
 
-@dataclass(frozen=True, order=True)
-class Key:
-    """Which part of which model."""
-
-    name: str
-    part: str
-
-
 @dataclass
 class Slot(Generic[M]):
-    """The life of one part.
+    """The life of one part of one model.
 
     Attributes:
+        model: name of the model whose folder holds it.
+        part: which of the family's parts.
+        pinned: stays when idle; the budget puts it out last.
         loading: the one load under way; everyone who needs the part waits for it.
-        model: the part while it is in memory.
+        loaded: the part while it is in memory.
         users: calls that use it now, or wait for it.
         last_used: the manager's clock at the end of the last use.
         last_used_at: the same moment in seconds since the epoch; None before the first.
         retiring: leaves memory when its last user is done.
+        failure: why the last load failed; None after one that did not.
     """
 
-    key: Key
+    model: str
+    part: str
+    pinned: bool = False
     state: State = State.ABSENT
-    loading: "asyncio.Task[M] | None" = None
-    model: M | None = None
+    loading: "asyncio.Task[Loaded[M]] | None" = None
+    loaded: Loaded[M] | None = None
     users: int = 0
     last_used: float = 0.0
     last_used_at: float | None = None
     retiring: bool = False
     progress: DownloadProgress | None = None
-    failed_at: float = field(default=float("-inf"))
-    error: MeshError | None = None
+    failure: Failure | None = None
 
-
-@dataclass(frozen=True)
-class ModelStatus:
-    """A part as shown to people; fields as in `immich_mesh.model.v1.Model`."""
-
-    name: str
-    part: str
-    state: State
-    size_bytes: int = 0
-    memory_bytes: int = 0
-    dimension: int = 0
-    provider: str = ""
-    last_used_at: float | None = None
-    in_use: int = 0
-    pinned: bool = False
-    download_progress: float = 0.0
-    error: str = ""
+    @property
+    def memory_bytes(self) -> int:
+        """Memory that it holds now."""
+        return self.loaded.engine.memory_bytes if self.loaded else 0

@@ -7,10 +7,10 @@ import gc
 import io
 import struct
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from PIL import Image
@@ -20,19 +20,16 @@ import face_service.__main__
 import ocr_service.__main__
 from clip_service.config import ClipSettings
 from face_service.config import FaceSettings
+from mesh.core.settings import ServiceSettings
 from mesh.serving.lifecycle.memory import resident_bytes, trim_heap
-from mesh.serving.server import ServiceContext, running
+from mesh.serving.server import Service, ServiceContext, running
 from ocr_service.config import OcrSettings
 from tests.builders.clip import write_clip
 from tests.builders.faces import marker_photo, write_faces
 from tests.doubles.router import Front, front
 from tests.doubles.services import Services
 
-SERVICES = (
-    ("ocr", ocr_service.__main__.build, OcrSettings),
-    ("clip", clip_service.__main__.build, ClipSettings),
-    ("face", face_service.__main__.build, FaceSettings),
-)
+S = TypeVar("S", bound=ServiceSettings)
 CLIP = '{"clip":{"visual":{"modelName":"ViT-B-32__openai"}}}'
 FACE = (
     '{"facial-recognition":{"detection":{"modelName":"buffalo_l","options":{"minScore":0.7}},'
@@ -71,14 +68,19 @@ async def mesh(tmp_path: Path) -> AsyncIterator[Front]:
     shared: dict[str, Any] = {"port": 0, "cache_folder": tmp_path, "offline": True, "low_latency_sessions": False}
     addresses: dict[str, Any] = {}
     async with AsyncExitStack() as stack:
-        for name, build, kind in SERVICES:
-            settings = kind(**shared)
-            foundation = ServiceContext.of(settings)
-            stack.callback(foundation.compute.close)
-            server = await stack.enter_async_context(running(build(settings, foundation), settings))
-            await server.ready.wait()
-            addresses[f"{name}_endpoints"] = server.address
+        addresses["ocr_endpoints"] = await _start(stack, OcrSettings(**shared), ocr_service.__main__.build)
+        addresses["clip_endpoints"] = await _start(stack, ClipSettings(**shared), clip_service.__main__.build)
+        addresses["face_endpoints"] = await _start(stack, FaceSettings(**shared), face_service.__main__.build)
         yield await stack.enter_async_context(front(Services(), **addresses))
+
+
+async def _start(stack: AsyncExitStack, settings: S, build: Callable[[S, ServiceContext], Service]) -> str:
+    """The address of a service that runs until the stack ends."""
+    parts = ServiceContext.of(settings)
+    stack.callback(parts.compute.close)
+    server = await stack.enter_async_context(running(build(settings, parts), settings))
+    await server.ready.wait()
+    return server.address
 
 
 async def test_all_of_it_through_router_and_services(mesh: Front) -> None:

@@ -83,7 +83,7 @@ async def test_a_detector_that_takes_bytes_finds_what_is_red(tmp_path: Path, com
     boxes = await detector.detect(page, ratio=1.0, min_score=0.5)
     assert len(boxes.quads) == 1
     assert boxes.quads[0][:, 1].max() < 90, "the red line, not the blue one"
-    await detector.drain()
+    await detector.engine.drain()
 
 
 @pytest.mark.parametrize("picks", [True, False])
@@ -121,4 +121,4 @@ async def test_a_recogniser_that_takes_bytes_gives_probabilities_or_its_choice(
     readings = await asyncio.wait_for(recogniser.read([line]), None)
     assert [reading.text for reading in readings] == ["aa"]
     assert readings[0].score > 0.95
-    await recogniser.drain()
+    await recogniser.engine.drain()

@@ -10,8 +10,11 @@ from mesh.hub.catalogue import Family
 from mesh.hub.store import ModelStore
 from mesh.serving.inference.compute import ComputePool
 from mesh.serving.inference.engine import Engine
-from mesh.serving.lifecycle.manager import LifecyclePolicy, ModelManager
+from mesh.serving.lifecycle.manager import ModelManager
 from mesh.serving.lifecycle.memory import resident_bytes
+from mesh.serving.lifecycle.part import ModelPart, PartFiles
+from mesh.serving.lifecycle.policy import LifecyclePolicy
+from mesh.serving.lifecycle.slot import Loaded
 from mesh.serving.runtimes.session import RuntimeSettings
 
 WIDTH = 4000
@@ -32,40 +35,26 @@ def heavy_graph(path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
 
 
-class HeavyModel:
-    """A model over one engine."""
-
-    dimension = 0
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.memory_bytes = engine.memory_bytes
-        self.provider = engine.provider
-
-    async def drain(self) -> None:
-        await self.engine.drain()
-
-    def close(self) -> None:
-        self.engine.close()
-
-
 async def test_unloading_gives_the_memory_back(tmp_path: Path) -> None:
     folder = tmp_path / "ocr" / "heavy"
     for part in ("detection", "recognition"):
         heavy_graph(folder / part / "model.onnx")
     compute = ComputePool(2)
 
-    def load(name: str, part: str, where: Path) -> HeavyModel:
-        path = where / part / "model.onnx"
-        return HeavyModel(Engine(path, RuntimeSettings(cores=2), compute, model=name, part=part))
+    def read(files: PartFiles) -> Loaded[Engine]:
+        graph = files.graph(fp16=False)
+        engine = Engine(graph, RuntimeSettings(cores=2), compute, model=files.model, part=files.part)
+        return Loaded(engine, engine)
 
     store = ModelStore(tmp_path, offline=True)
-    manager: ModelManager[HeavyModel] = ModelManager(Family.OCR, store, load, compute, LifecyclePolicy("heavy"))
+    detection = ModelPart("detection", read)
+    parts = (detection, ModelPart("recognition", read))
+    manager = ModelManager(Family.OCR, store, parts, compute, LifecyclePolicy("heavy"))
     loaded, unloaded = [], []
     for _ in range(4):
-        async with manager.use("heavy", "detection") as model:
-            await model.engine.infer({"x": np.ones((1, WIDTH), np.float32)})
-        del model
+        async with manager.acquire(detection, "heavy") as engine:
+            await engine.infer({"x": np.ones((1, WIDTH), np.float32)})
+        del engine
         loaded.append(resident_bytes())
         await manager.unload()
         unloaded.append(resident_bytes())

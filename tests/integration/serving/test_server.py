@@ -35,7 +35,10 @@ from mesh.core.settings import ServiceSettings, TlsSettings
 from mesh.hub.catalogue import Family
 from mesh.hub.store import ModelStore
 from mesh.serving.inference.compute import ComputePool
-from mesh.serving.lifecycle.manager import LifecyclePolicy, ModelManager
+from mesh.serving.lifecycle.manager import ModelManager
+from mesh.serving.lifecycle.part import ModelPart, PartFiles
+from mesh.serving.lifecycle.policy import LifecyclePolicy
+from mesh.serving.lifecycle.slot import Loaded
 from mesh.serving.server import RunningServer, Service, running
 from router.upstream.endpoints.discovery import Address
 from router.upstream.endpoints.endpoint import Probe
@@ -72,7 +75,7 @@ class Echo(ocr_pb2_grpc.OcrServiceServicer):
 
 
 class Model:
-    memory_bytes, provider, dimension = 1, "Fake", 0
+    memory_bytes, provider, reason = 1, "Fake", ""
 
     async def drain(self) -> None: ...
 
@@ -93,16 +96,20 @@ class Harness:
         self.echo = Echo()
         self.load: Callable[[], Model] = Model
         self.settings = ServiceSettings(host="127.0.0.1", port=0, model_name="PP-OCRv4_mobile", cache_folder=tmp_path)
-        manager: ModelManager[Model] = ModelManager(
+        manager = ModelManager(
             Family.OCR,
             ModelStore(tmp_path, offline=True),
-            lambda *_: self.load(),
+            [ModelPart(part, self._read) for part in Family.OCR.parts],
             compute,
             LifecyclePolicy("PP-OCRv4_mobile"),
         )
         self.service = Service(
             NAME, lambda server: ocr_pb2_grpc.add_OcrServiceServicer_to_server(self.echo, server), manager
         )
+
+    def _read(self, _: PartFiles) -> Loaded[Model]:
+        model = self.load()
+        return Loaded(model, model)
 
     @asynccontextmanager
     async def serve(self, **changes: Any) -> AsyncIterator[RunningServer]:

@@ -5,6 +5,7 @@ import gc
 import time
 import weakref
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,18 +19,21 @@ from mesh.hub.catalogue import Family
 from mesh.hub.progress import DownloadProgress, ProgressListener, Stage
 from mesh.hub.store import CachedModel, ModelStore
 from mesh.serving.inference.compute import ComputePool
-from mesh.serving.lifecycle.manager import FAILURE_MEMORY_SECONDS, LifecyclePolicy, ModelManager
-from mesh.serving.lifecycle.slot import State
+from mesh.serving.lifecycle.failure import FAILURE_MEMORY_SECONDS
+from mesh.serving.lifecycle.manager import ModelManager
+from mesh.serving.lifecycle.part import ModelPart, PartFiles
+from mesh.serving.lifecycle.policy import LifecyclePolicy
+from mesh.serving.lifecycle.slot import Loaded, State
 
 
 @dataclass
 class FakeModel:
-    """A model in memory."""
+    """A model in memory, and its own engine."""
 
     name: str
     memory_bytes: int = 100
     provider: str = "Fake"
-    dimension: int = 512
+    reason: str = ""
     drained: bool = False
     closed: bool = False
 
@@ -48,13 +52,14 @@ class Loader:
     loads: list[tuple[str, str]] = field(default_factory=list)
     models: list[FakeModel] = field(default_factory=list)
 
-    def __call__(self, name: str, part: str, folder: Path) -> FakeModel:
-        self.loads.append((name, part))
+    def __call__(self, files: PartFiles) -> Loaded[FakeModel]:
+        self.loads.append((files.model, files.part))
         if self.failures:
             self.failures -= 1
             raise UnavailableError("disk trouble")
-        self.models.append(FakeModel(name))
-        return self.models[-1]
+        model = FakeModel(files.model)
+        self.models.append(model)
+        return Loaded(model, model, dimension=512)
 
 
 class FakeStore(ModelStore):
@@ -94,10 +99,14 @@ class Clock:
 
 @dataclass
 class Setup:
-    manager: ModelManager[FakeModel]
+    manager: ModelManager
+    parts: dict[str, ModelPart[FakeModel]]
     loader: Loader
     store: FakeStore
     clock: Clock
+
+    def acquire(self, name: str, part: str) -> AbstractAsyncContextManager[FakeModel]:
+        return self.manager.acquire(self.parts[part], name)
 
 
 @pytest.fixture
@@ -112,16 +121,17 @@ def make(compute: ComputePool, family: Family = Family.CLIP, **policy: float) ->
 
     async def no_pause(_: float) -> None: ...
 
-    manager: ModelManager[FakeModel] = ModelManager(
+    parts = {name: ModelPart(name, loader, pinned=name == "textual") for name in family.parts}
+    manager = ModelManager(
         family,
         store,
-        loader,
+        tuple(parts.values()),
         compute,
-        LifecyclePolicy("default", pinned_parts=frozenset({"textual"}), **policy),  # type: ignore[arg-type]
+        LifecyclePolicy("default", **policy),  # type: ignore[arg-type]
         clock=clock,
         pause=no_pause,
     )
-    return Setup(manager, loader, store, clock)
+    return Setup(manager, parts, loader, store, clock)
 
 
 async def state_of(setup: Setup, name: str, part: str) -> State:
@@ -129,7 +139,7 @@ async def state_of(setup: Setup, name: str, part: str) -> State:
 
 
 async def use(setup: Setup, name: str = "m", part: str = "visual") -> FakeModel:
-    async with setup.manager.use(name, part) as model:
+    async with setup.acquire(name, part) as model:
         return model
 
 
@@ -163,7 +173,7 @@ async def test_idle_parts_leave_after_their_time_but_pinned_and_used_ones_stay(c
     await setup.manager.sweep()
     assert await state_of(setup, "m", "visual") is State.LOADED
     setup.clock.now += 1
-    async with setup.manager.use("other", "visual"):
+    async with setup.acquire("other", "visual"):
         setup.clock.now += 1000
         await setup.manager.sweep()
         assert await state_of(setup, "other", "visual") is State.LOADED
@@ -187,7 +197,7 @@ async def test_the_budget_puts_out_the_least_recently_used_and_pinned_ones_last(
 
 async def test_unloading_a_used_model_waits_for_its_last_user(compute: ComputePool) -> None:
     setup = make(compute)
-    async with setup.manager.use("m", "visual") as model:
+    async with setup.acquire("m", "visual") as model:
         await setup.manager.unload("m")
         closed_while_used = model.closed
     await setup.manager.unload("m")
@@ -240,7 +250,7 @@ async def test_models_of_single_languages_share_a_detector(compute: ComputePool)
     assert shown == set(setup.loader.loads)
     assert (korean, "detection") not in {(one.name, one.part) for one in await setup.manager.statuses()}
     await setup.manager.unload(korean)
-    async with setup.manager.use(greek, "detection") as detector:
+    async with setup.acquire(greek, "detection") as detector:
         assert detector.name == "PP-OCRv6_small"
     assert len(setup.loader.loads) == 3
 
@@ -281,7 +291,7 @@ async def test_who_waited_for_a_load_gets_the_part_even_where_memory_is_short(co
     setup = make(compute, memory_budget_bytes=100)
 
     async def work(name: str) -> bool:
-        async with setup.manager.use(name, "visual") as model:
+        async with setup.acquire(name, "visual") as model:
             for _ in range(20):
                 await asyncio.sleep(0)
             return model.drained
@@ -300,7 +310,7 @@ async def test_nobody_is_lent_a_part_on_its_way_out(compute: ComputePool, unload
     setup.clock.now += 100
 
     async def work() -> bool:
-        async with setup.manager.use("m", "visual") as model:
+        async with setup.acquire("m", "visual") as model:
             for _ in range(5):
                 await asyncio.sleep(0)
             return model.drained
