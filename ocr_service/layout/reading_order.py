@@ -4,8 +4,8 @@ A photo may be rotated by any angle, so "top to bottom, left to right" is taken 
 text runs in, not along the photo's edges. Columns of vertical Chinese come out right to left the same way: turned so
 that a column runs from left to right, the rightmost column is the top line.
 
-Lines on one level are a row, like an item and its price. Two layouts are read part by part instead: columns of print,
-and signs strewn over a panorama.
+Lines on one level are a row, like an item and its price. Three layouts are read part by part instead: columns of print,
+a banner beside a receipt, and signs strewn over a panorama.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,12 @@ STREWN = 3.0
 
 COLUMN_LINES, COLUMN_ASPECT, COLUMN_FILL = 4, 7.0, 0.7
 """A column of print has this many lines or more, each this many times as wide as high, most nearly as wide as it is."""
+
+BANNER = 2.0
+"""Letters this many times as high as those beside them are a block of their own, left of them or right."""
+
+PRICES = 3
+"""So many large lines that are all level with small ones are no banner: each is a row's price."""
 
 SPANNING = 0.6
 """A line this wide, relative to all the text, stands above or below columns, not within one."""
@@ -126,12 +132,15 @@ def _by_signs(layout: _Layout, lines: Sequence[int]) -> list[int]:
 
 
 def _by_columns(layout: _Layout, lines: Sequence[int]) -> list[int]:
-    """Column by column, with the lines that span them where they stand; empty when this is no columns of print."""
+    """Column by column, with the lines that span them where they stand; empty where there are none: of print, or of
+    letters of another size."""
     whole = float(layout.right.max() - layout.left.min())
     spanning = [line for line in lines if layout.right[line] - layout.left[line] > SPANNING * whole]
     rest = [line for line in lines if line not in spanning]
     columns = _split(layout, rest, gap=float(np.median(layout.height)) / 2)
-    if len(columns) < 2 or not all(_is_print(layout, column) for column in columns):
+    if not (all(_is_print(layout, column) for column in columns) and _side_by_side(layout, columns)):
+        columns = _by_size(layout, columns)
+    if len(columns) < 2:
         return []
     ordered: list[int] = []
     edges = sorted(float(layout.y[line]) for line in spanning)
@@ -140,6 +149,40 @@ def _by_columns(layout: _Layout, lines: Sequence[int]) -> list[int]:
             ordered += _by_rows(layout, [line for line in column if top <= layout.y[line] < bottom])
         ordered += [line for line in spanning if layout.y[line] == bottom]
     return ordered
+
+
+def _side_by_side(layout: _Layout, columns: Sequence[list[int]]) -> bool:
+    """Whether most lines have another column's beside them; messages of a chat, left and right, have none."""
+    rows = [(layout.y[column], layout.height[column] / 2) for column in columns]
+    beside = [
+        any(
+            (np.abs(y - layout.y[line]) < half + layout.height[line] / 2).any()
+            for y, half in rows[:own] + rows[own + 1 :]
+        )
+        for own, column in enumerate(columns)
+        for line in column
+    ]
+    return sum(beside) > len(beside) / 2
+
+
+def _by_size(layout: _Layout, columns: Sequence[list[int]]) -> list[list[int]]:
+    """Neighbouring columns as one, unless their letters differ much in height."""
+    blocks: list[list[int]] = []
+    for column in columns:
+        if blocks and not _is_banner(layout, blocks[-1], column):
+            blocks[-1] = blocks[-1] + column
+        else:
+            blocks.append(column)
+    return blocks
+
+
+def _is_banner(layout: _Layout, one: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether one of two blocks is a banner beside the other."""
+    small, large = sorted((one, other), key=lambda block: float(np.median(layout.height[block])))
+    if np.median(layout.height[large]) < BANNER * np.median(layout.height[small]):
+        return False
+    in_rows = sum(any(_level(layout, line, beside) for beside in small) for line in large)
+    return not in_rows == len(large) >= PRICES
 
 
 def _is_print(layout: _Layout, column: Sequence[int]) -> bool:

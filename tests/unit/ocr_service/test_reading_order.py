@@ -57,6 +57,27 @@ def test_columns_of_print_one_after_the_other_below_their_headline() -> None:
     assert [(headline + mixed)[index] for index in order] == headline + left + right
 
 
+@pytest.mark.parametrize("left", [-700, 600])
+@pytest.mark.parametrize("degrees", [0, 7, 90])
+def test_a_banner_is_not_woven_into_the_receipt_beside_it(left: float, degrees: float) -> None:
+    banner: list[Box] = [(left, 150, 500, 80), (left, 290, 500, 80)]
+    blocks = banner + RECEIPT if left < 0 else RECEIPT + banner
+    shuffled = sorted(blocks, key=lambda box: box[1])
+    order = reading_order(quads(shuffled, degrees))
+    assert [shuffled[index] for index in order] == blocks
+
+
+def test_large_prices_stay_in_their_rows() -> None:
+    rows: list[Box] = [(x, y, 200, high) for y in range(100, 600, 100) for x, high in ((100, 20), (500, 60))]
+    level: list[Box] = [(x, y + (60 - high) / 2, wide, high) for x, y, wide, high in rows]
+    assert reading_order(quads(level)) == list(range(len(level)))
+
+
+def test_messages_from_left_and_right_alternate() -> None:
+    chat: list[Box] = [(60 if row % 2 else 600, 100 + 90 * row, 300, 34) for row in range(8)]
+    assert reading_order(quads(chat)) == list(range(8))
+
+
 def test_signs_of_a_panorama_go_from_left_to_right() -> None:
     signs: list[Box] = [(100, 700, 300, 50), (1200, 200, 400, 50), (2600, 500, 300, 50), (4000, 100, 300, 50)]
     assert reading_order(quads(signs)) == [0, 1, 2, 3]
