@@ -1,6 +1,6 @@
 """Boxes around lines of text, as the detector draws them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +34,14 @@ class Boxes:
         quads: shape (N, 4, 2) float32, pixels of the photo, clockwise from the corner that is top left in the photo.
         scores: shape (N,) float32, how certain each box is, 0 to 1.
         bends: courses of the lines that are not straight, by their index.
+        missed: shape (M, 4) float32: left, top, right and bottom of places where something is surely text to the
+            detector, but too little of it for a box.
     """
 
     quads: NDArray[np.float32]
     scores: NDArray[np.float32]
     bends: dict[int, Bend]
+    missed: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 4), np.float32))
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -47,17 +50,18 @@ class Boxes:
         """The boxes that `keep`, of shape (N,), selects."""
         places = np.cumsum(keep) - 1
         bends = {int(places[index]): bend for index, bend in self.bends.items() if keep[index]}
-        return Boxes(self.quads[keep], self.scores[keep], bends)
+        return Boxes(self.quads[keep], self.scores[keep], bends, self.missed)
 
     def moved(self, by: NDArray[np.float32]) -> "Boxes":
         """The boxes `by` (x, y) pixels farther on."""
-        return Boxes(self.quads + by, self.scores, {index: bend.moved(by) for index, bend in self.bends.items()})
+        bends = {index: bend.moved(by) for index, bend in self.bends.items()}
+        return Boxes(self.quads + by, self.scores, bends, self.missed + np.tile(by, 2))
 
     def with_more(self, others: "Boxes") -> "Boxes":
-        """These boxes, and then the others."""
+        """These boxes, and then the others. What was missed in the first look alone counts."""
         bends = self.bends | {len(self) + index: bend for index, bend in others.bends.items()}
         quads, scores = np.concatenate([self.quads, others.quads]), np.concatenate([self.scores, others.scores])
-        return Boxes(quads, scores, bends)
+        return Boxes(quads, scores, bends, self.missed)
 
 
 NO_BOXES = Boxes(np.empty((0, 4, 2), np.float32), np.empty(0, np.float32), {})

@@ -5,6 +5,7 @@ of a straight line fills the rectangle around it. A bent one leaves most of its 
 the rectangle says nothing about it, and a crop of the rectangle is hard to read: its course is kept beside it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -19,6 +20,9 @@ BINARY_THRESHOLD = 0.3
 UNCLIP_RATIO = 1.6
 MIN_CORE_PX = 3
 """RapidOCR's settings: what counts as core, how far cores grow, and the least side of a core, in pixels of the map."""
+
+SURE = 0.9
+"""A region without a box that reaches this probability somewhere is a place where text may have been missed."""
 
 MIN_SIDE_PX = 3
 """A box whose side is no longer than this, in pixels of the photo, holds no text."""
@@ -60,22 +64,34 @@ def to_boxes(probabilities: Floats, size: tuple[int, int], min_score: float) -> 
     """
     core = cv2.dilate((probabilities > BINARY_THRESHOLD).view(np.uint8), np.ones((2, 2), np.uint8))
     contours, _ = cv2.findContours(core, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
-    regions = [
-        region for contour in contours[:MAX_CANDIDATES] if (region := _region(probabilities, contour, min_score))
-    ]
-    if not regions:
-        return NO_BOXES
+    found = [_region(probabilities, contour, min_score) for contour in contours[:MAX_CANDIDATES]]
+    regions = [region for region in found if region]
     scale = np.array([size[1] / probabilities.shape[1], size[0] / probabilities.shape[0]], np.float32)
+    left_out = [contour for contour, region in zip(contours, found, strict=False) if not region]
+    missed = _missed(probabilities, left_out) * np.tile(scale, 2)
+    if not regions:
+        return replace(NO_BOXES, missed=missed)
     # Whole pixels, rounded down as RapidOCR's are: small print is read better so (x less often as ×).
     quads = np.floor(np.stack([region.quad for region in regions]) * scale)
     np.clip(quads, 0, np.array([size[1] - 1, size[0] - 1], np.float32), out=quads)
     bends = {index: _scaled(region.bend, scale) for index, region in enumerate(regions) if region.bend}
     widths, heights = sides(quads)
-    boxes = Boxes(quads, np.array([region.score for region in regions], np.float32), bends)
+    boxes = Boxes(quads, np.array([region.score for region in regions], np.float32), bends, missed)
     boxes = boxes.where((widths > MIN_SIDE_PX) & (heights > MIN_SIDE_PX))
     if len(boxes) <= MAX_BOXES:
         return boxes
     return boxes.where(boxes.scores >= np.partition(boxes.scores, -MAX_BOXES)[-MAX_BOXES])
+
+
+def _missed(probabilities: Floats, contours: Sequence[MatLike]) -> Floats:
+    """Left, top, right and bottom, in pixels of the map, of the regions that are surely text somewhere."""
+    frames = [cv2.boundingRect(contour) for contour in contours]
+    missed = [
+        (left, top, left + width, top + height)
+        for left, top, width, height in frames
+        if probabilities[top : top + height, left : left + width].max() >= SURE
+    ]
+    return np.array(missed, np.float32).reshape(-1, 4)
 
 
 def _scaled(bend: Bend, scale: Floats) -> Bend:
