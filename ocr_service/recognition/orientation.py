@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mesh.serving.images import Pixels
 from ocr_service.recognition.crops import Crop
 from ocr_service.recognition.recogniser import LONG, SQUEEZE, Reading, TextRecogniser
 
@@ -24,6 +25,9 @@ VOTERS = 3
 
 CERTAIN = 0.95
 """A reading of less certainty has no vote: scripts that the model does not know are read with up to 0.93."""
+
+CERTAIN_TURNED = 0.97
+"""The same of a line read upside down: so few are that a word of a foreign script is the likelier cause."""
 
 SETTLED = 3
 """So many different characters with a vote in one certain reading settle the matter."""
@@ -46,6 +50,11 @@ class Oriented:
 
     reading: Reading
     turns: int
+
+
+def as_read(crop: Crop, turns: int) -> Pixels:
+    """A crop's pixels as they were read at `turns` quarter turns: the other way up from two on."""
+    return crop.pixels[::-1, ::-1] if turns >= 2 else crop.pixels
 
 
 async def read_upright(recogniser: TextRecogniser, crops: Sequence[Crop], language: str) -> list[Oriented]:
@@ -80,13 +89,13 @@ async def _read_group(
         if _is_settled(upright[voter].reading):
             break
         turned |= await _read_one_way(recogniser, crops, [voter], upside_down=True, language=language)
-        if _is_settled(turned[voter].reading):
+        if _is_settled(turned[voter].reading, CERTAIN_TURNED):
             break
-    upside_down = _votes(turned) > _votes(upright)
+    upside_down = _votes(turned, CERTAIN_TURNED) > _votes(upright)
     chosen = turned if upside_down else upright
     others = [index for index in group if index not in chosen]
     chosen |= await _read_one_way(recogniser, crops, others, upside_down=upside_down, language=language)
-    if _votes(chosen) > 0:
+    if _votes(chosen, CERTAIN_TURNED if upside_down else CERTAIN) > 0:
         return chosen
     return await _one_by_one(recogniser, crops, chosen, turned, language)
 
@@ -101,7 +110,7 @@ async def _one_by_one(
     """Where no line says which way is up: each line for itself, upright unless it is certain the other way up."""
     doubtful = [index for index, found in upright.items() if found.reading.score < CERTAIN and index not in turned]
     turned = turned | await _read_one_way(recogniser, crops, doubtful, upside_down=True, language=language)
-    certain = {index: found for index, found in turned.items() if _vote(found.reading) > 0}
+    certain = {index: found for index, found in turned.items() if _vote(found.reading, CERTAIN_TURNED) > 0}
     return upright | certain
 
 
@@ -119,20 +128,20 @@ def _evidence(reading: Reading) -> float:
     return reading.score * math.log1p(len(reading.text))
 
 
-def _votes(readings: dict[int, Oriented]) -> float:
-    return sum(_vote(oriented.reading) for oriented in readings.values())
+def _votes(readings: dict[int, Oriented], certain: float = CERTAIN) -> float:
+    return sum(_vote(oriented.reading, certain) for oriented in readings.values())
 
 
-def _vote(reading: Reading) -> float:
+def _vote(reading: Reading, certain: float) -> float:
     """How much a reading says for the way it was read; 0 for one that would look as good upside down."""
-    if reading.score < CERTAIN:
+    if reading.score < certain:
         return 0.0
     telling = _telling(reading.text)
     return reading.score * len(telling) if len(telling) >= 2 else 0.0
 
 
-def _is_settled(reading: Reading) -> bool:
-    return reading.score >= CERTAIN and len(_telling(reading.text)) >= SETTLED
+def _is_settled(reading: Reading, certain: float = CERTAIN) -> bool:
+    return reading.score >= certain and len(_telling(reading.text)) >= SETTLED
 
 
 def _telling(text: str) -> set[str]:
@@ -153,11 +162,9 @@ async def _read_one_way(
     language: str,
     squeeze: float = SQUEEZE,
 ) -> dict[int, Oriented]:
-    lines = [crops[index].pixels for index in indices]
-    if upside_down:
-        lines = [line[::-1, ::-1] for line in lines]
-    readings = await recogniser.read(lines, language, squeeze=squeeze)
     half_turn = 2 if upside_down else 0
+    lines = [as_read(crops[index], half_turn) for index in indices]
+    readings = await recogniser.read(lines, language, squeeze=squeeze)
     return {
         index: Oriented(reading, crops[index].turns + half_turn)
         for index, reading in zip(indices, readings, strict=True)

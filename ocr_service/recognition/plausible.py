@@ -3,26 +3,62 @@ that it does not know."""
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 _UNSEEN = ("Cc", "Cs", "Co", "Cn")
 """Unicode categories of what nobody can read: control characters (NUL fails Immich's database), unassigned ones."""
 
-SHAPES = frozenset("IilL1|OoCcUuVvDHE0一二三工口日目田丨")
-"""Characters that pickets, rings and window frames look like."""
+SHAPES = frozenset("IilL1|OoCcUuVvDHEQ08一二三十工口日目田丨")
+"""Characters that pickets, crosses, rings and window frames look like."""
 
 FEW_CHARACTERS = 2
 MOST_OF_THE_PHOTO = 0.7
 VERY_CERTAIN = 0.95
 """A reading of one or two such shapes, or whose box covers most of the photo, counts only when it is very certain."""
 
+FAINT_BOX = 0.65
+"""Least certainty of a box that holds one or two such shapes: print has 0.7 and more, textures less."""
+
+GRID = 12
+"""So many shapes of at most two kinds are a grid, however certain: 000000000000."""
 
 REPEATED = 3
 """A row of so many marks (stars, hearts, notes) is read as one character again and again: 女女女, 人人人, 555."""
+
+UNREAD, CERTAIN_ALL_THE_SAME = 0.35, 0.97
+"""A line with more unread ink than this must be that certain: of a word in a foreign script one letter was read."""
 
 LEGIBLE = 0.75
 UNKNOWN_SCRIPT = 0.5
 """Where more than this part of a photo's text is read with less certainty than that, it is in a script that the model
 does not know; what looks legible there counts only when it is very certain, as numbers are."""
+
+KNOWN = 0.9
+"""Where nothing with letters is very certain, words need this: nothing shows that their script is known."""
+
+WORD = 3
+"""Letters that a word must have in a photo whose script is not known: shorter ones are parts of what was not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A reading of a line, and what speaks for and against it.
+
+    Attributes:
+        text: as cleaned.
+        score: how certain the reading is, 0 to 1.
+        detection_score: how certain its box is, 0 to 1.
+        coverage: the box's area over the photo's.
+        aspect: the line's width over its height: about how many characters it has.
+        unread: part of its ink that no character was read from.
+    """
+
+    text: str
+    score: float
+    detection_score: float = 1.0
+    coverage: float = 0.1
+    aspect: float = 4.0
+    unread: float = 0.0
 
 
 def cleaned(text: str) -> str:
@@ -30,29 +66,37 @@ def cleaned(text: str) -> str:
     return "".join(character for character in text if unicodedata.category(character) not in _UNSEEN).strip()
 
 
-def is_plausible(text: str, score: float, coverage: float) -> bool:
-    """Whether a reading is worth keeping.
+def plausible(candidates: Sequence[Candidate]) -> list[bool]:
+    """Which readings of one photo are worth keeping, each by itself and in view of the others."""
+    illegible = sum(one.aspect for one in candidates if not one.text or one.score < LEGIBLE or one.unread > UNREAD)
+    unknown = illegible > UNKNOWN_SCRIPT * sum(one.aspect for one in candidates)
+    known = any(one.score >= VERY_CERTAIN and _letters(one.text) >= FEW_CHARACTERS for one in candidates)
+    return [_is_plausible(one) and _is_known(one, unknown=unknown, known=known) for one in candidates]
 
-    Args:
-        text: as cleaned.
-        score: how certain the reading is, 0 to 1.
-        coverage: the box's area over the photo's.
-    """
-    told = [character for character in text if unicodedata.category(character)[0] == "L" or character.isdecimal()]
+
+def _is_known(one: Candidate, *, unknown: bool, known: bool) -> bool:
+    letters = _letters(one.text)
+    if unknown:
+        return one.score >= VERY_CERTAIN and not 0 < letters < WORD
+    return known or letters == 0 or one.score >= KNOWN
+
+
+def _letters(text: str) -> int:
+    return sum(unicodedata.category(character)[0] == "L" for character in text)
+
+
+def _is_plausible(one: Candidate) -> bool:
+    told = [character for character in one.text if unicodedata.category(character)[0] == "L" or character.isdecimal()]
     if not told:
         return False
-    shapes = len(told) <= FEW_CHARACTERS and SHAPES.issuperset(told)
-    marks = len(told) >= REPEATED and len(set(told)) == 1
-    doubtful = coverage > MOST_OF_THE_PHOTO or shapes or marks
-    return not doubtful or score >= VERY_CERTAIN
-
-
-def least_score(scores: Sequence[float], lengths: Sequence[float]) -> float:
-    """The certainty that every line of a photo needs: `VERY_CERTAIN` where its script is not known, else 0.
-
-    Args:
-        scores: of all lines found, legible or not.
-        lengths: of these lines, in their own heights: about how many characters each has.
-    """
-    illegible = sum(length for score, length in zip(scores, lengths, strict=True) if score < LEGIBLE)
-    return VERY_CERTAIN if illegible > UNKNOWN_SCRIPT * sum(lengths) else 0.0
+    kinds, shapes = len(set(told)), SHAPES.issuperset(told)
+    if shapes and kinds <= FEW_CHARACTERS and len(told) >= GRID:
+        return False
+    if one.unread > UNREAD and one.score < CERTAIN_ALL_THE_SAME:
+        return False
+    few = shapes and len(told) <= FEW_CHARACTERS
+    marks = len(told) >= REPEATED and kinds == 1
+    if few and one.detection_score < FAINT_BOX:
+        return False
+    doubtful = one.coverage > MOST_OF_THE_PHOTO or few or marks
+    return not doubtful or one.score >= VERY_CERTAIN

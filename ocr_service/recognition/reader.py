@@ -10,15 +10,17 @@ import numpy as np
 from mesh.serving.images import Pixels
 from ocr_service.detection.boxes import Boxes
 from ocr_service.detection.detector import TextDetector, scale_to
+from ocr_service.detection.missed_text import look_at, missed_places, with_missed
 from ocr_service.detection.quads import Quad, areas, turned
-from ocr_service.detection.small_text import closer_look, merged
+from ocr_service.detection.small_text import CloserLook, closer_look, merged
 from ocr_service.layout.columns import RUNS_DOWN, are_columns
 from ocr_service.layout.reading_order import reading_order
 from ocr_service.options import Options
 from ocr_service.recognition.crops import Crop, cut_all
-from ocr_service.recognition.orientation import Oriented, read_upright
-from ocr_service.recognition.plausible import cleaned, is_plausible, least_score
+from ocr_service.recognition.orientation import Oriented, as_read, read_upright
+from ocr_service.recognition.plausible import Candidate, cleaned, plausible
 from ocr_service.recognition.recogniser import TextRecogniser
+from ocr_service.recognition.unread import unread_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +74,39 @@ async def read_photo(
 
 
 async def find_boxes(pixels: Pixels, detector: TextDetector, options: Options) -> Boxes:
-    """Where text stands: a first look at the whole photo, a second at the region of small text."""
+    """Where text stands: a first look at the whole photo, more at the region of small text and at what was missed."""
     ratio = scale_to(pixels.shape, options.max_resolution)
-    boxes = await detector.detect(pixels, ratio=ratio, min_score=options.min_detection_score)
-    look = await detector.engine.in_thread(lambda: closer_look(boxes, pixels, ratio))
-    if look is None:
-        return boxes
-    region = pixels[look.top : look.bottom, look.left : look.right]
-    return merged(boxes, await detector.detect(region, ratio=look.ratio, min_score=options.min_detection_score), look)
+    size = (pixels.shape[0], pixels.shape[1])
+
+    async def seen(look: CloserLook) -> Boxes:
+        region = pixels[look.top : look.bottom, look.left : look.right]
+        return await detector.detect(region, ratio=look.ratio, min_score=options.min_detection_score)
+
+    first = await detector.detect(pixels, ratio=ratio, min_score=options.min_detection_score)
+    closer = await detector.engine.in_thread(lambda: closer_look(first, pixels, ratio))
+    boxes = first if closer is None else merged(first, await seen(closer), closer)
+    for place in missed_places(boxes, size, ratio):
+        look = look_at(place, size, ratio)
+        boxes = with_missed(boxes, await seen(look), look, place)
+    return boxes
 
 
 def _kept(boxes: Boxes, crops: list[Crop], readings: list[Oriented], pixels: Pixels, options: Options) -> list[int]:
     """Indices of the readings that are text and certain enough."""
-    # A reading of nothing but spaces has a score too.
-    scores = [found.reading.score if cleaned(found.reading.text) else 0.0 for found in readings]
-    least = max(options.min_recognition_score, least_score(scores, [crop.aspect for crop in crops]))
-    coverages = areas(boxes.quads) / (pixels.shape[0] * pixels.shape[1])
-    return [
-        index
-        for index, (oriented, coverage) in enumerate(zip(readings, coverages.tolist(), strict=True))
-        if oriented.reading.score >= least
-        and is_plausible(cleaned(oriented.reading.text), oriented.reading.score, coverage)
+    coverages = (areas(boxes.quads) / (pixels.shape[0] * pixels.shape[1])).tolist()
+    candidates = [
+        Candidate(
+            text=cleaned(found.reading.text),
+            score=found.reading.score,
+            detection_score=float(boxes.scores[index]),
+            coverage=coverages[index],
+            aspect=crops[index].aspect,
+            unread=unread_share(as_read(crops[index], found.turns), found.reading.places),
+        )
+        for index, found in enumerate(readings)
     ]
+    keep = plausible(candidates)
+    return [index for index, one in enumerate(candidates) if keep[index] and one.score >= options.min_recognition_score]
 
 
 def _line(boxes: Boxes, readings: list[Oriented], index: int, *, columns: bool) -> Line:

@@ -7,7 +7,7 @@ photo or of several, have equal shapes and can share a batch, without ever being
 import asyncio
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path
@@ -56,10 +56,12 @@ class Reading:
     Attributes:
         text: as decoded; may be empty.
         score: mean probability of its characters, 0 to 1; 0 for an empty text.
+        places: where its characters stand, from left to right, as parts of the line's width, 0 to 1.
     """
 
     text: str
     score: float
+    places: tuple[float, ...] = field(default=(), compare=False)
 
 
 class TextRecogniser:
@@ -120,12 +122,13 @@ class TextRecogniser:
         async with places, self._places:
             blob = await self.engine.in_thread(lambda: to_input(line, self._widths, squeeze))
             outputs = await self.engine.infer({self._input.name: as_wanted(blob, self._input)})
+            filled = scaled_width(line, squeeze) / blob.shape[3]
             if len(outputs) == 2:  # such a graph has chosen the classes itself
-                return self._reading(outputs[0], outputs[1].astype(np.float32, copy=False))
+                return self._reading(outputs[0], outputs[1].astype(np.float32, copy=False), filled)
             probabilities = outputs[0].astype(np.float32, copy=False)
-            return await self.engine.in_thread(lambda: self._decode(probabilities, language))
+            return await self.engine.in_thread(lambda: self._decode(probabilities, language, filled))
 
-    def _decode(self, probabilities: NDArray[np.float32], language: str) -> Reading:
+    def _decode(self, probabilities: NDArray[np.float32], language: str, filled: float = 1.0) -> Reading:
         """From probabilities of shape (1, steps, classes) to text: best class per step, repeats and blanks dropped."""
         weights = self._weights(language)
         weighted = probabilities if weights is None else probabilities * weights
@@ -135,23 +138,29 @@ class TextRecogniser:
             # The look-alike in everyday use, if it comes close; that some such character stands there is as certain, so
             # that the blank, class 0, has no part in the choice.
             best[0, rare] = 1 + (weighted[0, rare, 1:] * np.where(self._rare[1:], RARE_WEIGHT, 1)).argmax(axis=1)
-        return self._reading(best, certainty)
+        return self._reading(best, certainty, filled)
 
-    def _reading(self, best: NDArray[np.integer[Any]], certainty: NDArray[np.float32]) -> Reading:
-        """From class and probability of each step, both of shape (1, steps)."""
+    def _reading(self, best: NDArray[np.integer[Any]], certainty: NDArray[np.float32], filled: float) -> Reading:
+        """From class and probability of each step, both of shape (1, steps); the line fills this part of them."""
         text, score = self._decoder.decode(best, certainty, is_remove_duplicate=True)[0]
-        return Reading(logical_order(text) if self._right_to_left else text, float(score))
+        begins = (best[0] != 0) & (np.diff(best[0], prepend=0) != 0)
+        places = (np.nonzero(begins)[0] + 0.5) / (len(best[0]) * filled)
+        return Reading(logical_order(text) if self._right_to_left else text, float(score), tuple(places.tolist()))
 
 
 def to_input(line: Pixels, widths: Widths = Widths.FINE, squeeze: float = SQUEEZE) -> NDArray[np.float32]:
     """A line as the recogniser's input: 48 high, values in -1 to 1, padded with 0 on the right; (1, 3, 48, width)."""
-    rows, columns = line.shape[:2]
-    aspect = columns / rows
-    width = min(MAX_WIDTH, max(1, math.ceil(HEIGHT * max(min(aspect, LONG), squeeze * aspect))))
+    width = scaled_width(line, squeeze)
     scaled = resize(np.ascontiguousarray(line), (width, HEIGHT))
     padded = np.zeros((1, 3, HEIGHT, padded_width(width, widths)), np.float32)
     padded[:, :, :, :width] = to_tensor(scaled, mean=127.5, std=127.5)
     return padded
+
+
+def scaled_width(line: Pixels, squeeze: float = SQUEEZE) -> int:
+    """Width of a line in the recogniser's input, without the padding."""
+    aspect = float(line.shape[1] / line.shape[0])
+    return min(MAX_WIDTH, max(1, math.ceil(HEIGHT * max(min(aspect, LONG), squeeze * aspect))))
 
 
 def padded_width(width: int, widths: Widths = Widths.FINE) -> int:

@@ -65,7 +65,7 @@ async def test_two_certain_votes_of_few_letters_are_added_up() -> None:
 
 
 async def test_text_that_nobody_can_read_stays_upright() -> None:
-    blind = FakeRecogniser(GARBAGE, Reading("LBBLRNLS", 0.93))
+    blind = FakeRecogniser(GARBAGE, Reading("LBBLRNLS", 0.96))
     lines = await read_upright(blind.as_recogniser(), [crop(upside_down=True) for _ in range(9)], "")
     assert [line.turns for line in lines] == [0] * 9
     assert blind.votes == 2 * VOTERS, "each of them is read both ways"

@@ -2,7 +2,15 @@
 
 import pytest
 
-from ocr_service.recognition.plausible import VERY_CERTAIN, cleaned, is_plausible, least_score
+from ocr_service.recognition.plausible import Candidate, cleaned, plausible
+
+SURE = Candidate("营业时间", 0.99)
+"""A line that shows that the photo's script is known."""
+
+
+def is_plausible(text: str, score: float, **seen: float) -> bool:
+    """Whether a line is kept in a photo whose script is known."""
+    return plausible([SURE, Candidate(text, score, **seen)])[1]
 
 
 @pytest.mark.parametrize(
@@ -14,32 +22,67 @@ def test_cleaned(raw: str, clean: str) -> None:
 
 @pytest.mark.parametrize("text", ["发票", "7", "a", "é!", "か", "½ kg", "ABC"])
 def test_letters_and_digits_are_text(text: str) -> None:
-    assert is_plausible(text, 0.85, 0.1)
+    assert is_plausible(text, 0.85)
 
 
 @pytest.mark.parametrize("text", ["", " ", "---", "…·", "③", "♥", "|", "、。"])
 def test_marks_alone_are_not(text: str) -> None:
-    assert not is_plausible(text, 0.99, 0.1)
+    assert not is_plausible(text, 0.99)
 
 
 @pytest.mark.parametrize("text", ["II", "l", "O", "一", "目"])
 def test_shapes_must_be_certain(text: str) -> None:
-    assert not is_plausible(text, 0.9, 0.1)
-    assert is_plausible(text, 0.96, 0.1)
+    assert not is_plausible(text, 0.9)
+    assert is_plausible(text, 0.96)
 
 
 def test_a_box_over_the_whole_photo_must_be_certain() -> None:
-    assert not is_plausible("window", 0.9, 0.8)
-    assert is_plausible("window", 0.97, 0.8)
+    assert not is_plausible("window", 0.9, coverage=0.8)
+    assert is_plausible("window", 0.97, coverage=0.8)
 
 
 @pytest.mark.parametrize("text", ["女女女女", "★女女女", "人人人", "555", "XXX"])
 def test_a_row_of_one_character_may_be_marks_and_must_be_certain(text: str) -> None:
-    assert not is_plausible(text, 0.9, 0.1)
-    assert is_plausible(text, 0.99, 0.1)
+    assert not is_plausible(text, 0.9)
+    assert is_plausible(text, 0.99)
+
+
+def test_shapes_in_faint_boxes_are_a_texture() -> None:
+    assert not is_plausible("8", 0.99, detection_score=0.55)
+    assert not is_plausible("十", 0.99, detection_score=0.6)
+    assert is_plausible("8", 0.99, detection_score=0.72)
+    assert is_plausible("好", 0.99, detection_score=0.55)
+
+
+@pytest.mark.parametrize("text", ["0" * 37, "1" + "0" * 28, "OO00OO00OO00"])
+def test_a_grid_is_no_number(text: str) -> None:
+    assert not is_plausible(text, 0.99)
+    assert is_plausible("100000000", 0.99)
+    assert is_plausible("690000000001", 0.99)
+
+
+def test_one_letter_of_a_word_is_no_reading_of_it() -> None:
+    assert not is_plausible("3 κ", 0.91, unread=0.55)
+    assert is_plausible("3 kg", 0.91, unread=0.1)
+    assert is_plausible("搜索", 0.99, unread=0.5)  # a word beside a picture
 
 
 def test_in_a_script_that_is_not_known_only_what_is_certain_counts() -> None:
-    assert least_score([0.55, 0.6, 1.0], [4.0, 5.0, 2.0]) == VERY_CERTAIN
-    assert least_score([0.55, 0.9, 1.0], [2.0, 5.0, 4.0]) == 0
-    assert least_score([], []) == 0
+    foreign = [Candidate("jnbw uvop", 0.55, aspect=4), Candidate("", 0.0, aspect=5)]
+    found = [
+        Candidate(text, score, aspect=1) for text, score in (("86", 1.0), ("96", 0.9), ("a", 0.99), ("Coca", 0.99))
+    ]
+    assert plausible(foreign + found) == [False, False, True, False, False, True]
+    assert plausible([*found, Candidate("jnbw", 0.55, aspect=2)])[:4] == [True] * 4
+    assert plausible([]) == []
+
+
+def test_lines_that_were_read_in_part_are_not_known_either() -> None:
+    parts = [Candidate("3 κ", 0.91, aspect=5, unread=0.55)]
+    assert plausible([*parts, Candidate("162", 0.81, aspect=2)]) == [False, False]
+
+
+def test_a_lone_word_shows_by_itself_that_its_script_is_known() -> None:
+    assert plausible([Candidate("pebs", 0.89)]) == [False]
+    assert plausible([Candidate("sale", 0.92)]) == [True]
+    assert plausible([Candidate("16.80", 0.85)]) == [True]
