@@ -3,6 +3,9 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 DEVELOPMENT := --extra openvino --extra otel --group dev --group bench
+# What make itself asks for may stand in .env, as all that immich-mesh reads there.
+from-env-file = $(lastword $(shell sed -n "s/^ *\(export  *\)\{0,1\}$(1)=[\"']\{0,1\}\([^\"' ]*\).*/\2/p" .env 2>/dev/null))
+DEVICE ?= $(call from-env-file,DEVICE)
 # Faster than onnxruntime on x86-64 processors; elsewhere it is asked for (DEVICE=openvino).
 OPENVINO := $(if $(findstring openvino,$(DEVICE))$(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),--extra openvino)
 
@@ -15,7 +18,7 @@ unexport VIRTUAL_ENV
 # From PyPI as locked. `uv sync` takes a mirror for a change of the lock; an export of the lock keeps its versions and
 # hashes, whatever index the files come from.
 INDEX = $(filter-out https://pypi.org/simple https://pypi.org/simple/,$(firstword $(UV_DEFAULT_INDEX) $(UV_INDEX_URL) \
-  $(PIP_INDEX_URL) $(shell python3 -m pip config get global.index-url 2>/dev/null)))
+  $(PIP_INDEX_URL) $(call from-env-file,UV_DEFAULT_INDEX) $(shell python3 -m pip config get global.index-url 2>/dev/null)))
 install = @$(if $(INDEX),$(call from-mirror,$(1)),$(call from-pypi,$(1)))
 from-pypi = UV_PROJECT_ENVIRONMENT=$(VENV) $(UV) sync --locked --no-default-groups $(1)
 from-mirror = $(UV) export -q --frozen --no-emit-project --no-default-groups $(1) -o $(VENV).txt \

@@ -41,7 +41,7 @@ def test_a_container_is_built_from_its_target_and_locked_down(name: str) -> None
     found = OURS[name]
     target = found["build"]["target"]
     assert target in Dockerfile().stages
-    assert without_defaults(found["image"]).startswith(f"immich-mesh-{target}:0.1.0")
+    assert without_defaults(found["image"]).startswith(f"ghcr.io/immich-mesh/immich-mesh-{target}:0.1.0")
     assert found["read_only"] is True
     assert found["tmpfs"] == ["/tmp"]
     assert found["cap_drop"] == ["ALL"]

@@ -156,3 +156,23 @@ def test_a_python_that_does_not_fit_is_replaced_by_one_that_uv_brings() -> None:
         env={**os.environ, "UV_PYTHON_DOWNLOADS": "automatic"},
     ).stdout
     assert {line.split("-")[1].rsplit(".", 1)[0] for line in offered.splitlines()} == {"3.12", "3.11"}
+
+
+def test_the_env_file_says_device_and_index_to_make_as_well(project: Project) -> None:
+    project.program("python3", "exit 1")
+    project.program(
+        "uv",
+        'case "$1" in export) cp uv.lock .venv.txt;; venv) mkdir -p .venv/bin && cp /bin/sh .venv/bin/python;; esac',
+    )
+    programs = project.folder / ".venv/bin"
+    programs.mkdir(parents=True)
+    project.program("immich-mesh", folder=programs)
+    (project.folder / ".env").write_text(
+        f"DB_PASSWORD='a$b'\nexport DEVICE=\"cuda\"\nUV_DEFAULT_INDEX={MIRROR} # near\n"
+    )
+    done = project.make("run")
+    assert done.returncode == 0, done.stderr
+    assert any("--extra cuda" in call for call in project.called if call.startswith("uv export"))
+    assert all(f"--default-index {MIRROR}" in call for call in project.called if call.startswith("uv pip"))
+    assert project.make("run", DEVICE="cpu").returncode == 0
+    assert "--extra cpu" in [call for call in project.called if call.startswith("uv export")][-1]
