@@ -20,6 +20,10 @@ HEADERS = {
 }
 
 
+SHARED = ("dom.js", "words.js", "words-en.js", "words-zh.js")
+"""Files of `shared/`, which the pages of every listener use."""
+
+
 class StaticFile:
     """One file. Raises FileNotFoundError when the package lacks it.
 

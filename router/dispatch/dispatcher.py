@@ -20,7 +20,7 @@ from router.dispatch.policies.single_flight import SingleFlight
 from router.dispatch.routes import Destination
 from router.dispatch.sending import Send, TaskCall, sender
 from router.domain.requests import CallStats, PredictRequest
-from router.domain.results import ClipImageResult, ClipTextResult, Result
+from router.domain.results import ClipImageResult, ClipTextResult, NativeResult, Result
 from router.domain.tasks import Task
 from router.metrics import RouterMetrics
 from router.upstream.calls import ClusterRemovedError
@@ -121,6 +121,7 @@ class Dispatch:
                     result = await dispatcher.flights.send(call, dispatcher.policies(destination))
             except ClusterRemovedError:
                 continue  # the configuration changed meanwhile
+            stats.model = "" if isinstance(result, NativeResult) else result.model_name
             return _as_promised(result, task, destination)
 
 

@@ -48,6 +48,8 @@ class CallStats:
     held_seconds: float = 0.0
     upstream_seconds: float = 0.0
     shared: bool = False
+    model: str = ""
+    """The model that answered; empty while none has, and where a native server does not tell."""
 
 
 @dataclass(slots=True)

@@ -26,12 +26,12 @@ from router.gateway.healing.service import Healing
 from router.gateway.health.monitor import ImmichMonitor
 from router.listeners.admin_views import check_line, cluster_view, immich_view, listener_view, stats
 from router.listeners.immich_ml import ImmichMl
-from router.listeners.pages import add_page
+from router.listeners.pages import add_page, add_shared
 from router.listeners.same_site import SameSite
 from router.listeners.server.bodies import read_small_body
 from router.listeners.server.listener import HttpListener
 from router.listeners.server.messages import json_response
-from router.listeners.server.recent import RecentRequests
+from router.listeners.server.recent import LastCall, RecentRequests
 from router.listeners.status import ReloadReport, RouterStatus
 from router.upstream.models import ModelClient, ModelStatus
 
@@ -101,9 +101,10 @@ class Admin:
             return await handler(request)
 
         app = web.Application(middlewares=[same_site])
-        add_page(app, "/", "index.html")
-        for name in ("style.css", "console.js", "data.js", "views.js", "photo.js"):
-            add_page(app, f"/{name}", name)
+        add_page(app, "/", "admin/index.html")
+        for name in ("style.css", "console.js", "connected.js", "data.js", "views.js", "photo.js"):
+            add_page(app, f"/{name}", f"admin/{name}")
+        add_shared(app)
         for path, get in (
             ("/ready", self.ready),
             ("/info", self.info),
@@ -160,6 +161,8 @@ class Admin:
                 "config_file": str(status.config_file) if status.config_file else None,
                 "last_reload": _reload_view(reload) if reload else None,
                 "immich_ml": self._address_of("immich_ml"),
+                "photos": self._address_of("photos"),
+                "last_call": _last_call(self._context.recent.last_calls.get("immich_ml")),
             }
         )
 
@@ -279,6 +282,10 @@ async def _listed(client: ModelClient) -> dict[str, Any]:
         return {"models": [asdict(status) for status in await client.list_models()], "error": None}
     except MeshError as error:
         return {"models": [], "error": error.message}
+
+
+def _last_call(call: LastCall | None) -> dict[str, Any] | None:
+    return asdict(call) if call else None
 
 
 def _reload_view(report: ReloadReport) -> dict[str, Any]:

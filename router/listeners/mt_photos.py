@@ -21,7 +21,7 @@ from router.domain.results import ClipImageResult, ClipTextResult, FaceResult, O
 from router.domain.tasks import ClipTextual, ClipVisual, FaceRecognition, Task, TextRecognition
 from router.errors import InvalidEntriesError, MissingKeyError
 from router.listeners.mt_photos_openapi import document
-from router.listeners.pages import add_page
+from router.listeners.pages import add_page, add_shared
 from router.listeners.server.bodies import read_form, read_small_body
 from router.listeners.server.messages import PREDICT, json_response
 from router.listeners.status import RouterStatus
@@ -80,9 +80,10 @@ class MtPhotos:
         app.router.add_get("/", self.root)
         app.router.add_get("/ping", self.ping)
         app.router.add_get("/openapi.json", self.openapi)
-        add_page(app, "/docs", "docs.html")
-        for name in ("docs.js", "views.js", "style.css"):
-            add_page(app, f"/{name}", name)
+        add_page(app, "/docs", "admin/docs.html")
+        for name in ("docs.js", "style.css"):
+            add_page(app, f"/{name}", f"admin/{name}")
+        add_shared(app)
         for method, path, handler in (
             ("POST", "/check", self.check),
             ("GET", "/face/check", self.check),

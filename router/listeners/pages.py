@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from router.console.static import StaticFile
+from router.console.static import SHARED, StaticFile
 
 
 def add_page(app: web.Application, path: str, name: str) -> None:
@@ -13,3 +13,9 @@ def add_page(app: web.Application, path: str, name: str) -> None:
         return file.reply(request)
 
     app.router.add_get(path, page)
+
+
+def add_shared(app: web.Application) -> None:
+    """What all pages use: elements and the texts in each language."""
+    for name in SHARED:
+        add_page(app, f"/{name}", f"shared/{name}")

@@ -67,24 +67,22 @@ async def show(browser: Browser, photo: Path) -> None:
     await browser.until(lambda driver: len(driver.execute_script(SHAPES)) == 2)
 
 
-async def complaints(browser: Browser) -> list[str]:
-    """What the browser itself complained about: errors of scripts, things that the page's policy refused."""
-    return [entry["message"] for entry in await browser.do(lambda driver: driver.get_log("browser"))]
-
-
 async def test_clusters_and_models_are_shown(browser: Browser, stage: Stage) -> None:
     await open_page(browser, stage)
     await browser.until(shows("#clusters", "healthy"))
     await browser.until(shows("#models", "visual loaded"))
     assert await browser.do(text("#version"))
-    assert await complaints(browser) == []
+    assert await browser.complaints() == []
 
 
 async def test_a_model_that_cannot_be_loaded_is_told_first_and_once(browser: Browser, stage: Stage) -> None:
     await open_page(browser, stage)
     assert await browser.do(text("#attention")) == ""
     stage.service.load_error = "cannot read the model"
-    await browser.until(lambda driver: text("#state")(driver) == "partly ready")
+    await browser.until(lambda driver: text("#state")(driver) == "no service is ready")
+    await browser.until(shows("#clusters", "cannot answer: no model can be loaded"))
+    assert "can serve" not in await browser.do(text("#clusters"))
+    assert "yes" not in await browser.do(text("#verdict"))
     told = await browser.do(text("#attention"))
     assert told.splitlines()[0] == "ocr: double cannot be loaded: cannot read the model"
     assert (await browser.do(text("#models tr"))).count("cannot read the model") == 1
@@ -103,7 +101,7 @@ async def test_a_photo_shows_its_text_faces_and_vector(browser: Browser, stage: 
     assert line[1:] == pytest.approx([0.1, 0.1, 0.5, 0.1], abs=0.02)
     assert face[0] == "face"
     assert face[1:] == pytest.approx([0.025, 1 / 3, 0.125, 0.2], abs=0.02)
-    assert await complaints(browser) == []
+    assert await browser.complaints() == []
 
 
 async def test_a_sentence_is_compared_with_the_photo(browser: Browser, stage: Stage, photo: Path) -> None:
@@ -197,4 +195,4 @@ async def test_the_mt_photos_documentation_can_be_tried(browser: Browser, stage:
     await browser.do(try_search)
     await browser.until(shows("details[open] pre", "HTTP 200"))
     assert "0.6000000238418579" in await browser.do(text("details[open] pre"))
-    assert await complaints(browser) == []
+    assert await browser.complaints() == []

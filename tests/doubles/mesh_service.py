@@ -28,9 +28,10 @@ class MeshService(
     face_pb2_grpc.FaceServiceServicer,
     model_pb2_grpc.ModelServiceServicer,
 ):
-    """The servicer. `loaded` says which model is in memory; `refusal` makes the model calls fail."""
+    """The servicer. `name` is its model's; `loaded` says which model is in memory; `refusal` makes model calls fail."""
 
     def __init__(self) -> None:
+        self.name = "double"
         self.loaded = {"double"}
         self.orders: list[tuple[str, str]] = []
         self.refusal: grpc.StatusCode | None = None
@@ -40,7 +41,7 @@ class MeshService(
         corners = [ocr_pb2.Point(x=x, y=y) for x, y in ((40, 30), (240, 30), (240, 60), (40, 60))]
         box = ocr_pb2.Quad(top_left=corners[0], top_right=corners[1], bottom_right=corners[2], bottom_left=corners[3])
         line = ocr_pb2.TextLine(text="发票 <b>1</b>", box=box, detection_score=0.9, recognition_score=0.95)
-        return ocr_pb2.RecognizeResponse(lines=[line], image_width=WIDTH, image_height=HEIGHT, model_name="double")
+        return ocr_pb2.RecognizeResponse(lines=[line], image_width=WIDTH, image_height=HEIGHT, model_name=self.name)
 
     async def EncodeImage(self, request: clip_pb2.EncodeImageRequest, context: Call) -> clip_pb2.EncodeImageResponse:
         vector = [1.0] + [0.0] * 511
@@ -86,7 +87,7 @@ class MeshService(
             state = model_pb2.MODEL_STATE_FAILED
         return [
             model_pb2.Model(
-                name="double",
+                name=self.name,
                 part=part,
                 state=state,
                 size_bytes=1_000_000,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from router.console.static import StaticFile
+from router.console.static import SHARED, StaticFile
 
 BASE = "/mesh/"
 INDEX = "index.html"
@@ -19,7 +19,6 @@ NAMES = (
     SCRIPT,
     "api.js",
     "app.js",
-    "dom.js",
     "immich-panel.js",
     "immich-selection.js",
     "missing.js",
@@ -27,9 +26,6 @@ NAMES = (
     "refresh.js",
     "search.js",
     "style.css",
-    "words.js",
-    "words-en.js",
-    "words-zh.js",
 )
 
 
@@ -39,7 +35,7 @@ class PageFiles:
     def __init__(self) -> None:
         self._files: Mapping[str, StaticFile] = {
             BASE + ("" if name == INDEX else name): StaticFile(f"photos/{name}") for name in NAMES
-        }
+        } | {BASE + name: StaticFile(f"shared/{name}") for name in SHARED}
 
     def reply(self, request: web.Request) -> web.Response | None:
         """The file that is asked for; None when it is no page of ours.

@@ -83,7 +83,10 @@ def observing(context: ListenerContext, first_request: Callable[[web.Request], N
             predict: PredictRequest | None = request.pop(PREDICT, None)
             if (lease := request.pop(LEASE, None)) is not None:
                 lease.release()
-            metrics.request_done(name, _task_label(path, predict), status, took)
+            task = _task_label(path, predict)
+            metrics.request_done(name, task, status, took)
+            if task != "none" and status < 400:
+                context.recent.called(name, request.remote, task)
             if request.content_length:
                 sizes.observe(request.content_length)
             if predict is not None:
@@ -166,6 +169,7 @@ def _answered_request(
         service_ms=round(1000 * max(call.upstream_seconds for call in calls), 1),
         bytes=predict.size,
         shared=any(call.shared for call in calls),
+        answered_by=",".join(call.model for call in calls if call.model),
     )
 
 

@@ -47,6 +47,17 @@ async def test_ready_follows_services_and_draining(stage: Stage) -> None:
         assert response.status == 503
 
 
+async def test_the_last_call_from_immich_is_told(stage: Stage) -> None:
+    assert (await get(stage, "/info"))["last_call"] is None
+    await predict(stage)  # by the admin page itself: not Immich's
+    assert (await get(stage, "/info"))["last_call"] is None
+    address = stage.router.listener("immich_ml").address
+    async with aiohttp.ClientSession() as client, client.get(f"http://{address}/ping"):
+        pass
+    call = (await get(stage, "/info"))["last_call"]
+    assert (call["peer"], call["task"]) == ("127.0.0.1", "ping")
+
+
 async def test_clusters_show_endpoints_and_counts(stage: Stage) -> None:
     await predict(stage)
     ocr, _, _ = (await get(stage, "/clusters"))["clusters"]
@@ -104,6 +115,8 @@ async def test_recent_requests_are_newest_first_and_without_payload(stage: Stage
     assert [request["task"] for request in shown] == ["nobody", "clip visual", "ocr"]
     assert [request["code"] for request in shown] == [422, 200, 200]
     assert shown[2]["tries"] == 1
+    assert (shown[2]["model"], shown[2]["answered_by"]) == ("m", "double")
+    assert shown[0]["answered_by"] == ""
     assert shown[2]["bytes"] > 0
 
 

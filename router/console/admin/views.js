@@ -1,16 +1,7 @@
 // Draws clusters, models and requests. Text always goes in as text, never as markup.
 
-/** An element with properties and children; strings become text. */
-export function el(tag, properties = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name === "class") node.className = value;
-    else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else node[name] = value;
-  }
-  node.append(...children.filter((child) => child !== null));
-  return node;
-}
+import { el } from "./dom.js";
+import { t } from "./words.js";
 
 export const seconds = (value) =>
   value === null ? "–" : value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(value < 10 ? 1 : 0)} s`;
@@ -20,6 +11,13 @@ export function bytes(value) {
   const unit = value >= 1e9 ? ["GB", 1e9] : value >= 1e6 ? ["MB", 1e6] : ["kB", 1e3];
   return `${(value / unit[1]).toFixed(value / unit[1] < 10 ? 1 : 0)} ${unit[0]}`;
 }
+
+/** A count that fits a narrow column. */
+export const count = (value) =>
+  el("span", { title: value.toLocaleString() }, value < 10_000 ? String(value) : new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 }).format(value));
+
+/** A name that breaks at its own joints and not in mid-word. */
+export const breakable = (name) => name.split(/(?<=[_\-/.])/).flatMap((part) => [part, el("wbr")]);
 
 const clock = (text) => new Date(text).toLocaleTimeString();
 const TONES = { healthy: "good", ejected: "bad", unhealthy: "bad", draining: "warn", unknown: "warn" };
@@ -33,28 +31,39 @@ export function spark(svg, values) {
   svg.querySelector("path").setAttribute("d", points.length > 1 ? `M${points.join("L")}` : "");
 }
 
-export function clusterCard(cluster) {
+/** Whether a cluster answers, with what its models say: [tone, text]. `listed` is its entry of /models, if any. */
+export function clusterState(cluster, listed) {
+  if (!cluster.can_serve) return ["bad", t("cannotServe")];
+  const broken = listed ? unloadable(listed.models) : [];
+  if (broken.length && !listed.models.some(({ state }) => state === "loaded")) return ["bad", t("cannotAnswer")];
+  const waits = cluster.held.text + cluster.held.image;
+  if (waits && !(cluster.active.text + cluster.active.image)) return ["warn", t("waits", { count: waits })];
+  return broken.length ? ["warn", t("servesPartly")] : ["good", t("canServe")];
+}
+
+export function clusterCard(cluster, listed) {
+  const [tone, state] = clusterState(cluster, listed);
   const { text, image } = cluster.held;
   const held = text + image;
   const rows = cluster.endpoints.map((endpoint) =>
     el("tr", {},
-      el("td", {}, el("span", { class: `pill ${TONES[endpoint.state] ?? ""}`, title: endpoint.detail }, endpoint.state)),
-      el("td", { class: "mono" }, endpoint.address, endpoint.state === "healthy" ? null : el("div", { class: "soft" }, endpoint.detail)),
-      el("td", { class: "number" }, String(endpoint.active)),
-      el("td", { class: "number" }, String(endpoint.requests)),
-      el("td", { class: `number ${endpoint.failures ? "text-warn" : ""}` }, String(endpoint.failures))));
+      el("td", {}, el("span", { class: `pill ${TONES[endpoint.state] ?? ""}`, title: endpoint.detail }, t(`state_${endpoint.state}`))),
+      el("td", { class: "mono" }, breakable(endpoint.address), endpoint.state === "healthy" ? null : el("div", { class: "soft" }, endpoint.detail)),
+      el("td", { class: "number" }, count(endpoint.active)),
+      el("td", { class: "number" }, count(endpoint.requests)),
+      el("td", { class: `number ${endpoint.failures ? "text-warn" : ""}` }, count(endpoint.failures))));
   return el("div", { class: "card" },
     el("div", { class: "row" },
       el("h3", {}, cluster.name),
-      el("span", { class: `pill ${cluster.can_serve ? "good" : "bad"}` }, cluster.can_serve ? "can serve" : "cannot serve")),
-    el("p", { class: "soft" }, held ? `${held} held (${text} text, ${image} photos, ${bytes(cluster.held_bytes)})` : "nothing held"),
-    el("div", { class: "scroll" }, el("table", {},
-      el("thead", {}, el("tr", {}, el("th", {}, "State"), el("th", {}, "Endpoint"), el("th", { class: "number" }, "Active"),
-        el("th", { class: "number" }, "Tries"), el("th", { class: "number" }, "Failed"))),
-      el("tbody", {}, ...(rows.length ? rows : [el("tr", {}, el("td", { colSpan: 5, class: "soft" }, "no endpoint known"))])))));
+      el("span", { class: `pill ${tone}` }, state)),
+    el("p", { class: "soft" }, held ? t("heldNow", { held, text, image, size: bytes(cluster.held_bytes) }) : t("nothingHeld")),
+    el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": cluster.name }, el("table", {},
+      el("thead", {}, el("tr", {}, el("th", {}, t("state")), el("th", {}, t("endpoint")), el("th", { class: "number" }, t("active")),
+        el("th", { class: "number" }, t("tries")), el("th", { class: "number" }, t("failedTries")))),
+      el("tbody", {}, ...(rows.length ? rows : [el("tr", {}, el("td", { colSpan: 5, class: "soft" }, t("noEndpoint")))])))));
 }
 
-const partState = (part) => el("span", { class: `pill ${STATES[part.state] ?? ""}` }, `${part.part} ${part.state}`);
+const partState = (part) => el("span", { class: `pill ${STATES[part.state] ?? ""}` }, `${part.part} ${t(`model_${part.state}`)}`);
 
 /** What went wrong with a model's parts: each reason once. */
 const reasons = (parts) => [...new Set(parts.map((part) => part.error).filter(Boolean))];
@@ -64,21 +73,23 @@ function modelState(parts) {
   const coming = parts.filter((part) => part.state === "downloading").map((part) => part.download_progress);
   return [
     ...parts.map(partState),
-    coming.length ? el("div", {}, el("progress", { value: Math.min(...coming), max: 1 })) : null,
+    coming.length ? el("div", {}, el("progress", { value: Math.min(...coming), max: 1, "aria-label": t("model_downloading") }), ` ${Math.round(100 * Math.min(...coming))} %`) : null,
     ...reasons(parts).map((reason) => el("div", { class: "text-bad" }, reason)),
   ].filter((child) => child !== null);
 }
 
+/** The models, as their parts, that cannot be loaded. */
+const unloadable = (models) => byModel(models).filter((parts) => reasons(parts).length);
+
 /** What somebody has to look after, as sentences: clusters that cannot serve, and models that cannot be loaded. */
 export function attention(clusters, models) {
   const cannot = clusters.filter((cluster) => !cluster.can_serve).map(({ name, endpoints, held }) => {
-    const why = [...new Set(endpoints.map((endpoint) => endpoint.detail).filter(Boolean))].join("; ") || "no endpoint is known";
+    const why = [...new Set(endpoints.map((endpoint) => endpoint.detail).filter(Boolean))].join("; ") || t("noEndpoint");
     const waiting = held.text + held.image;
-    return `${name} cannot serve (${why}): ${waiting ? `${waiting} requests wait for it` : "what comes for it will wait"}.`;
+    return t("clusterCannot", { name, why, waiting: waiting ? t("waitFor", { count: waiting }) : t("willWait") });
   });
   const failed = Object.entries(models).flatMap(([cluster, listed]) =>
-    byModel(listed.models).filter((parts) => reasons(parts).length).map((parts) =>
-      `${cluster}: ${parts[0].name} cannot be loaded: ${reasons(parts).join("; ")}`));
+    unloadable(listed.models).map((parts) => t("cannotLoad", { cluster, model: parts[0].name, reason: reasons(parts).join("; ") })));
   return [...cannot, ...failed];
 }
 
@@ -93,15 +104,15 @@ function modelRow(cluster, parts, act) {
   const providers = [...new Set(parts.map((part) => part.provider.replace("ExecutionProvider", "")).filter(Boolean))];
   const button = el("button", {
     type: "button", disabled: some("loading", "downloading"), onclick: () => act(what, cluster, first.name),
-  }, what === "load" ? "Load" : "Unload");
+  }, t(what));
   return el("tr", {},
-    el("td", {}, first.name, el("div", { class: "soft" }, dimension ? `${cluster}, ${dimension} dimensions` : cluster)),
+    el("td", {}, breakable(first.name), el("div", { class: "soft" }, dimension ? t("dimensions", { cluster, dimension }) : cluster)),
     el("td", { class: "mono wide" }, first.endpoint),
     el("td", {}, ...modelState(parts)),
     el("td", { class: "number wide" }, bytes(sum("memory_bytes"))),
     el("td", { class: "number wide" }, bytes(sum("size_bytes"))),
     el("td", { class: "wide" }, providers.join(", ") || "–"),
-    el("td", { class: "wide" }, sum("in_use") ? `in use by ${sum("in_use")}` : used ? clock(used) : "–"),
+    el("td", { class: "wide" }, sum("in_use") ? t("inUse", { count: sum("in_use") }) : used ? clock(used) : "–"),
     el("td", { class: "actions" }, button));
 }
 
@@ -119,7 +130,7 @@ function byModel(models) {
 export function modelRows(clusters, act) {
   return Object.entries(clusters).flatMap(([cluster, { models, error }]) =>
     error
-      ? [el("tr", {}, el("td", {}, cluster), el("td", { colSpan: 7, class: "soft" }, `does not answer: ${error}`))]
+      ? [el("tr", {}, el("td", {}, cluster), el("td", { colSpan: 7, class: "soft" }, t("noAnswer", { reason: error })))]
       : byModel(models).map((parts) => modelRow(cluster, parts, act)));
 }
 
@@ -128,7 +139,8 @@ export function requestRow(request) {
   return el("tr", {},
     el("td", {}, clock(request.at)),
     el("td", {}, request.task, el("div", { class: "soft" }, request.listener)),
-    el("td", { class: "wide" }, request.model),
+    el("td", { class: "wide" }, breakable(request.answered_by || request.model),
+      request.answered_by && request.answered_by !== request.model ? el("div", { class: "soft" }, t("askedFor", { model: request.model })) : null),
     el("td", { class: "mono wide" }, request.endpoint),
     el("td", { class: `number ${tone}` }, String(request.code)),
     el("td", { class: "number" }, seconds(request.ms / 1000)),

@@ -9,9 +9,9 @@ export const language = wanted.map((name) => name.toLowerCase().split("-")[0]).f
 export const locale = language === "zh" ? "zh-Hans" : "en";
 const words = FILES[language];
 
-/** A text of the pages; `{name}` in it stands for a value. */
-export function t(key, values = {}) {
-  return (words[key] ?? en[key]).replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
+/** A text of the pages; `{name}` in it stands for a value, `unknown` for a text that there is not. */
+export function t(key, values = {}, unknown = key) {
+  return (words[key] ?? en[key] ?? unknown).replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
 }
 
 /** Puts the texts into a page: `data-t` names an element's own text, `data-t-label` its accessible name. */

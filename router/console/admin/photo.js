@@ -1,7 +1,8 @@
 // The place to try a photo: text, faces and vector of it, drawn on it.
 
 import { predict } from "./data.js";
-import { el } from "./views.js";
+import { el } from "./dom.js";
+import { t } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const $ = (id) => document.getElementById(id);
@@ -40,14 +41,21 @@ export class PhotoTrial {
     this.vector = null;
     $("ask").querySelector("button").disabled = true;
     $("fit").textContent = "";
-    for (const id of ["found-text", "found-faces", "found-vector"]) $(id).textContent = "Asking …";
+    for (const id of ["found-text", "found-faces", "found-vector"]) $(id).textContent = t("asking");
     this.#prepare(photo);
     const { ocr, face, clip } = this.models();
     const named = (name) => ({ modelName: name });
+    this.replies = {};
     const answer = async (entries, place, draw) => {
+      const began = performance.now();
       try {
         const reply = await predict(entries, photo);
-        if (run === this.run) draw(reply);
+        if (run !== this.run) return;
+        draw(reply);
+        $(place).append(el("p", { class: "soft" }, t("took", { ms: Math.round(performance.now() - began) })));
+        Object.assign(this.replies, reply);
+        $("json").textContent = JSON.stringify(this.replies, null, 1).slice(0, 20_000);
+        $("json").parentElement.hidden = false;
       } catch (error) {
         if (run === this.run) failed(place, error);
       }
@@ -62,7 +70,7 @@ export class PhotoTrial {
   #prepare(photo) {
     if (this.address) URL.revokeObjectURL(this.address);
     this.address = URL.createObjectURL(photo);
-    const image = el("img", { src: this.address, alt: "the photo" });
+    const image = el("img", { src: this.address, alt: t("thePhoto") });
     this.svg = shape("svg", {});
     image.addEventListener("load", () => this.#fit(image));
     new ResizeObserver(() => this.#fit(image)).observe(image);
@@ -92,7 +100,7 @@ export class PhotoTrial {
       const light = (on) => () => drawn.classList.toggle("lit", on);
       return el("li", { onmouseenter: light(true), onmouseleave: light(false) }, line, " ", el("span", { class: "soft" }, textScore[at].toFixed(2)));
     });
-    $("found-text").replaceChildren(items.length ? el("ol", {}, ...items) : "No text.");
+    $("found-text").replaceChildren(items.length ? el("ol", {}, ...items) : t("noText"));
   }
 
   #faces(reply) {
@@ -100,21 +108,21 @@ export class PhotoTrial {
     const faces = reply["facial-recognition"];
     const items = faces.map(({ boundingBox: { x1, y1, x2, y2 }, score, embedding }) => {
       this.svg.append(shape("rect", { class: "face", x: x1, y: y1, width: x2 - x1, height: y2 - y1 }));
-      return el("li", {}, `${x2 - x1} × ${y2 - y1} pixels, certain to ${score.toFixed(2)}`, strip(JSON.parse(embedding)));
+      return el("li", {}, t("face", { width: x2 - x1, height: y2 - y1, score: score.toFixed(2) }), strip(JSON.parse(embedding)));
     });
-    $("found-faces").replaceChildren(items.length ? el("ol", {}, ...items) : "No face.");
+    $("found-faces").replaceChildren(items.length ? el("ol", {}, ...items) : t("noFace"));
   }
 
   #look(reply) {
     this.vector = JSON.parse(reply.clip);
-    $("found-vector").replaceChildren(`${this.vector.length} numbers`, strip(this.vector));
+    $("found-vector").replaceChildren(t("numbers", { count: this.vector.length }), strip(this.vector));
     $("ask").querySelector("button").disabled = false;
   }
 
   async compare() {
     const sentence = $("sentence").value.trim();
     if (!sentence || !this.vector) return;
-    $("fit").textContent = "Asking …";
+    $("fit").textContent = t("asking");
     try {
       const entries = { clip: { textual: { modelName: this.models().clip, options: { language: navigator.language } } } };
       const vector = JSON.parse((await predict(entries, null, sentence)).clip);

@@ -1,6 +1,6 @@
 // Shows /openapi.json and lets each operation be tried. Needs nothing from elsewhere.
 
-import { el } from "./views.js";
+import { el } from "./dom.js";
 
 const $ = (id) => document.getElementById(id);
 

@@ -40,6 +40,21 @@ function parse(stats) {
 
 const isWork = (labels) => labels.listener !== "admin" && !["ping", "none"].includes(labels.task);
 
+/** How much a number that only grows has grown within the last minute. */
+export class Growth {
+  #seen = [];
+
+  add(value) {
+    const now = performance.now();
+    // A number that fell means a restart: what was seen before says nothing now.
+    if (this.#seen.length && this.#seen.at(-1).value > value) this.#seen = [];
+    this.#seen.push({ at: now, value });
+    while (this.#seen.length > 2 && now - this.#seen[1].at > WINDOW_MS) this.#seen.shift();
+  }
+
+  get grown() { return this.#seen.length ? this.#seen.at(-1).value - this.#seen[0].value : 0; }
+}
+
 /** Counters over time: `add` a snapshot of /stats, then read what happened in between. */
 export class History {
   #snapshots = [];

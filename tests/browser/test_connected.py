@@ -1,0 +1,124 @@
+"""The operator's first page: is my Immich connected, what is to be done, and which model answered."""
+
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+import pytest
+from aiohttp import FormData
+from pydantic import SecretStr
+
+from router.config import RouterSettings
+from router.config.healing import HealingSettings
+from router.runtime import Router
+from tests.browser.conftest import Browser, Stage
+from tests.doubles.immich import ImmichDouble
+from tests.doubles.mesh_service import MeshService, serving
+from tests.integration.admin.conftest import until_ready
+
+HOSTILE = "<img src=x onerror=document.title='broken'>"
+ROW = """
+const [subject] = arguments;
+const rows = [...document.querySelectorAll('.check')];
+const row = rows.find((row) => row.querySelector('.subject').textContent === subject);
+return row ? [row.querySelector('.mark').getAttribute('aria-label'), row.querySelector('.seen').innerText] : null;
+"""
+TEXT = "return document.querySelector(arguments[0])?.innerText ?? ''"
+
+
+async def row(browser: Browser, subject: str, mark: str) -> str:
+    """What a row says, once it has this mark."""
+    await browser.until(lambda driver: (driver.execute_script(ROW, subject) or [None])[0] == mark)
+    return str((await browser.run(ROW, subject))[1])
+
+
+async def call(stage: Stage, model: str = "asked") -> None:
+    """A prediction as Immich sends it."""
+    form = FormData()
+    form.add_field(
+        "entries", f'{{"ocr":{{"detection":{{"modelName":"{model}"}},"recognition":{{"modelName":"{model}"}}}}}}'
+    )
+    form.add_field("image", b"photo", filename="blob")
+    url = f"http://{stage.router.listener('immich_ml').address}/predict"
+    async with stage.admin.post(url, data=form) as reply:
+        assert reply.status == 200
+
+
+async def test_the_last_call_is_shown_and_from_where(browser: Browser, stage: Stage) -> None:
+    await browser.open(stage.url)
+    assert "none since this router started" in await row(browser, "Last call from Immich", "to mend")
+    async with stage.admin.get(f"http://{stage.router.listener('immich_ml').address}/ping"):
+        pass
+    assert "from 127.0.0.1 (ping)" in await row(browser, "Last call from Immich", "well")
+    await call(stage)
+    await browser.until(lambda driver: "(ocr)" in driver.execute_script(ROW, "Last call from Immich")[1])
+    assert await browser.complaints() == []
+
+
+async def test_the_address_for_immich_is_there_to_copy(browser: Browser, stage: Stage) -> None:
+    await browser.open(stage.url)
+    port = stage.router.listener("immich_ml").port
+    assert f"http://127.0.0.1:{port}" in await row(browser, "URL for Immich", "note")
+
+
+async def test_services_say_what_they_answer_with(browser: Browser, stage: Stage) -> None:
+    await browser.open(stage.url)
+    assert "can serve: double on CPU" in await row(browser, "Text (OCR)", "well")
+    stage.service.load_error = HOSTILE
+    assert "cannot answer" in await row(browser, "Text (OCR)", "to mend")
+    told = await row(browser, "Model", "to mend")
+    assert HOSTILE in told
+    assert "HF_ENDPOINT=https://hf-mirror.com" in told
+    assert await browser.run("return document.title") == "Immich Mesh"
+
+
+async def test_the_model_that_answered_is_shown_beside_the_one_asked_for(browser: Browser, stage: Stage) -> None:
+    await call(stage, "asked_for")
+    await browser.open(stage.url)
+    await browser.until(lambda driver: "asked for asked_for" in driver.execute_script(TEXT, "#requests"))
+    assert "double" in await browser.run(TEXT, "#requests")
+
+
+async def test_hostile_names_of_models_are_text(browser: Browser, stage: Stage) -> None:
+    stage.service.name = HOSTILE
+    await call(stage)
+    await browser.open(stage.url)
+    for place in ("#requests", "#models", "#connected"):
+        await browser.until(lambda driver, place=place: HOSTILE in driver.execute_script(TEXT, place))  # type: ignore[misc]
+    assert await browser.run("return document.querySelectorAll('main table img').length") == 0
+    assert await browser.run("return document.title") == "Immich Mesh"
+    assert await browser.complaints() == []
+
+
+@pytest.fixture
+async def connected(configure: Callable[[str], RouterSettings]) -> AsyncIterator[tuple[Stage, ImmichDouble]]:
+    """A router that knows where Immich is, with an administrator's key."""
+    immich, service = ImmichDouble((3, 0, 3)), MeshService()
+    immich.user("admin", "admin-key").admin = True
+    async with immich.running(), serving(service) as address:
+        settings = configure(address)
+        photos = settings.listeners.photos.model_copy(update={"immich_url": immich.url, "host": "127.0.0.1", "port": 0})
+        listeners = settings.listeners.model_copy(update={"photos": photos})
+        healing = HealingSettings(api_key=SecretStr("admin-key"), pause_on_stop=False)
+        router = Router(settings.model_copy(update={"listeners": listeners, "healing": healing}))
+        immich.ml["urls"] = [HOSTILE]
+        await router.start()
+        try:
+            await until_ready(router)
+
+            url = f"http://{router.listener('admin').address}"
+            async with aiohttp.ClientSession(url) as client:
+                yield Stage(router, service, client, url), immich
+        finally:
+            await router.stop()
+
+
+async def test_immichs_own_settings_are_checked(browser: Browser, connected: tuple[Stage, ImmichDouble]) -> None:
+    stage, _ = connected
+    await browser.open(stage.url)
+    assert "3.0.3" in await row(browser, "Immich", "well")
+    assert HOSTILE in str(await browser.run("return document.querySelector('#connected').innerText"))
+    door = await row(browser, "Photo front door", "well")
+    assert f":{stage.router.listener('photos').port}" in door
+    assert "none is configured" in await row(browser, "Database", "to look at")
+    assert "to mend" in await browser.run(TEXT, "#verdict")
+    assert await browser.run("return document.title") == "Immich Mesh"
