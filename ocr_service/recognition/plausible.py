@@ -25,7 +25,7 @@ GRID = 12
 REPEATED = 3
 """A row of so many marks (stars, hearts, notes) is read as one character again and again: 女女女, 人人人, 555."""
 
-UNREAD, CERTAIN_ALL_THE_SAME = 0.35, 0.97
+UNREAD, CERTAIN_ALL_THE_SAME = 0.35, 0.98
 """A line with more unread ink than this must be that certain: of a word in a foreign script one letter was read."""
 
 LEGIBLE = 0.75
@@ -37,7 +37,8 @@ KNOWN = 0.9
 """Where nothing with letters is very certain, words need this: nothing shows that their script is known."""
 
 WORD = 3
-"""Letters that a word must have in a photo whose script is not known: shorter ones are parts of what was not read."""
+"""Letters that a word must have in a photo whose script is not known: shorter ones are parts of what was not read, or
+must be as certain as those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def plausible(candidates: Sequence[Candidate]) -> list[bool]:
     """Which readings of one photo are worth keeping, each by itself and in view of the others."""
     illegible = sum(one.aspect for one in candidates if not one.text or one.score < LEGIBLE or one.unread > UNREAD)
     unknown = illegible > UNKNOWN_SCRIPT * sum(one.aspect for one in candidates)
-    known = any(one.score >= VERY_CERTAIN and _letters(one.text) >= FEW_CHARACTERS for one in candidates)
+    known = any(one.score >= VERY_CERTAIN and _is_word(one.text) for one in candidates)
     return [_is_plausible(one) and _is_known(one, unknown=unknown, known=known) for one in candidates]
 
 
@@ -78,7 +79,15 @@ def _is_known(one: Candidate, *, unknown: bool, known: bool) -> bool:
     letters = _letters(one.text)
     if unknown:
         return one.score >= VERY_CERTAIN and not 0 < letters < WORD
-    return known or letters == 0 or one.score >= KNOWN
+    if known or letters == 0:
+        return True
+    return one.score >= (KNOWN if _is_word(one.text) else CERTAIN_ALL_THE_SAME)
+
+
+def _is_word(text: str) -> bool:
+    """Whether a text is more than a stray letter or two: an ideograph or a kana is as good as three letters."""
+    whole = any(unicodedata.category(character) == "Lo" for character in text)
+    return whole or _letters(text) >= WORD
 
 
 def _letters(text: str) -> int:

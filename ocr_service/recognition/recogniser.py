@@ -27,8 +27,9 @@ from ocr_service.recognition.direction import has_right_to_left, logical_order
 HEIGHT = 48
 """Height of the recogniser's input in pixels."""
 
-MIN_WIDTH, MAX_WIDTH = 48, 3200
-"""Widths of its input in pixels. A longer line is squeezed: it would hold some three hundred characters."""
+MIN_WIDTH, MAX_WIDTH = 128, 3200
+"""Widths of its input in pixels. A shorter line is padded: with nothing beside it, a worn 8.80 is read as 880. A longer
+one is squeezed: it would hold some three hundred characters."""
 
 
 class Widths(Enum):
@@ -44,6 +45,9 @@ LONG = 4.0
 SQUEEZE = 0.8
 """A line this many times as wide as high is read at this part of its width: there are more columns per character than
 the recogniser needs, and its work grows with them. Short lines cost little, and small print in them would suffer."""
+
+STRETCH = 1.3
+"""A shorter line is read at so many times its width, up to `LONG`: columns for the points between its digits."""
 
 LINES_OF_ONE_PHOTO = 32
 """Lines of one photo that are with the engine at the same time: enough for a batch, too few to hold others up."""
@@ -160,7 +164,7 @@ def to_input(line: Pixels, widths: Widths = Widths.FINE, squeeze: float = SQUEEZ
 def scaled_width(line: Pixels, squeeze: float = SQUEEZE) -> int:
     """Width of a line in the recogniser's input, without the padding."""
     aspect = float(line.shape[1] / line.shape[0])
-    return min(MAX_WIDTH, max(1, math.ceil(HEIGHT * max(min(aspect, LONG), squeeze * aspect))))
+    return min(MAX_WIDTH, max(1, math.ceil(HEIGHT * max(min(STRETCH * aspect, LONG), squeeze * aspect))))
 
 
 def padded_width(width: int, widths: Widths = Widths.FINE) -> int:

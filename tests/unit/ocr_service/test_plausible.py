@@ -85,4 +85,7 @@ def test_lines_that_were_read_in_part_are_not_known_either() -> None:
 def test_a_lone_word_shows_by_itself_that_its_script_is_known() -> None:
     assert plausible([Candidate("pebs", 0.89)]) == [False]
     assert plausible([Candidate("sale", 0.92)]) == [True]
+    assert plausible([Candidate("嗯", 0.92)]) == [True]
     assert plausible([Candidate("16.80", 0.85)]) == [True]
+    assert plausible([Candidate("Ua", 0.97)]) == [False]
+    assert plausible([Candidate("OK", 0.99)]) == [True]
