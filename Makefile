@@ -116,7 +116,7 @@ format: ## Format the code and mend what ruff can mend
 	$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 
 .PHONY: generate
-generate: ## Generate what comes from the code: protos/, settings table, versions, the chart's schema and README
+generate: ## Write what is generated: protos/, settings table, versions, the chart's schema, README and dashboard, router.schema.json
 	$(PY) protos/generate.py
 	$(PY) docs/settings_table.py
 	$(PY) docs/version.py

@@ -1,4 +1,4 @@
-"""Which CLIP models are in memory: how their encoders are read, and lent to calls."""
+"""Which CLIP models are in memory: how their encoders are read, and acquired by calls."""
 
 import json
 from contextlib import AbstractAsyncContextManager
@@ -27,7 +27,7 @@ class ClipModels:
         policy: when models leave memory.
 
     Attributes:
-        manager: loads, lends and unloads the encoders.
+        manager: loads, hands out and unloads the encoders.
     """
 
     def __init__(self, context: ServiceContext, policy: LifecyclePolicy) -> None:

@@ -10,7 +10,7 @@ class ClipPipeline:
     """Encodes photos and sentences with whichever model a request names.
 
     Args:
-        models: lends the encoders.
+        models: where encoders are acquired.
         photos: admits photos.
     """
 

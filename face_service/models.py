@@ -1,4 +1,4 @@
-"""Which packs of face models are in memory: how their two parts are read, and lent together to calls."""
+"""Which packs of face models are in memory: how their two parts are read, and acquired together."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -29,7 +29,7 @@ class FaceModels:
         window: most faces of one photo in a recogniser's queue at once.
 
     Attributes:
-        manager: loads, lends and unloads the parts.
+        manager: loads, hands out and unloads the parts.
     """
 
     def __init__(self, context: ServiceContext, policy: LifecyclePolicy, *, window: int) -> None:

@@ -57,7 +57,7 @@ class FacePipeline:
     """Finds and encodes faces with whichever pack a request names.
 
     Args:
-        models: lends detectors and recognisers.
+        models: where detectors and recognisers are acquired.
         photos: admits photos.
         min_score: certainty, 0 to 1, for requests that do not say.
         max_faces: most faces of one photo.

@@ -1,4 +1,4 @@
-"""Which OCR models are in memory: how their two halves are read, and lent together to calls."""
+"""Which OCR models are in memory: how their two parts are read, and acquired together."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -32,7 +32,7 @@ class OcrModels:
         language_fallback: the default model answers for a language whose own model cannot be had.
 
     Attributes:
-        manager: loads, lends and unloads the halves.
+        manager: loads, hands out and unloads the parts.
     """
 
     def __init__(self, context: ServiceContext, policy: LifecyclePolicy, *, language_fallback: bool = False) -> None:

@@ -30,7 +30,7 @@ class OcrPipeline:
     """From an encoded photo to its text.
 
     Args:
-        models: lends the models.
+        models: where models are acquired.
         photos: admits photos.
     """
 

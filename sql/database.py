@@ -40,7 +40,7 @@ LOST = (
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.InterfaceError,
-    # A connection that has been told of its end, but not yet closed, when it is lent.
+    # A connection that has been told of its end, but not yet closed, when it is acquired.
     asyncpg.InternalClientError,
     ConnectionError,
     OSError,
@@ -156,7 +156,7 @@ class Database:
             connection.terminate()
             raise UnavailableError("Immich's database hangs; the search was given up") from error
         except asyncio.CancelledError:
-            # The statement may go on at the server; its connection cannot be lent again.
+            # The statement may go on at the server; its connection cannot be used again.
             connection.terminate()
             raise
         except asyncpg.QueryCanceledError as error:

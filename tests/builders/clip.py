@@ -24,7 +24,7 @@ _FEATURES = 8
 _VOCABULARY = 21128
 _SILENT_TOKENS = (0, 101, 102)  # [PAD], [CLS], [SEP]
 _COLOUR_TOKENS = {5273: 0, 5344: 1, 5905: 2, 9276: 0, 9631: 1, 9036: 2}
-"""Token id -> channel: 红 绿 蓝 red green blue. `tests/unit/models` checks them against the tokenizer."""
+"""Token id -> channel: 红 绿 蓝 red green blue. `tests/unit/mesh/hub` checks them against the tokenizer."""
 
 Vector = npt.NDArray[np.float32]
 

@@ -26,3 +26,16 @@ def test_every_room_is_as_described(folders: str, modules: str) -> None:
     }
     named = {name.strip("/").rpartition("/")[2] for name in re.findall(r"`([\w/]+)`", modules)}
     assert named <= there, sorted(named - there)
+
+
+def paths_of(page: str) -> list[str]:
+    """What a page names as a path of this repository: words in backticks with a slash and a known first folder."""
+    text = (ROOT / page).read_text("utf-8")
+    first = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    words = re.findall(r"`([\w.-]+(?:/[\w.-]+)+/?)`", text) + re.findall(r"^# ([\w/]+\.py)", text, re.MULTILINE)
+    return sorted({word for word in words if word.split("/")[0] in first})
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md"])
+def test_every_path_that_a_page_names_is_there(page: str) -> None:
+    assert [path for path in paths_of(page) if not (ROOT / path).exists()] == []

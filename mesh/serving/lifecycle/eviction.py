@@ -75,7 +75,7 @@ class Eviction:
         return sum(slot.memory_bytes for slot in self._slots())
 
     def _unload(self, slot: Slot[Any], reason: str) -> "asyncio.Task[None] | None":
-        """Takes the part out of its slot at once, so that nobody is lent it any more, and gives its memory back."""
+        """Takes the part out of its slot at once, so that nobody acquires it any more, and gives its memory back."""
         loaded, slot.loaded = slot.loaded, None
         if loaded is None:
             return None

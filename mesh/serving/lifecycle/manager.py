@@ -33,7 +33,7 @@ PATIENCE_SECONDS = 20.0
 
 
 class ModelManager:
-    """Loads, lends and unloads the parts of a family's models.
+    """Loads, hands out and unloads the parts of a family's models.
 
     Args:
         family: which of the cache's folders.
@@ -67,7 +67,7 @@ class ModelManager:
 
     @asynccontextmanager
     async def acquire(self, part: ModelPart[M], name: str) -> AsyncIterator[M]:
-        """Lends one part, loading it (and downloading it) first when needed; it stays while it is lent.
+        """One part, loading it (and downloading it) first when needed; it stays while it is lent.
 
         Args:
             part: one of the manager's.

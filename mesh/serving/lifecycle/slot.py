@@ -1,4 +1,4 @@
-"""One part of one model: on disk, on its way into memory, lent to calls, on its way out."""
+"""One part of one model: on disk, on its way into memory, in use by calls, on its way out."""
 
 import asyncio
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Loaded(Generic[M]):
     """A part in memory.
 
     Attributes:
-        value: what calls are lent.
+        value: what calls use.
         engine: runs its graph.
         dimension: length of the embeddings that it gives; 0 when it gives none.
     """

@@ -69,16 +69,16 @@ async def test_a_killed_backfill_goes_on_where_it_was(
     monkeypatch.setattr(module, "BULK", 20)
     await fill(unmigrated, 60)
     await migrate(unmigrated.connection)
-    victim = await asyncpg.connect(unmigrated.url)
+    interrupted = await asyncpg.connect(unmigrated.url)
     killed = asyncio.Event()
 
     def kill(done: int, total: int, changed: int) -> None:
         if done >= 28 and not killed.is_set():
             killed.set()
-            victim.terminate()
+            interrupted.terminate()
 
     with pytest.raises((asyncpg.InterfaceError, ConnectionError)):
-        await backfill(victim, kill)
+        await backfill(interrupted, kill)
     assert killed.is_set()
     made = await documents(unmigrated)
     assert 28 <= made < 60

@@ -104,14 +104,14 @@ async def test_a_slow_statement_is_ended(database: ImmichDatabase) -> None:
 async def test_a_busy_pool_is_no_hang(database: ImmichDatabase) -> None:
     limits = settings(database.url, pool_size=1, connect_timeout_seconds=0.2, retry_after_seconds=60)
     async with Database(limits) as connections:
-        lent, done = asyncio.Event(), asyncio.Event()
+        acquired, done = asyncio.Event(), asyncio.Event()
 
         async def long(connection: asyncpg.Connection) -> None:
-            lent.set()
+            acquired.set()
             await done.wait()
 
         busy = asyncio.create_task(connections.read(long))
-        await lent.wait()
+        await acquired.wait()
         with pytest.raises(UnavailableError, match="all connections to Immich's database are in use"):
             await connections.read(lambda connection: connection.fetchval("SELECT 1"))
         done.set()
@@ -121,16 +121,16 @@ async def test_a_busy_pool_is_no_hang(database: ImmichDatabase) -> None:
 
 async def test_closing_during_a_search_ends_it_and_opens_no_new_pool(database: ImmichDatabase) -> None:
     connections = Database(settings(database.url))
-    lent = asyncio.Event()
+    acquired = asyncio.Event()
     tries = []
 
     async def slow(connection: asyncpg.Connection) -> None:
         tries.append(connection)
-        lent.set()
+        acquired.set()
         await connection.execute("SELECT pg_sleep(4)")
 
     search = asyncio.create_task(connections.read(slow))
-    await lent.wait()
+    await acquired.wait()
     await connections.close()
     with pytest.raises(UnavailableError, match="were closed"):
         await search
