@@ -17,6 +17,7 @@ from bench.search.library import LARGE, MEDIUM, Photo
 
 PER_CLASS = 40
 CJK = re.compile(r"[\u4e00-\u9fff]+")
+DAY = re.compile(r"(?<!\d)(\d{4})[-./年](\d{1,2})[-./月](\d{1,2})(?!\d)")
 SEPARATORS = re.compile(r"[^0-9a-z\u3400-\u9fff]+")
 
 
@@ -51,6 +52,10 @@ def truths(photos: Sequence[Photo]) -> dict[int, Truth]:
             grade = 3 if line.size >= LARGE else 2 if line.size >= MEDIUM else 1
             lines.append((SEPARATORS.sub("", plain), grade))
             tokens.append(frozenset(re.findall(r"[0-9a-z]+", plain)))
+            # A day is the same day in any form.
+            for year, month, day in DAY.findall(plain):
+                lines.append((f"{year}{month:0>2}{day:0>2}", grade))
+                tokens.append(frozenset())
         found[index] = Truth(lines, tokens, "\n".join(text for text, _ in lines))
     return found
 

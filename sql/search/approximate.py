@@ -171,8 +171,9 @@ def _split(term: FoldedTerm) -> Json | None:
     after = "(?![0-9])" if text[-1].isdigit() else "(?![a-z])"
     ways = f"{before}{letters}{after}"
     if text.isdigit():
-        # The end of a longer number, or the number itself with gaps, but not both at once.
-        ways = f"{re.escape(text)}(?![0-9a-z])|(?<![0-9]){letters}(?![0-9])"
+        # The end of a longer number, or its thousands apart; other gaps would make numbers of times and dates.
+        grouped = f"{text[:-3]} {text[-3:]}" if len(text) > 3 else text
+        ways = f"{text}(?![0-9a-z])|(?<![0-9]){grouped}(?![0-9])"
     return _all([_inside(text), {"body": ways}])
 
 
@@ -222,11 +223,10 @@ def _fuzzy(run: Run) -> Json:
     if any(character.isdigit() for character in run.text):
         # One digit makes another number: only what looks alike counts as the same.
         return _either([exact, _all([_inside(run.text), {"alike": re.escape(plain)}])])
-    middle = len(plain) // 2
-    pieces = [_all_grams(plain[:middle]), _all_grams(plain[middle:]), f"'{plain[:3]}' & '{plain[-3:]}'"]
-    return _either(
-        [exact, _all([{"grams": any_of([piece for piece in pieces if piece])}, {"alike": one_unknown(plain)}])]
-    )
+    # An error spoils three neighbouring triples: a half is whole, or the first and the last triple are.
+    left, right = plain[: (len(plain) + 1) // 2], plain[len(plain) // 2 :]
+    pieces = [_all_grams(left), _all_grams(right), f"'{plain[:3]}' & '{plain[-3:]}'"]
+    return _either([exact, _all([{"grams": any_of(pieces)}, {"alike": one_unknown(plain)}])])
 
 
 def _is_long_word(term: FoldedTerm) -> bool:

@@ -13,7 +13,9 @@ from sql.search.tables import alike, common
 
 ANOTHER_WORD = 1.0
 GARBAGE = 0.35
-"""A character that nobody writes, a stroke, a letter among ideographs, or none at all."""
+"""A character that nobody writes, or a stroke."""
+OTHER_SCRIPT = 0.8
+"""A letter or digit among ideographs: mostly what stands between two lines."""
 LOOKS_ALIKE = 0.15
 LIKELY = 0.75
 """Up to this cost a photo counts where others were found as asked."""
@@ -128,4 +130,6 @@ def substitution(asked: str, read: str) -> float:
         return 0.0
     if read in alike().get(asked, "") or asked in alike().get(read, ""):
         return LOOKS_ALIKE
-    return ANOTHER_WORD if read in common() else GARBAGE
+    if read in common():
+        return ANOTHER_WORD
+    return OTHER_SCRIPT if read.isascii() else GARBAGE

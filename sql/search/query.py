@@ -17,6 +17,7 @@ from sql.search.variants import variants
 
 MAX_CHARACTERS = 512
 MAX_TERMS = 32
+LONG_CODE = 8
 LONGEST_RUN = 40
 """Characters up to which a run is also looked for in other forms than its own: their number grows with its square."""
 
@@ -243,6 +244,12 @@ class TextQuery:
             return None
         runs = tuple(run for term in self.groups[0] for run in term.runs)
         return FoldedTerm(runs) if len(self.groups[0]) > 1 else None
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether a misreading of it can be told from another word, where the query itself was found too: short Latin
+        words are too much like each other."""
+        return any(not term.is_code or len(term.squeezed) >= LONG_CODE for term in self.wanted)
 
     @property
     def has_other_forms(self) -> bool:

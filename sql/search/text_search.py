@@ -131,7 +131,7 @@ class TextSearch:
 
     async def _misread(self, connection: Any, *, nothing_else: bool) -> list[Hit]:
         """What FUZZY finds, the likeliest first; what is more likely another word is left out."""
-        if (asked := self._asked(Match.FUZZY)) is None:
+        if not (nothing_else or self.query.is_telling) or (asked := self._asked(Match.FUZZY)) is None:
             return []
         found, _ = await _find(connection, Match.FUZZY, asked, 0, LOOKED_AT, 0)
         return await self._weighed(connection, found, evidence.most(self.query, nothing_else=nothing_else))

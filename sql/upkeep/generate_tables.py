@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 TABLES = Path(__file__).parents[1] / "search" / "tables"
 CHARACTERS = 7000
 """Characters that are compared: the most frequent ones."""
-COMMON = 3000
+COMMON = 5500
 """Characters that a person writes: what OCR reads instead of another character is often none of them."""
 RARE_WORD = {1: 30, 2: 10, 3: 30}
 """Words by length; those that occur less often say little about where a text is cut into words."""
