@@ -226,7 +226,7 @@ class ServiceSettings(MeshSettings):
         300.0, ge=0, description="Idle time after which a model leaves memory; 0 for never."
     )
     memory_budget_bytes: int = Field(
-        0, ge=0, description="Memory for loaded models, least recently used out first; 0: no limit."
+        0, ge=0, description="Memory for the weights of loaded models, least recently used out first; 0: no limit."
     )
 
     device: Device = Field(

@@ -34,7 +34,9 @@ DROPPED = Counter(
     ["model", "part", "reason"],
 )
 MODEL_LOADED = Gauge("immich_mesh_model_loaded", "1 while the model is in memory.", ["model", "part"])
-MODEL_MEMORY_BYTES = Gauge("immich_mesh_model_memory_bytes", "Memory a loaded model holds.", ["model", "part"])
+MODEL_MEMORY_BYTES = Gauge(
+    "immich_mesh_model_memory_bytes", "What the weights of a loaded model take.", ["model", "part"]
+)
 MODEL_RUNTIME = Gauge(
     "immich_mesh_model_runtime",
     "1 for what runs a loaded model: runtime, device, precision.",

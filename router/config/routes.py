@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from mesh.core.settings import Frozen
 
+IMMICH_GIVES_UP_SECONDS = 300.0
+"""Node's limit for the head of an answer. Photos of a starved machine may need all of it: Immich drops what fails."""
+
 
 class RetrySettings(Frozen):
     """When a failed try is followed by another. Passing trouble (no endpoint, overload) is held and never counted."""
@@ -49,7 +52,10 @@ class RouteSettings(Frozen):
         None, description="Model that answers; none for the one asked for, '' for the service's default."
     )
     timeout_seconds: float = Field(
-        240.0, gt=0, le=290, description="Deadline, waiting included (Immich's Node gives up after 300)."
+        IMMICH_GIVES_UP_SECONDS - 15,
+        gt=0,
+        le=IMMICH_GIVES_UP_SECONDS - 10,
+        description="Deadline, waiting included (Immich's Node gives up after 300).",
     )
     retry: RetrySettings = RetrySettings()
     hedge_ms: float | None = Field(

@@ -2,15 +2,19 @@
 
 Photos are decoded, prepared and run on the bulk threads. They give way to queries (`precedence`), not to whatever
 else the machine does: a low priority that holds against everything would starve photos beside a single busy process.
+Models are read at the process's own priority: everybody waits for them.
 """
 
 import asyncio
 import contextvars
+import itertools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from enum import StrEnum
+from pathlib import Path
 from typing import TypeVar
 
 from mesh.serving.inference.precedence import Precedence
@@ -43,8 +47,7 @@ class ComputePool:
         self._under_way = dict.fromkeys(Lane, 0)
         self._executors = {
             Lane.BULK: ThreadPoolExecutor(cores, "bulk", initializer=_lower_priority),
-            # One more than cores: a model that loads here must not keep a query waiting.
-            Lane.INTERACTIVE: ThreadPoolExecutor(cores + 1, "interactive"),
+            Lane.INTERACTIVE: ThreadPoolExecutor(cores, "interactive"),
         }
 
     async def run(self, work: Callable[[], T], lane: Lane = Lane.BULK) -> T:
@@ -68,21 +71,44 @@ class ComputePool:
         """Whether nothing runs or waits on the lane's threads, of whichever model and step."""
         return self._under_way[lane] == 0
 
-    def call(self, work: Callable[[], T], lane: Lane) -> T:
-        """As `run`, for a caller on a thread outside of that lane: blocks until the work is done.
-
-        A thread inherits the niceness of the one that starts it; so sessions that start threads are made on their lane.
-        """
-        return self._executors[lane].submit(work).result()
-
     def close(self) -> None:
         """Lets running work finish and drops what waits."""
         for executor in self._executors.values():
             executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _lower_priority() -> None:
+@contextmanager
+def opening(lane: Lane) -> Iterator[None]:
+    """Sessions are opened in the block: at this thread's own priority; the threads that they start get the lane's.
+
+    A runtime starts its threads in the middle of reading a model, and they inherit niceness and name of the thread that
+    reads; only afterwards can they be given their lane's, for nobody may raise a priority again. They are told apart
+    from all other threads by the name (Linux; elsewhere threads have no niceness of their own).
+    """
+    own = _TASKS / str(threading.get_native_id()) / "comm"
+    if not own.exists():
+        yield
+        return
+    usual, marked = own.read_text(), f"opening {next(_openings) % 10_000}"
+    own.write_text(marked)
+    try:
+        yield
+    finally:
+        own.write_text(usual)
+        for name in _TASKS.glob("*/comm"):
+            with suppress(OSError):  # a thread that ended meanwhile
+                if name.read_text().strip() == marked:
+                    name.write_text(lane.value)
+                    if lane is Lane.BULK:
+                        _lower_priority(int(name.parent.name))
+
+
+_TASKS = Path("/proc/self/task")
+_openings = itertools.count()
+
+
+def _lower_priority(thread: int = 0) -> None:
+    """Of the calling thread, for 0."""
     if hasattr(os, "setpriority"):  # on Linux a thread has a niceness of its own
-        thread = threading.get_native_id()
         niceness = os.getpriority(os.PRIO_PROCESS, thread) + BULK_NICENESS
         os.setpriority(os.PRIO_PROCESS, thread, min(19, niceness))

@@ -22,7 +22,7 @@ from mesh.core.tracing import record_span
 from mesh.serving import metrics
 from mesh.serving.inference.batcher import Batcher
 from mesh.serving.inference.calibration import Calibration, calibrate
-from mesh.serving.inference.compute import ComputePool, Lane
+from mesh.serving.inference.compute import ComputePool, Lane, opening
 from mesh.serving.runtimes.opening import Choice, choose
 from mesh.serving.runtimes.self_check import MakeCheck, default_check
 from mesh.serving.runtimes.session import Array, Feeds, ModelSession, RuntimeSettings, TensorInfo, dummy_feeds
@@ -101,18 +101,15 @@ class Engine:
 
         low_latency = on_cpu and lane is Lane.BULK and compute.cores > 1 and runtime.low_latency_sessions
 
-        def choice() -> Choice:
+        with opening(lane):
             if open_session is not None:
-                return Choice(lambda threads: open_session(path, runtime, threads))
-            return choose(
-                path, runtime, self_check or partial(default_check, typical_axes=typical_axes), several=low_latency
-            )
-
-        chosen = compute.call(choice, lane)
-        self._narrow = self._wide = compute.call(lambda: chosen.open(threads), lane)
-        if low_latency:
-            wide = compute.call(lambda: chosen.open(compute.cores), lane)
-            self._keep_best(wide, typical_axes, measure)
+                chosen = Choice(lambda threads: open_session(path, runtime, threads))
+            else:
+                check = self_check or partial(default_check, typical_axes=typical_axes)
+                chosen = choose(path, runtime, check, several=low_latency)
+            self._narrow = self._wide = chosen.open(threads)
+            if low_latency:
+                self._keep_best(chosen.open(compute.cores), typical_axes, measure)
         self.inputs: tuple[TensorInfo, ...] = self._narrow.inputs
         self.outputs: tuple[TensorInfo, ...] = self._narrow.outputs
         self.metadata = self._narrow.metadata
@@ -120,7 +117,8 @@ class Engine:
         self.reason = chosen.reason
         self._shown = metrics.MODEL_RUNTIME.labels(*self._labels, self.provider)
         self._shown.set(1)
-        self.memory_bytes = self._narrow.memory_bytes + (0 if self._wide is self._narrow else self._wide.memory_bytes)
+        has_copy = self._wide is not self._narrow and not chosen.shares_weights
+        self.memory_bytes = self._narrow.memory_bytes + (self._wide.memory_bytes if has_copy else 0)
         open_axes = [bool(info.shape) and info.shape[0] is None for info in (*self.inputs, *self.outputs)]
         self.stackable = all(open_axes) and can_stack(self.outputs)
         batching = runtime.batching
@@ -142,7 +140,7 @@ class Engine:
             return
         feeds = dummy_feeds(self._narrow.inputs, typical_axes or {})
         cores = self._compute.cores
-        measured = self._compute.call(lambda: measure(self._narrow, wide, feeds, cores), self._lane)
+        measured = measure(self._narrow, wide, feeds, cores)
         if measured is None:
             log.info("not calibrated: the machine is busy", model=self._labels[0], part=self._labels[1])
             return

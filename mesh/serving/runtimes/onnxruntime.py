@@ -8,7 +8,7 @@ import numpy as np
 
 from mesh.core.errors import UnavailableError
 from mesh.core.settings import Device
-from mesh.serving.lifecycle.memory import resident_bytes, trim_heap
+from mesh.serving.lifecycle.memory import trim_heap
 from mesh.serving.runtimes.cuda_driver import driver_fault
 from mesh.serving.runtimes.session import (
     Array,
@@ -71,7 +71,6 @@ class OnnxSession:
         """
         import onnxruntime
 
-        before = resident_bytes()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         # With several threads, one that sleeps between two operators of a run costs a third of its speed (measured:
@@ -88,9 +87,7 @@ class OnnxSession:
         self.metadata: Mapping[str, str] = dict(session.get_modelmeta().custom_metadata_map)
         # What reading took beside the weights: two thirds of a ViT-B-16's file.
         trim_heap()
-        size = size_with_external_data(path)
-        # What a card holds is not seen from here: the file's size stands for it.
-        self.memory_bytes = max(resident_bytes() - before, size) if runtime.device.is_processor else size
+        self.memory_bytes = size_with_external_data(path)
 
     def run(self, feeds: Feeds) -> list[Array]:
         """All outputs, in the graph's order. Blocks; releases the GIL while the graph runs."""

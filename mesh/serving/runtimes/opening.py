@@ -52,10 +52,12 @@ class Choice:
     Attributes:
         open: a session whose runs have so many threads. Blocking; raises UnavailableError.
         reason: why this runtime, in a few words; empty where settings left no choice.
+        shares_weights: whether all sessions hold one copy of the weights.
     """
 
     open: Callable[[int], ModelSession]
     reason: str = ""
+    shares_weights: bool = False
 
 
 def choose(graph: Path, runtime: RuntimeSettings, make_check: MakeCheck, *, several: bool = False) -> Choice:
@@ -189,11 +191,11 @@ def _in_onnxruntime(graph: Path, runtime: RuntimeSettings, several: bool, reason
 
     def open_one(threads: int) -> ModelSession:
         session = OnnxSession(source, runtime, threads)
-        if source != graph and threads == 1:  # of those that share the weights, this one counts them
-            session.memory_bytes = max(session.memory_bytes, size_with_external_data(graph))
+        # The file of packed weights holds the others too, of which nothing is read.
+        session.memory_bytes = size_with_external_data(graph)
         return GuardedSession(session)
 
-    return Choice(open_one, reason)
+    return Choice(open_one, reason, shares_weights=source != graph)
 
 
 def _prepacked(graph: Path, runtime: RuntimeSettings) -> Path:

@@ -15,8 +15,8 @@ import numpy as np
 
 from mesh.core.errors import UnavailableError
 from mesh.core.settings import Device, Precision
-from mesh.serving.lifecycle.memory import resident_bytes, trim_heap
-from mesh.serving.runtimes.session import Array, Feeds, RuntimeSettings, TensorInfo, first_line
+from mesh.serving.lifecycle.memory import trim_heap
+from mesh.serving.runtimes.session import Array, Feeds, RuntimeSettings, TensorInfo, first_line, size_with_external_data
 
 if TYPE_CHECKING:
     import openvino
@@ -116,7 +116,6 @@ class OpenVinoSession:
         Raises:
             UnavailableError: the file cannot be read or compiled for the device.
         """
-        before = resident_bytes()
         name = device_name(runtime.device)
         config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": HINTS[precision]}
         at_once = 1
@@ -144,8 +143,11 @@ class OpenVinoSession:
             self._requests.put(model.create_infer_request())
         self._weights = path.with_suffix(".bin") if path.suffix == ".xml" else None
         trim_heap()
-        size = (self._weights or path).stat().st_size
-        self.memory_bytes = max(resident_bytes() - before, size) if name == "CPU" else size
+        if self._weights is not None:
+            self.memory_bytes = self._weights.stat().st_size
+        else:  # the file's own beside those that are packed from it
+            size = size_with_external_data(path)
+            self.memory_bytes = size + (size if precision is Precision.FP32 else size // 2)
 
     def run(self, feeds: Feeds) -> list[Array]:
         """All outputs, in the graph's order, as arrays of their own. Blocks; releases the GIL while the graph runs.

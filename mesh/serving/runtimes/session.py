@@ -90,7 +90,7 @@ class ModelSession(Protocol):
 
     @property
     def memory_bytes(self) -> int:
-        """Memory it holds, in bytes."""
+        """What its weights take, in bytes: known from the files, whatever else this process does meanwhile."""
 
     def run(self, feeds: Feeds) -> list[Array]:
         """All outputs, in the graph's order."""

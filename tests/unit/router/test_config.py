@@ -41,7 +41,7 @@ class TestDefaults:
             "clip": ("127.0.0.1:50052",),
             "face": ("127.0.0.1:50053",),
         }
-        assert [route.timeout_seconds for route in settings.all_routes()] == [240, 240, 240]
+        assert [route.timeout_seconds for route in settings.all_routes()] == [285, 285, 285]
 
     def test_keep_alive_outlasts_immichs_and_only_private_networks_may_call(self) -> None:
         listener = load(None).listeners.immich_ml

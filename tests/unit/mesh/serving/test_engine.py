@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -219,6 +220,54 @@ async def test_bulk_threads_have_a_lower_priority_than_queries_but_are_not_starv
     own = niceness()
     assert await compute.run(niceness, Lane.INTERACTIVE) == own
     assert own < await compute.run(niceness, Lane.BULK) <= own + 5  # at 5, a third of an equal's share
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux alone")
+@pytest.mark.parametrize("lane", list(Lane))
+async def test_a_graph_is_read_at_the_process_own_priority_and_run_at_its_lanes(
+    compute: ComputePool, lane: Lane
+) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    while_opening: list[int] = []
+    runtimes: list[int] = []
+    end = threading.Event()
+
+    def open_session(path: Path, runtime: RuntimeSettings, threads: int) -> FakeSession:
+        while_opening.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        started = threading.Event()
+
+        def work() -> None:
+            runtimes.append(threading.get_native_id())
+            started.set()
+            end.wait()
+
+        threading.Thread(target=work).start()
+        started.wait()
+        return FakeSession(threads)
+
+    def open_engine() -> Engine:
+        return Engine(
+            Path("m"),
+            RuntimeSettings(cores=2),
+            compute,
+            model="m",
+            part="p",
+            lane=lane,
+            open_session=open_session,
+            measure=lambda *_: WIDE_PAYS_ALONE,
+        )
+
+    bystander = threading.Thread(target=end.wait)
+    bystander.start()
+    try:
+        await asyncio.to_thread(open_engine)
+        of_lane = await compute.run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()), lane)
+        assert set(while_opening) == {own}
+        assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in runtimes} == {of_lane}
+        assert bystander.native_id is not None
+        assert os.getpriority(os.PRIO_PROCESS, bystander.native_id) == own
+    finally:
+        end.set()
 
 
 async def test_a_requests_trace_shows_its_time_in_the_queue_and_in_the_model(
