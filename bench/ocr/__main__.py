@@ -26,6 +26,9 @@ from bench.ocr.report import Result, load, plot, save, summarise, table
 SAMPLE_QUALITY = 50
 """JPEG quality of the photos that tests read: they live in the repository."""
 
+TEXT_FREE = 0.8
+"""Part of a library's photos that has no text, for `--mix`."""
+
 OUT = Path(__file__).parent.parent / "out"
 
 
@@ -46,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(
             f"{name}: CER {summaries[name].mean_cer:.4f}, {summaries[name].cpu_seconds:.2f} s CPU per photo", flush=True
         )
+        if options.mix:
+            speed = summaries[name].photos_per_second(TEXT_FREE)
+            print(f"{name}: {speed:.2f} photos per second and core where {TEXT_FREE:.0%} have no text", flush=True)
     save(summaries, stored)
     text = table(summaries)
     (OUT / f"ocr-{options.seed}.md").write_text(text)
@@ -63,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--show", action="store_true", help="print every photo that was not read perfectly")
     parser.add_argument("--sample", type=Path, metavar="FOLDER", help="write photos and labels.json for the tests")
     parser.add_argument("--merge", action="store_true", help="keep the stored results of other readers in the table")
+    parser.add_argument("--mix", action="store_true", help="photos per second of a library of which 80 %% has no text")
     parser.add_argument("--render", action="store_true", help="write the photos instead of reading them")
     return parser
 
