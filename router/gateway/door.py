@@ -21,8 +21,7 @@ from router.gateway.pages.injection import ScriptInjection
 from router.gateway.proxy import ImmichProxy, invite_body
 from router.gateway.refresh.jobs import RefreshCalls
 from router.gateway.refresh.refresh import Kind
-from router.gateway.replies import SERVED_HEADER, failure, json_reply, mesh_failure
-from router.gateway.search.native import relayed
+from router.gateway.replies import SERVED_HEADER, failure, json_reply, mesh_failure, relayed
 from router.gateway.search.searching import SearchCalls
 from router.gateway.search.wanted import without_prefix
 from router.gateway.websocket import OpenSockets, close_websockets, relay_websocket, wants_websocket

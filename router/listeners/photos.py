@@ -16,8 +16,8 @@ from router.gateway.hops import Hops
 from router.gateway.immich import ImmichApi
 from router.gateway.metrics import PhotosMetrics
 from router.gateway.proxy import ImmichProxy, keep_headers_exact, leave_expect_to_immich
+from router.gateway.recognition import Recogniser
 from router.gateway.refresh.jobs import RefreshCalls
-from router.gateway.refresh.recognition import Recogniser
 from router.gateway.refresh.refresh import Refresher
 from router.gateway.search.search import RankedSearch
 from router.gateway.search.searching import SearchCalls

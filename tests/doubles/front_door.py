@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from mesh.core.errors import MeshError
 from router.config.photos import PhotosSettings
 from router.gateway.metrics import PhotosMetrics
-from router.gateway.refresh.recognition import OcrModel, ReadText
+from router.gateway.recognition import OcrModel, ReadText
 from router.listeners.photos import application_of, photos_door
 from router.listeners.server.listener import SERVER_OPTIONS
 from sql.refresh import OcrLine, TextChange

@@ -13,9 +13,8 @@ from mesh.core.errors import MeshError
 from router.gateway.credentials import Credentials
 from router.gateway.refresh.failures import BackgroundFailures
 from router.gateway.refresh.refresh import KeyLacksPermissionError, Kind, NotEditableError, Refreshed, Refresher
-from router.gateway.replies import failure, immich_failure, json_reply, mesh_failure
+from router.gateway.replies import failure, immich_failure, json_reply, mesh_failure, relayed
 from router.gateway.rights import RefusedByImmichError
-from router.gateway.search.native import relayed
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ from mesh.core.errors import MeshError
 from router.domain.requests import Content, PredictRequest
 from router.domain.results import ClipImageResult, ClipTextResult, NativeResult, OcrResult, Result, TextLine
 from router.domain.tasks import CLIP, OCR, ClipTextual, ClipVisual, TextRecognition
-from router.gateway.refresh.recognition import OcrModel, ReadText
+from router.gateway.recognition import OcrModel, ReadText
 from sql.refresh import OcrLine
 
 Predict = Callable[[PredictRequest], Awaitable[list[Result]]]

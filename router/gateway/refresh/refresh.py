@@ -21,7 +21,7 @@ from router.gateway.credentials import Credentials
 from router.gateway.errors import ImmichAwayError
 from router.gateway.immich import ImmichApi
 from router.gateway.metrics import PhotosMetrics
-from router.gateway.refresh.recognition import ImmichModels, Recogniser
+from router.gateway.recognition import ImmichModels, Recogniser
 from router.gateway.rights import demand
 from sql.refresh import RefreshRepository, TextChange
 

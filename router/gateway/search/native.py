@@ -1,29 +1,14 @@
 """Immich's own OCR filter: what serves a search when ranking cannot, so that `ocr:` always means text in photos."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
-from router.gateway.answers import Reply
 from router.gateway.credentials import Credentials
-from router.gateway.headers import end_to_end
 from router.gateway.immich import ImmichApi
-from router.gateway.replies import SERVED_HEADER
+from router.gateway.replies import Reason, relayed
 from router.gateway.search.wanted import DEFAULT_SIZE, METADATA_SIZE, ocr_text
-
-
-class Reason(StrEnum):
-    """Why a search was left to Immich; told in the reply's header."""
-
-    NO_DATABASE = "no-database"
-    DATABASE_UNAVAILABLE = "database-unavailable"
-    FILTER = "filter-not-translatable"
-    RIGHTS = "key-may-not-read-user"
-    EMBEDDING_UNAVAILABLE = "embedding-unavailable"
-    DIMENSION = "embedding-dimension-mismatch"
-
 
 NOT_IN_METADATA = frozenset({"query", "queryAssetId", "language", "fuse"})
 """Keys of a smart search that a metadata search has not."""
@@ -84,14 +69,3 @@ class NativeSearch:
         """Immich's own smart search, as if the front door were not there."""
         native = {name: value for name, value in body.items() if name != "fuse"}
         return relayed(await self._api.search("smart", native, credentials), reason)
-
-
-def relayed(reply: Reply, reason: Reason | None = None) -> web.Response:
-    """One of Immich's replies passed on, with the header that says why Immich served it."""
-    headers = end_to_end(reply.headers)
-    # The reply was read and decompressed; its length and encoding are new.
-    for name in (hdrs.CONTENT_LENGTH, hdrs.CONTENT_ENCODING, hdrs.ETAG, hdrs.DATE):
-        headers.popall(name, None)
-    if reason is not None:
-        headers[SERVED_HEADER] = f"native; reason={reason}"
-    return web.Response(status=reply.status, body=reply.body, headers=headers)

@@ -10,10 +10,10 @@ from mesh.core.errors import DimensionMismatchError, MeshError, UnavailableError
 from router.gateway.credentials import Credentials
 from router.gateway.errors import ImmichAwayError
 from router.gateway.immich import ImmichApi
-from router.gateway.replies import SERVED_HEADER, failure, immich_failure, json_reply, mesh_failure
+from router.gateway.replies import SERVED_HEADER, Reason, failure, immich_failure, json_reply, mesh_failure, relayed
 from router.gateway.rights import RefusedByImmichError, RightsUnknownError
 from router.gateway.search.filter_values import UntranslatableError
-from router.gateway.search.native import NativeSearch, Reason, relayed
+from router.gateway.search.native import NativeSearch
 from router.gateway.search.search import EncodingFailedError, Found, RankedSearch
 from router.gateway.search.wanted import METADATA_SIZE, Wanted, ocr_text, prefixed_text, wanted, wanted_text
 from sql.search.filters import UnsupportedFilterError

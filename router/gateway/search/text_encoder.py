@@ -4,7 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from router.gateway.refresh.recognition import ImmichModels, Recogniser
+from router.gateway.recognition import ImmichModels, Recogniser
 from sql.refresh import RefreshRepository
 
 MODEL_SECONDS = 30.0

@@ -6,8 +6,8 @@ from mesh.core.errors import MeshError
 from router.domain.requests import PredictRequest
 from router.domain.results import ClipImageResult, ClipTextResult, NativeResult, OcrResult, Result, TextLine
 from router.domain.tasks import ClipTextual, ClipVisual, TextRecognition
+from router.gateway.recognition import OcrModel
 from router.gateway.refresh.mesh_recogniser import MeshRecogniser
-from router.gateway.refresh.recognition import OcrModel
 from sql.refresh import OcrLine
 
 

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from mesh.core.errors import InvalidInputError, OverloadedError, UnavailableError
-from router.gateway.refresh.recognition import ImmichModels, OcrModel
+from router.gateway.recognition import ImmichModels, OcrModel
 from tests.doubles.front_door import OpenDoor, open_door
 from tests.doubles.immich import DoubleUser, ImmichDouble
 from tests.waiting import PATIENCE_SECONDS
