@@ -65,6 +65,8 @@ types:
 check-generated:
 	$(PY) protos/generate.py --check
 	$(PY) docs/settings_table.py --check
+	$(PY) docs/models_table.py --check
+	$(PY) docs/translations.py
 	$(PY) docs/version.py --check
 	$(PY) -m helm.generate.schema --check
 	$(PY) -m helm.generate.readme --check
@@ -111,14 +113,20 @@ test-browser: setup ## The admin page in chromium (Debian: apt-get install -y ch
 	@command -v chromedriver >/dev/null || { echo "missing: apt-get install -y chromium chromium-driver"; exit 1; }
 	$(UV) run -q --no-sync --with-requirements tests/browser/requirements.txt pytest tests/browser
 
+.PHONY: docs
+docs: $(UV) ## The pages of docs/ as a site in build/site; a link that leads nowhere fails
+	UV_PROJECT_ENVIRONMENT=.venv-docs $(UV) sync -q --frozen --only-group docs
+	.venv-docs/bin/mkdocs build --strict
+
 .PHONY: format
 format: ## Format the code and mend what ruff can mend
 	$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 
 .PHONY: generate
-generate: ## Write what is generated: protos/, settings table, versions, the chart's schema, README and dashboard, router.schema.json
+generate: ## Write what is generated: protos/, tables of docs/, versions, the chart's schema, README and dashboard, router.schema.json
 	$(PY) protos/generate.py
 	$(PY) docs/settings_table.py
+	$(PY) docs/models_table.py
 	$(PY) docs/version.py
 	$(PY) -m helm.generate.schema
 	$(PY) -m helm.generate.readme
