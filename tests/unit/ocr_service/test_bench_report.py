@@ -2,9 +2,9 @@
 
 import pytest
 
-from bench.ocr.evaluate import evaluate
+from bench.ocr.evaluate import ReadLine, evaluate
 from bench.ocr.report import Result, summarise, table
-from tests.unit.ocr_service.test_evaluator import TRUTH, ReadLine, quad
+from tests.unit.ocr_service.test_evaluator import TRUTH, quad
 
 
 def test_a_library_of_mostly_photos_without_text() -> None:
