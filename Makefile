@@ -116,7 +116,7 @@ test-browser: setup ## The admin page in chromium (Debian: apt-get install -y ch
 .PHONY: docs
 docs: $(UV) ## The pages of docs/ as a site in build/site; a link that leads nowhere fails
 	UV_PROJECT_ENVIRONMENT=.venv-docs $(UV) sync -q --frozen --only-group docs
-	.venv-docs/bin/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 
 .PHONY: format
 format: ## Format the code and mend what ruff can mend

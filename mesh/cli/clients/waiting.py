@@ -35,7 +35,7 @@ class Waiting:
     def reason(self, models: Models) -> str:
         """The line; the general one where nothing is on its way."""
         if error := models.errors.get(self._cluster):
-            return f"the {self._cluster} service does not answer: {error}"
+            return f"the {self._cluster} service does not answer ({error.split(';')[0]})"
         parts = [part for part in models.parts if part.cluster == self._cluster]
         for part in parts:
             if part.state == "downloading":

@@ -1,6 +1,7 @@
 """`immich-mesh db`, as a person types it."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -18,12 +19,17 @@ async def test_from_nothing_to_search_and_back(unmigrated: ImmichDatabase, capsy
     url = ("--database-url", unmigrated.url)
     assert await command("status", *url) == ExitCode.FAILED
     assert "run `immich-mesh db migrate`" in capsys.readouterr().out
+    assert await command("status", "--json", *url) == ExitCode.FAILED
+    assert "run `immich-mesh db migrate`" in json.loads(capsys.readouterr().out)["problems"][0]
     assert await command("migrate", *url) == ExitCode.DONE
     assert "next: immich-mesh db backfill" in capsys.readouterr().out
     assert await command("backfill", *url) == ExitCode.DONE
     assert "1 photos with text, 1 documents changed" in capsys.readouterr().out
     assert await command("status", *url) == ExitCode.DONE
     assert "documents         1" in capsys.readouterr().out
+    assert await command("status", "--json", *url) == ExitCode.DONE
+    told = json.loads(capsys.readouterr().out)
+    assert (told["documents"], told["problems"]) == (1, [])
     assert await command("migrate", *url) == ExitCode.DONE
     assert "up to date" in capsys.readouterr().out
     assert await command("uninstall", "--yes", *url) == ExitCode.DONE

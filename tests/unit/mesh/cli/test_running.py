@@ -156,7 +156,9 @@ def test_why_a_request_waits() -> None:
     assert told("downloading", 0.8).endswith("80% of 754 MB, 60 s left")
     assert told("loading") == "ViT-B-16__cn-clip is being loaded"
     assert told("loaded") == HELD
-    assert waiting.reason(Models((), {"clip": "refused"})) == "the clip service does not answer: refused"
+    assert waiting.reason(Models((), {"clip": "10.0.0.2:1: refused; last: ..."})) == (
+        "the clip service does not answer (10.0.0.2:1: refused)"
+    )
 
 
 def test_a_pace_is_of_what_came_between_two_looks() -> None:
