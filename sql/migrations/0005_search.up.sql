@@ -2,8 +2,11 @@
 -- trees of known nodes, from which the statement is put together here, every value as a literal. So a role that may
 -- search can ask for nothing else, though the statement runs with the rights of the owner of Immich's tables.
 
+-- The functions that only write SQL run with the search path of those that run it: setting one for each node would cost
+-- more than the node.
+
 CREATE FUNCTION mesh.extension_schema(extension name) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE AS $$
   SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = extension
 $$;
 
@@ -11,7 +14,7 @@ $$;
 -- index gave), {"words" | "headline" | "grams": tsquery}, {"body": regex}, {"squeezed": regex without spaces},
 -- {"holds": text without spaces}, {"alike": regex, look-alikes made one}, {"similar": word, by trigrams}.
 CREATE FUNCTION mesh.condition(node jsonb) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
   kind text;
   inner_node jsonb;
@@ -42,7 +45,7 @@ COMMENT ON FUNCTION mesh.condition(jsonb) IS 'A condition over a document as SQL
 -- A match counts 0.1, 0.25, 0.55 or 1 in letters of unsure reading, small, middle and large (D to A): one large beats many
 -- small ones. The word itself comes before words that only begin with it, words close together before those far apart.
 CREATE FUNCTION mesh.rank_of(rank jsonb) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
   document_column text := CASE rank ->> 'column' WHEN 'headline' THEN 'headline' ELSE 'words' END;
   of_query text := format('ts_rank(''{0.1,0.25,0.55,1}'', document.%I, %%L::tsquery, 1)', document_column);
@@ -65,13 +68,13 @@ COMMENT ON FUNCTION mesh.rank_of(jsonb) IS 'The rank of a document within its st
 
 -- {"owners": [uuid] | null, "visibilities": [text], "deleted": bool}; null stands for everyone.
 CREATE FUNCTION mesh.owned(expression text, owners jsonb) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE AS $$
   SELECT CASE jsonb_typeof(owners) WHEN 'null' THEN 'true'
     ELSE format('%s = ANY (%L::uuid[])', expression, ARRAY(SELECT jsonb_array_elements_text(owners))) END
 $$;
 
 CREATE FUNCTION mesh.scope(scope jsonb) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE AS $$
   SELECT format('%s AND asset.visibility::text = ANY (%L::text[])', mesh.owned('asset."ownerId"', scope -> 'owners'),
                 ARRAY(SELECT jsonb_array_elements_text(scope -> 'visibilities')))
     || CASE WHEN scope ->> 'deleted' = 'true' THEN '' ELSE ' AND asset."deletedAt" IS NULL' END
@@ -80,7 +83,7 @@ COMMENT ON FUNCTION mesh.scope(jsonb) IS 'What of table asset the caller may see
 
 -- Which column a filter is about. Fields of asset_exif demand a row there.
 CREATE FUNCTION mesh.filter_column(field text, OUT relation text, OUT expression text, OUT kind text)
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql IMMUTABLE AS $$
   SELECT relation, format('%I.%I', alias, name), kind FROM (VALUES
     ('id', 'asset', 'asset', 'id', 'uuid'), ('libraryId', 'asset', 'asset', 'libraryId', 'uuid'),
     ('deviceId', 'asset', 'asset', 'deviceId', 'text'), ('type', 'asset', 'asset', 'type', 'text'),
@@ -99,7 +102,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 CREATE FUNCTION mesh.compare(expression text, kind text, op text, value jsonb) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
   said text := value #>> '{}';
   unaccent text := '%s';
@@ -134,7 +137,7 @@ $$;
 -- One filter, {"field", "op", "value"}, in Immich's names and with Immich's meaning (`searchAssetBuilder` of 2.2 to 3.2,
 -- observed): people count visible faces that are not deleted, tags include the tags nested below them, `all` demands every id.
 CREATE FUNCTION mesh.filter(filter jsonb) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
   field text := filter ->> 'field';
   op text := filter ->> 'op';
@@ -183,7 +186,7 @@ $$;
 
 -- {"all": [filter], "any": [[filter]]}
 CREATE FUNCTION mesh.filters(filters jsonb) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE AS $$
   SELECT coalesce(string_agg(part, ' AND '), 'true') FROM (
     SELECT mesh.filter(one) AS part FROM jsonb_array_elements(filters -> 'all') AS one
     UNION ALL
@@ -195,7 +198,7 @@ COMMENT ON FUNCTION mesh.filters(jsonb) IS 'Immich''s search filters over table 
 
 -- Candidates of one step: the text index gives at most 2,000 documents, from the `window_start`-th on.
 CREATE FUNCTION mesh.candidates(asked jsonb, window_start integer, window_size integer) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE AS $$
   SELECT format('SELECT document.asset_id, %s AS rank FROM mesh.ocr_document AS document%s WHERE %s AND %s OFFSET %s LIMIT %s',
                 mesh.rank_of(asked -> 'rank'),
                 CASE WHEN asked ? 'filters' THEN ' JOIN public.asset ON asset.id = document.asset_id AND ' || mesh.filters(asked -> 'filters') ELSE '' END,
@@ -296,7 +299,7 @@ COMMENT ON FUNCTION mesh.lines(uuid[]) IS 'The visible lines of these photos.';
 
 -- The vector's side. The operator is pgvector's own, in whichever schema that lies.
 CREATE FUNCTION mesh.distance(embedding text) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE AS $$
   SELECT format('smart.embedding OPERATOR(%s.<=>) %L::%s', mesh.extension_schema('vector'), embedding, format_type(atttypid, NULL))
   FROM pg_attribute WHERE attrelid = mesh.trusted('smart_search') AND attname = 'embedding' AND NOT attisdropped
 $$;
