@@ -1,18 +1,23 @@
 """What runtimes make of a graph, kept on disk beside it: read again in a fraction of the time, gone with the model.
 
-<folder of the graph>/compiled/<graph>-<digest of the graph and of whatever the file depends on>.<kind>
+<folder of the graph>/compiled/<graph>-<digest of the graph>-<digest of whatever the file depends on>.<kind>
 
-What belongs to graphs inside installed packages lies in the cache of the models, since those may be read only.
+A folder that cannot be written holds none: graphs are then read and compared anew at each start. What belongs to graphs
+inside installed packages lies in the cache of the models, since those may be read only.
 """
 
+import fcntl
+import functools
 import hashlib
 import json
 import os
 import platform
-from collections.abc import Callable
-from contextlib import suppress
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import Any
 
 import structlog
@@ -20,7 +25,11 @@ import structlog
 log = structlog.get_logger()
 
 FOLDER = "compiled"
+UNUSED_SECONDS = 14 * 24 * 3600.0
+"""What was made under other conditions (a version, a processor) goes when nobody opened it for so long: processes of
+other machines may share this folder."""
 _SAMPLE_BYTES = 1 << 20
+_STAGING = ".making-"
 
 
 class CompiledFiles:
@@ -34,15 +43,18 @@ class CompiledFiles:
     def __init__(self, graph: Path, cache_folder: Path) -> None:
         self._folder = (graph.parent if graph.is_relative_to(cache_folder) else cache_folder) / FOLDER
         self._stem = graph.stem
-        self._digest = fingerprint(graph)
+        self._digest = fingerprint(graph)[:12]
+        self._remove_leftovers()
 
     def path(self, kind: str, *depends_on: str) -> Path:
         """Where a file of this kind (its suffix) lies that was made under these conditions: versions, precision."""
-        digest = hashlib.sha256("\n".join([self._digest, kind, *depends_on]).encode()).hexdigest()[:16]
-        return self._folder / f"{self._stem}-{digest}.{kind}"
+        digest = hashlib.sha256("\n".join([kind, *depends_on]).encode()).hexdigest()[:12]
+        return self._folder / f"{self._stem}-{self._digest}-{digest}.{kind}"
 
-    def make(self, target: Path, write: Callable[[Path], None], beside: str) -> None:
+    def make(self, target: Path, write: Callable[[Path], None], beside: str) -> bool:
         """Writes a file and its companion of another suffix whole, or not at all.
+
+        Returns whether it is there; where not, why was said once for the folder.
 
         Args:
             target: where it shall lie.
@@ -50,22 +62,28 @@ class CompiledFiles:
             beside: the companion's suffix, e.g. `.bin`.
 
         Raises:
-            OSError: the folder cannot be written.
+            UnavailableError: what `write` raises.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=self._folder, prefix=".") as folder:
-            staging = Path(folder) / target.name
-            write(staging)
-            staging.with_suffix(beside).replace(target.with_suffix(beside))
-            staging.replace(target)  # last: who finds it finds its companion
+        try:
+            with self._staging() as folder:
+                staging = folder / target.name
+                write(staging)
+                staging.with_suffix(beside).replace(target.with_suffix(beside))
+                staging.replace(target)  # last: who finds it finds its companion
+        except OSError as error:
+            _say_nothing_is_kept(self._folder, str(error))
+            return False
+        return True
 
     def note(self, target: Path, content: dict[str, Any]) -> None:
         """Keeps a small record; a folder that cannot be written only costs doing the work again."""
-        staging = target.with_name(f"{os.getpid()}-{target.name}")
-        with suppress(OSError):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            staging.write_text(json.dumps(content), "utf-8")
-            staging.replace(target)
+        try:
+            with self._staging() as folder:
+                staging = folder / target.name
+                staging.write_text(json.dumps(content), "utf-8")
+                staging.replace(target)
+        except OSError as error:
+            _say_nothing_is_kept(self._folder, str(error))
 
     def noted(self, target: Path) -> dict[str, Any] | None:
         """A record that was kept; None without a readable one."""
@@ -75,13 +93,60 @@ class CompiledFiles:
             return None
         return content if isinstance(content, dict) else None
 
-    def remove_others(self, keep: set[Path]) -> None:
-        """Deletes what was made of this graph under other conditions: an older file, version or processor."""
-        names = {path.stem for path in keep}
+    def remove(self, target: Path) -> None:
+        """Deletes a file and its companions."""
+        with suppress(OSError):
+            for path in self._folder.glob(f"{target.stem}.*"):
+                path.unlink(missing_ok=True)
+
+    def remove_others(self, used: set[Path]) -> None:
+        """Deletes what was made of another graph of this name, and what nobody used for long; marks what is used."""
+        names = {path.stem for path in used}
         with suppress(OSError):
             for path in self._folder.glob(f"{self._stem}-*"):
-                if path.stem not in names:
+                if path.stem in names:
+                    os.utime(path)
+                elif not path.name.startswith(f"{self._stem}-{self._digest}-") or _is_unused(path):
                     path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _staging(self) -> Iterator[Path]:
+        """A hidden folder beside the files, gone after the block. Raises OSError: it cannot be made."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        folder = Path(mkdtemp(dir=self._folder, prefix=_STAGING))
+        try:
+            with _locked(folder):
+                yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _remove_leftovers(self) -> None:
+        """Deletes hidden folders of processes that were killed in the middle: nobody holds their lock."""
+        for folder in self._folder.glob(f"{_STAGING}*"):
+            with suppress(OSError), _locked(folder):
+                shutil.rmtree(folder)
+                log.info("removed what a process that was killed left behind", folder=str(folder))
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Holds the folder's lock. Raises OSError: another process holds it, or the folder is gone."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+@functools.cache
+def _say_nothing_is_kept(folder: Path, reason: str) -> None:
+    """Once for a folder and a reason."""
+    log.warning("compiled models cannot be kept: each start makes them anew", folder=str(folder), reason=reason)
+
+
+def _is_unused(path: Path) -> bool:
+    return time.time() - path.stat().st_mtime > UNUSED_SECONDS
 
 
 def processor() -> str:

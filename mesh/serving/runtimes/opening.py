@@ -73,19 +73,20 @@ def choose(graph: Path, runtime: RuntimeSettings, make_check: MakeCheck, *, seve
         UnavailableError: the file cannot be read, or the device that was asked for cannot run it.
     """
     several = several and runtime.device.is_processor
-    if runtime.device is Device.AUTO and not openvino.is_installed():
-        return _in_onnxruntime(graph, runtime, several, "no other runtime is installed")
-    if runtime.device is not Device.AUTO and runtime.device not in OPENVINO_DEVICES:
-        return _in_onnxruntime(graph, runtime, several)
     files = CompiledFiles(graph, runtime.cache_folder)
+    if runtime.device is Device.AUTO and not openvino.is_installed():
+        return _in_onnxruntime(graph, files, runtime, several, "no other runtime is installed")
+    if runtime.device is not Device.AUTO and runtime.device not in OPENVINO_DEVICES:
+        return _in_onnxruntime(graph, files, runtime, several)
     record = files.path("json", *_conditions(runtime))
     verdict = _read_verdict(files, record)
     if verdict is None:
         verdict = _Comparison(graph, runtime, files).verdict(make_check)
         files.note(record, asdict(verdict))
+        _remove_losers(files, verdict)
     precision = verdict.precision
     if precision is None:
-        return _in_onnxruntime(graph, runtime, several, verdict.reason)
+        return _in_onnxruntime(graph, files, runtime, several, verdict.reason, record)
     files.remove_others({record, _source_path(files, precision)})
     return Choice(lambda threads: _open_openvino(graph, files, runtime, precision, threads), verdict.reason)
 
@@ -186,8 +187,11 @@ def _read_verdict(files: CompiledFiles, record: Path) -> Verdict | None:
         return None
 
 
-def _in_onnxruntime(graph: Path, runtime: RuntimeSettings, several: bool, reason: str = "") -> Choice:
-    source = _prepacked(graph, runtime) if several else graph
+def _in_onnxruntime(
+    graph: Path, files: CompiledFiles, runtime: RuntimeSettings, several: bool, reason: str = "", *used: Path
+) -> Choice:
+    source = _prepacked(graph, files) if several else graph
+    files.remove_others({source, *used})
 
     def open_one(threads: int) -> ModelSession:
         session = OnnxSession(source, runtime, threads)
@@ -198,17 +202,11 @@ def _in_onnxruntime(graph: Path, runtime: RuntimeSettings, several: bool, reason
     return Choice(open_one, reason, shares_weights=source != graph)
 
 
-def _prepacked(graph: Path, runtime: RuntimeSettings) -> Path:
+def _prepacked(graph: Path, files: CompiledFiles) -> Path:
     """The graph with weights that sessions share, made first when it is not there; itself where that cannot be kept."""
-    files = CompiledFiles(graph, runtime.cache_folder)
-    source = files.path("onnx", onnxruntime.version(), processor())
+    source = _prepacked_path(files)
     if not source.exists():
-        try:
-            files.make(source, partial(onnxruntime.prepack, graph), ".bin")
-        except OSError as error:
-            log.warning(
-                "cannot be kept on disk: sessions have weights of their own", graph=str(graph), reason=str(error)
-            )
+        if not files.make(source, partial(onnxruntime.prepack, graph), ".bin"):
             return graph
         return_memory()
     return source
@@ -222,6 +220,17 @@ def _open_openvino(
 
     session = _open_source(graph, files, runtime, precision, threads)
     return GuardedSession(session, None if precision is Precision.FP32 else open_exact)
+
+
+def _remove_losers(files: CompiledFiles, verdict: Verdict) -> None:
+    """Deletes the files of what was compared and is not run."""
+    winner = _prepacked_path(files) if verdict.precision is None else _source_path(files, verdict.precision)
+    for path in {_prepacked_path(files), *(_source_path(files, precision) for precision in Precision)} - {winner}:
+        files.remove(path)
+
+
+def _prepacked_path(files: CompiledFiles) -> Path:
+    return files.path("onnx", onnxruntime.version(), processor())
 
 
 def _source_path(files: CompiledFiles, precision: Precision) -> Path:
@@ -239,9 +248,6 @@ def _open_source(
         except UnavailableError as error:
             log.warning("made again", file=str(source), reason=error.message)
             source.unlink(missing_ok=True)
-    try:
-        files.make(source, lambda target: openvino.convert(graph, target, precision), ".bin")
-    except OSError as error:
-        log.warning("cannot be kept on disk: weights stay in memory twice", graph=str(graph), reason=str(error))
+    if not files.make(source, lambda target: openvino.convert(graph, target, precision), ".bin"):
         source = graph
     return OpenVinoSession(source, runtime, precision, threads)
