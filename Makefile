@@ -109,8 +109,9 @@ test-postgres15: setup ## Search on Debian's PostgreSQL with contrib (apt-get in
 	$(VENV)/bin/pytest -m postgres15 tests/integration/sql
 
 .PHONY: test-browser
-test-browser: setup ## The admin page in chromium (Debian: apt-get install -y chromium chromium-driver)
+test-browser: setup ## The pages in chromium, axe-core in them (npm) (Debian: apt-get install -y chromium chromium-driver)
 	@command -v chromedriver >/dev/null || { echo "missing: apt-get install -y chromium chromium-driver"; exit 1; }
+	cd tests/browser && npm ci --no-audit --no-fund --loglevel=error
 	$(UV) run -q --no-sync --with-requirements tests/browser/requirements.txt pytest tests/browser
 
 .PHONY: docs

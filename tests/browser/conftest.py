@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
@@ -83,9 +83,9 @@ class Browser:
         await self.do(lambda driver: driver.get_log("browser"))
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """A headless chromium, 1280 pixels wide."""
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A headless chromium, 1280 pixels wide, for all tests."""
     webdriver, service = import_module("selenium.webdriver"), import_module("selenium.webdriver.chrome.service")
 
     def start() -> Driver:
@@ -96,9 +96,27 @@ async def browser() -> AsyncIterator[Browser]:
         return webdriver.Chrome(options=options, service=service.Service(shutil.which("chromedriver")))
 
     with ThreadPoolExecutor(1) as thread:
-        driver = await asyncio.get_running_loop().run_in_executor(thread, start)
+        driver = thread.submit(start).result()
         yield Browser(driver, thread)
-        await asyncio.get_running_loop().run_in_executor(thread, driver.quit)
+        thread.submit(driver.quit).result()
+
+
+@pytest.fixture
+async def browser(chromium: Browser) -> Browser:
+    """A tab of its own: no cookie, no size or language that another test has set. Every test has origins of its own."""
+
+    def fresh(driver: Driver) -> None:
+        old = driver.current_window_handle
+        driver.switch_to.new_window("tab")
+        new = driver.current_window_handle
+        driver.switch_to.window(old)
+        driver.close()
+        driver.switch_to.window(new)
+        driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+        driver.get_log("browser")
+
+    await chromium.do(fresh)
+    return chromium
 
 
 @dataclass

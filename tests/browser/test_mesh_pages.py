@@ -145,6 +145,7 @@ async def test_what_is_missing_is_healed_with_pause_and_failures_with_reason(bro
     await browser.until_run(PRESS, "Try what failed again")
     await until_text(browser, "[role=status]", "6 of 6 · done")
     assert bad.id in refresh.texts
+    assert "0 photos without a vector" in await until_text(browser, ".counts", "0 photos without text recognition")
 
 
 async def test_who_is_not_signed_in_is_sent_to_immich(browser: Browser, album: Album) -> None:

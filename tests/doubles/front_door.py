@@ -103,11 +103,16 @@ class FakeRefresh:
     ) -> TextChange:
         before = tuple(line.text for line in self.texts.get(asset_id, ()))
         self.texts[asset_id] = tuple(lines)
+        self._found("ocr", asset_id)
         self.written.set()
         return TextChange(before, tuple(line.text for line in lines))
 
     async def replace_embedding(self, asset_id: UUID, embedding: Sequence[float]) -> None:
         self.embeddings[asset_id] = embedding
+        self._found("clip", asset_id)
+
+    def _found(self, kind: str, asset_id: UUID) -> None:
+        self.lost[kind] = [lost for lost in self.lost[kind] if lost != asset_id]
 
     async def missing_text(self, owner_id: UUID) -> list[UUID]:
         return self.lost["ocr"]

@@ -57,7 +57,7 @@ export function clusterCard(cluster, listed) {
       el("h3", {}, cluster.name),
       el("span", { class: `pill ${tone}` }, state)),
     el("p", { class: "soft" }, held ? t("heldNow", { held, text, image, size: bytes(cluster.held_bytes) }) : t("nothingHeld")),
-    el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": cluster.name }, el("table", {},
+    el("div", { class: "scroll", tabIndex: 0, role: "group", "aria-label": cluster.name }, el("table", {},
       el("thead", {}, el("tr", {}, el("th", {}, t("state")), el("th", {}, t("endpoint")), el("th", { class: "number" }, t("active")),
         el("th", { class: "number" }, t("tries")), el("th", { class: "number" }, t("failedTries")))),
       el("tbody", {}, ...(rows.length ? rows : [el("tr", {}, el("td", { colSpan: 5, class: "soft" }, t("noEndpoint")))])))));

@@ -13,7 +13,7 @@ const STYLE = `
 :host([data-shade="light"]) { color-scheme: light; }
 div.panel { background: light-dark(#fff, #22252b); color: light-dark(#1b1f24, #e7eaee); border: 1px solid light-dark(#d4d9e0, #3a414b);
   border-radius: 14px; padding: 12px 14px; box-shadow: 0 6px 24px rgb(0 0 0 / 25%); margin-top: 8px; }
-h2 { font-size: 15px; margin: 0 0 6px; }
+p.title { font-size: 15px; font-weight: 600; margin: 0 0 6px; }
 ul { margin: 8px 0; padding: 0 0 0 1.2em; max-height: 30vh; overflow: auto; }
 li, p { overflow-wrap: anywhere; margin: 2px 0; }
 progress { width: 100%; accent-color: #4250af; }
@@ -39,7 +39,7 @@ export class Panel {
   #run = null;
   #note = "";
   #offered = null;
-  #title = el("h2", { role: "status" });
+  #title = el("p", { class: "title", role: "status" });
 
   watch(run, note) {
     this.#run?.stop();

@@ -54,14 +54,19 @@ export function missingPage(main, _, failed) {
       state === "running" && rate ? t("speed", { rate: rate.toFixed(1), left: duration(left / rate) }) : "",
       at.failed.length ? t("failures", { count: at.failed.length }) : ""].filter(Boolean).join(" · ");
     list.replaceChildren(...failures(at.failed));
+    if (state === "done") missing().then(tell).catch(failed);
+  }
+
+  function tell(found) {
+    counts.replaceChildren(...[["ocr", "missingOcr"], ["clip", "missingClip"]].map(([kind, key]) =>
+      el("p", {}, el("strong", {}, found[kind].length.toLocaleString()), " ", t(key))));
   }
 
   const card = el("div", { class: "card" }, el("h2", {}, t("missing")), el("p", { class: "soft" }, t("missingAbout")), counts,
     el("div", { class: "buttons" }, start, pause, resume, stop, retry), bar, status, list, el("p", { class: "soft" }, t("facesAbout")));
   main.append(card);
   missing().then((found) => {
-    counts.replaceChildren(...[["ocr", "missingOcr"], ["clip", "missingClip"]].map(([kind, key]) =>
-      el("p", {}, el("strong", {}, found[kind].length.toLocaleString()), " ", t(key))));
+    tell(found);
     start.wanted = wantedOf(found);
     start.hidden = !start.wanted.length;
     if (!start.wanted.length) status.textContent = t("complete");

@@ -19,7 +19,7 @@ function tile(result, words) {
   return el("li", { class: "tile" },
     el("a", { href: `#/photo/${result.assetId}` },
       el("span", { class: "frame" },
-        el("img", { src: picture(result.assetId, "thumbnail"), alt: result.originalFileName ?? "", loading: "lazy", decoding: "async" }),
+        el("img", { src: picture(result.assetId, "thumbnail"), alt: "", loading: "lazy", decoding: "async" }),
         boxes(result.lines.map(({ box }) => box))),
       el("span", { class: "name" }, result.originalFileName ?? "")),
     lines.length ? el("p", { class: "lines" }, marked(lines.join(" · "), words)) : null,

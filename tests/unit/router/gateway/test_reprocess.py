@@ -275,6 +275,7 @@ async def test_missing_covers_faces_by_immichs_own_job(
     assert (code, faces.started) == (0, 1)
     assert out == "faces: Immich looks for missing ones by its own job\n"
     faces.jobs = 7
+    door.refresh.lost = {"ocr": [photo.id], "clip": []}
     code, out, _ = await cli("reprocess", "--missing", "--ocr", "--faces")
     assert "faces: Immich is at it already" in out
     assert "1 photo reprocessed" in out
