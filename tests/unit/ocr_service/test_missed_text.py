@@ -3,11 +3,16 @@
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ocr_service.detection.boxes import NO_BOXES, Boxes
+from ocr_service.detection.detector import TextDetector
 from ocr_service.detection.missed_text import MAX_PLACES, look_at, missed_places, with_missed
 from ocr_service.detection.regions import to_boxes
 from ocr_service.detection.small_text import MAX_RATIO
+from ocr_service.options import Options
+from ocr_service.recognition.reader import find_boxes
+from tests.unit.ocr_service.doubles import FakeEngine
 
 SIZE, RATIO = (1080, 1920), 736 / 1080
 
@@ -60,3 +65,22 @@ def test_only_what_lies_in_the_place_is_new() -> None:
     known = box(100, 100, 300, 130)
     boxes = with_missed(known, word.with_more(elsewhere), look, place)
     assert boxes.quads[:, 0].tolist() == [[100, 100], [895, 480]]
+
+
+async def test_the_second_look_finds_what_the_first_all_but_missed() -> None:
+    def probabilities(blob: NDArray[np.float32]) -> NDArray[np.float32]:
+        rows, columns = blob.shape[2:]
+        answer = np.zeros((1, 1, rows, columns), np.float32)
+        if columns > 1000:  # the whole frame: too thin for a box
+            answer[..., 340:342, 640:650] = 0.95
+        else:
+            answer[..., rows // 2 - 8 : rows // 2 + 8, columns // 2 - 20 : columns // 2 + 20] = 0.95
+        return answer
+
+    photo = np.full((1080, 1920, 3), 250, np.uint8)
+    photo[500:520, 940:970] = 0
+    engine = FakeEngine(probabilities)
+    boxes = await find_boxes(photo, TextDetector(engine.as_engine()), Options())
+    assert len(engine.shapes) == 2
+    assert len(boxes) == 1
+    assert np.abs(boxes.quads[0].mean(axis=0) - (945, 501)).max() < 30
