@@ -17,9 +17,9 @@ import asyncpg
 
 from mesh.core.errors import UnavailableError
 from sql.database import Database, Work
+from sql.filters import AssetFilters, Scope, UnsupportedFilterError
 from sql.schema import ImmichSchema, inspect
 from sql.search.explain import explain
-from sql.search.filters import AssetFilters, Scope, UnsupportedFilterError
 from sql.search.hybrid import HybridSearch, vector_literal
 from sql.search.query import Run, TextQuery, fold, parse
 from sql.search.results import Explanation, SearchPage

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sql.search.filters import UnsupportedFilterError
+from sql.filters import UnsupportedFilterError
 
 TABLES = (
     "asset",

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from bench.search.library import Line
 from bench.search.load import OWNERS, stock_tokens
+from sql.filters import Scope
 from sql.repository import SearchRepository
-from sql.search.filters import Scope
 
 CALLER = Scope(OWNERS[:2])
 

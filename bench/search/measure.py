@@ -28,10 +28,10 @@ from bench.search.queries import Query, QueryMaker, Truth, judge, truths
 from bench.search.servers import forget, postgres_15, postgres_18
 from bench.search.vectors import Encoder
 from mesh.core.errors import UnavailableError
+from sql.migrate import migrate, migrations, uninstall
 from sql.repository import SearchRepository
 from sql.settings import DatabaseSettings
 from sql.upkeep.backfill import backfill
-from sql.upkeep.migrate import migrate, migrations, uninstall
 
 Results = dict[str, Any]
 DEPTH = 50

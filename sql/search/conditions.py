@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sql.filters import AssetFilters, Condition, Field, Op, Scope, UnsupportedFilterError
 from sql.schema import ImmichSchema
-from sql.search.filters import AssetFilters, Condition, Field, Op, Scope, UnsupportedFilterError
 
 Json = dict[str, Any]
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
+from sql.filters import AssetFilters, Scope
 from sql.schema import ImmichSchema
 from sql.search import evidence
 from sql.search.across import Across
 from sql.search.approximate import condition as approximate_condition
 from sql.search.conditions import Json, filters_data, scope_data
-from sql.search.filters import AssetFilters, Scope
 from sql.search.query import TextQuery
 from sql.search.results import Hit, Match, SearchPage
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from sql.migrate import applied, changed, migrations
 from sql.schema import ImmichSchema, inspect
 from sql.upkeep import guard, indexes
-from sql.upkeep.migrate import applied, changed, migrations
 
 TABLES = {"ocr_document": 2, "stale": 3, "emptied": 3, "turn": 3, "role": 4}
 """Our tables, and the version from which on they are there."""

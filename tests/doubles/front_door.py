@@ -17,9 +17,9 @@ from router.gateway.metrics import PhotosMetrics
 from router.gateway.recognition import OcrModel, ReadText
 from router.listeners.photos import application_of, photos_door
 from router.listeners.server.listener import SERVER_OPTIONS
+from sql.filters import AssetFilters, Scope
 from sql.refresh import OcrLine, TextChange
 from sql.repository import NO_FILTERS
-from sql.search.filters import AssetFilters, Scope
 from sql.search.results import Explanation, Hit, Match, MatchedLine, SearchPage
 from tests.doubles.immich import DoubleAsset, ImmichDouble
 

@@ -50,7 +50,7 @@ def migrate(
     ] = False,
 ) -> None:
     """Create or update schema `mesh`; safe to repeat, and beside another migration."""
-    from sql.upkeep.migrate import migrate as run_migrations
+    from sql.migrate import migrate as run_migrations
 
     async def work(connection: Any) -> int:
         with _bar("migrations") as (bar, task):
@@ -139,7 +139,7 @@ def uninstall(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Remove schema `mesh` and its triggers; Immich's own data stays as it is."""
-    from sql.upkeep.migrate import uninstall as remove
+    from sql.migrate import uninstall as remove
 
     if not yes:
         typer.confirm("Remove schema mesh with all documents (Immich's data stays)?", abort=True)

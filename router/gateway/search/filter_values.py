@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sql.search.filters import Field, Scalar
+from sql.filters import Field, Scalar
 
 
 class UntranslatableError(Exception):

@@ -21,7 +21,7 @@ from router.gateway.search.filter_values import (
     as_type,
     as_uuid,
 )
-from sql.search.filters import AssetFilters, Condition, Field, Op, Value, Visibility
+from sql.filters import AssetFilters, Condition, Field, Op, Value, Visibility
 
 
 @dataclass(frozen=True)

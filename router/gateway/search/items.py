@@ -15,7 +15,7 @@ from router.gateway.credentials import Credentials
 from router.gateway.errors import ImmichAwayError
 from router.gateway.immich import STRUCTURED_FILTER, ImmichApi
 from router.gateway.rights import RefusedByImmichError, RightsUnknownError
-from sql.search.filters import Scope
+from sql.filters import Scope
 
 log = structlog.get_logger()
 

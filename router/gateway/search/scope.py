@@ -10,7 +10,7 @@ from router.gateway.immich import ALL_BUT_LOCKED, ImmichApi, Version
 from router.gateway.rights import Caller, RightsUnknownError, demand
 from router.gateway.search.filter_values import UntranslatableError
 from router.gateway.search.filters import Restriction
-from sql.search.filters import Scope, Visibility
+from sql.filters import Scope, Visibility
 
 MAX_ALBUMS = 32
 """Albums of one search that Immich is asked about; a search in more is left to Immich."""

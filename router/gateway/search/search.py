@@ -12,8 +12,8 @@ from router.gateway.rights import who_calls
 from router.gateway.search.items import Access, Item, ItemFetcher, Loaded
 from router.gateway.search.scope import scope_of
 from router.gateway.search.wanted import Wanted
+from sql.filters import Scope
 from sql.repository import SearchRepository
-from sql.search.filters import Scope
 from sql.search.results import Hit, SearchPage
 
 REFILLS = 4

@@ -16,7 +16,7 @@ from router.gateway.search.filter_values import UntranslatableError
 from router.gateway.search.native import NativeSearch
 from router.gateway.search.search import EncodingFailedError, Found, RankedSearch
 from router.gateway.search.wanted import METADATA_SIZE, Wanted, ocr_text, prefixed_text, wanted, wanted_text
-from sql.search.filters import UnsupportedFilterError
+from sql.filters import UnsupportedFilterError
 from sql.search.query import only_excludes
 
 log = structlog.get_logger()

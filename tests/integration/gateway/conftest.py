@@ -19,10 +19,10 @@ from pydantic import SecretStr
 from router.config.photos import PhotosSettings
 from router.gateway.metrics import PhotosMetrics
 from router.listeners.photos import application_of, photos_door
+from sql.migrate import migrate
 from sql.refresh import RefreshRepository
 from sql.repository import SearchRepository
 from sql.settings import DatabaseSettings
-from sql.upkeep.migrate import migrate
 from tests.doubles.front_door import FakeMesh, served
 from tests.doubles.immich import DoubleAsset, ImmichDouble
 

@@ -18,9 +18,9 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
+from sql.migrate import migrate
 from sql.repository import SearchRepository
 from sql.settings import DatabaseSettings
-from sql.upkeep.migrate import migrate
 
 HERE = Path(__file__).parent
 DEBIAN = Path("/usr/lib/postgresql/15/bin")

@@ -8,10 +8,10 @@ import asyncpg
 import pytest
 
 from mesh.core.errors import UnavailableError
+from sql.migrate import migrate
 from sql.upkeep import backfill as module
 from sql.upkeep import indexes
 from sql.upkeep.backfill import backfill
-from sql.upkeep.migrate import migrate
 from sql.upkeep.status import status
 from tests.integration.sql.conftest import ImmichDatabase
 

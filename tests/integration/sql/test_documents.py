@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from sql.migrate import migrate
 from sql.upkeep.backfill import backfill
-from sql.upkeep.migrate import migrate
 from sql.upkeep.status import status
 from tests.integration.sql.conftest import OWNER, ImmichDatabase, Server, immich_database
 

@@ -5,9 +5,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from sql.filters import AssetFilters, Condition, Field, Op, Scope, UnsupportedFilterError, Value
+from sql.migrate import migrate
 from sql.repository import SearchRepository
-from sql.search.filters import AssetFilters, Condition, Field, Op, Scope, UnsupportedFilterError, Value
-from sql.upkeep.migrate import migrate
 from tests.integration.sql.conftest import OWNER, ImmichDatabase, Server, immich_database, settings
 
 SCOPE = Scope((OWNER,), with_deleted=True)

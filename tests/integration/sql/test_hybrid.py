@@ -10,9 +10,9 @@ from uuid import UUID
 import pytest
 
 from mesh.core.errors import DimensionMismatchError, UnavailableError
+from sql.filters import AssetFilters, Condition, Field, Op, Scope, UnsupportedFilterError
 from sql.repository import SearchRepository
 from sql.search import hybrid as module
-from sql.search.filters import AssetFilters, Condition, Field, Op, Scope, UnsupportedFilterError
 from sql.search.results import Match
 from sql.settings import HybridWeights
 from tests.integration.sql.conftest import OWNER, STRANGER, ImmichDatabase, settings

@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from mesh.core.errors import UnavailableError
+from sql.migrate import Migration, migrate, migrations, uninstall
 from sql.upkeep.backfill import backfill
-from sql.upkeep.migrate import Migration, migrate, migrations, uninstall
 from sql.upkeep.status import status
 from tests.integration.sql.conftest import ImmichDatabase
 

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from sql.filters import AssetFilters, Condition, Field, Op, Scope
+from sql.migrate import migrate, uninstall
 from sql.repository import SearchRepository, add_words, fold_query
-from sql.search.filters import AssetFilters, Condition, Field, Op, Scope
 from sql.search.results import Match
 from sql.upkeep.backfill import backfill
-from sql.upkeep.migrate import migrate, uninstall
 from sql.upkeep.status import status
 from tests.integration.sql.conftest import OWNER, ImmichDatabase, Server, immich_database, settings
 

@@ -10,10 +10,10 @@ import pytest
 
 from mesh.core.errors import UnavailableError
 from sql.database import Database
+from sql.filters import Scope
+from sql.migrate import migrate
 from sql.refresh import OcrLine, RefreshRepository, WriteRefusedError
 from sql.repository import SearchRepository
-from sql.search.filters import Scope
-from sql.upkeep.migrate import migrate
 from sql.upkeep.status import status
 from tests.integration.sql.conftest import (
     OWNER,

@@ -6,10 +6,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from sql.filters import Scope
+from sql.migrate import Migration, migrate, migrations
 from sql.repository import SearchRepository
-from sql.search.filters import Scope
 from sql.upkeep.backfill import backfill
-from sql.upkeep.migrate import Migration, migrate, migrations
 from sql.upkeep.status import status
 from tests.integration.sql.conftest import OWNER, ImmichDatabase, Server, postgres_18_bin, running, settings
 

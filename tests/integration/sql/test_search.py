@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sql.filters import Scope, Visibility
 from sql.repository import SearchRepository
 from sql.search import text_search
-from sql.search.filters import Scope, Visibility
 from sql.search.results import Match
 from tests.integration.sql.conftest import OWNER, PARTNER, STRANGER, ImmichDatabase
 from tests.integration.sql.conftest import settings as database_settings

@@ -2,8 +2,8 @@
 
 import pytest
 
+from sql.filters import UnsupportedFilterError
 from sql.schema import NEEDED, ImmichSchema, VectorIndex, _dimension, _lists
-from sql.search.filters import UnsupportedFilterError
 
 COMPLETE = {table: frozenset(columns) for table, columns in NEEDED.items()}
 

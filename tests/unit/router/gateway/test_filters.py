@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from router.gateway.search.filter_values import UntranslatableError
 from router.gateway.search.filters import translate
 from router.gateway.search.wanted import PAGING, prefixed_text, wanted, without_prefix
-from sql.search.filters import AssetFilters, Condition, Field, Op, Visibility
+from sql.filters import AssetFilters, Condition, Field, Op, Visibility
 
 ID = "966fe942-5655-4616-a336-01907dcf1f0b"
 OTHER = "8dc50704-4839-4b72-9664-8614a91048bd"

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from mesh.core.errors import DimensionMismatchError, UnavailableError
-from sql.search.filters import Condition, Field, Op, UnsupportedFilterError, Visibility
+from sql.filters import Condition, Field, Op, UnsupportedFilterError, Visibility
 from tests.doubles.front_door import OpenDoor, open_door
 from tests.doubles.immich import DoubleKey, DoubleUser, ImmichDouble, recorded
 
