@@ -1,0 +1,1 @@
+"""The face service beside InsightFace's own code, on the same graphs."""
