@@ -5,13 +5,16 @@
 #   docker build --target router -t immich-mesh-router:0.1.0 .
 #   docker build --target ocr -t immich-mesh-ocr:0.1.0 .                               (likewise clip, face)
 #   docker build --target ocr --build-arg VARIANT=cuda -t immich-mesh-ocr:0.1.0-cuda . (likewise clip, face)
+#   docker build --target ocr --build-arg GPU=intel -t immich-mesh-ocr:0.1.0-intel .   (likewise clip, face)
 #   docker build --target cli -t immich-mesh-cli:0.1.0 .       the command immich-mesh: models pull, db migrate
 #   docker build --target export -t immich-mesh-export:0.1.0 . the same with torch, for official cn-clip checkpoints
 #
 # CUDA and cuDNN come as wheels (onnxruntime-gpu's own extras), so the base is the same slim one; the driver comes from
-# the host. Run with a read-only root: only /tmp and the models' volume are written to.
+# the host. Intel's GPU driver is a package of Debian's, in its own images. Run with a read-only root: only /tmp and the models' volume are written to.
 
 ARG PYTHON_IMAGE=python:3.12-slim-bookworm
+# The GPU whose driver is in the image: none (NVIDIA's comes from the host) or intel.
+ARG GPU=none
 ARG UV_IMAGE=ghcr.io/astral-sh/uv:0.13.9
 
 FROM ${UV_IMAGE} AS uv
@@ -93,6 +96,17 @@ WORKDIR /tmp
 USER 65532:65532
 ENTRYPOINT ["tini", "--"]
 
+# ---- what a service runs on: the base, or the base with a GPU's driver ----------------------------------------------
+FROM base AS base-none
+
+FROM base AS base-intel
+USER 0:0
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends intel-opencl-icd \
+    && rm -rf /var/lib/apt/lists/*
+USER 65532:65532
+
 # ---- the images -----------------------------------------------------------------------------------------------------
 FROM base AS router
 COPY --from=install-router /opt/immich-mesh /opt/immich-mesh
@@ -102,7 +116,8 @@ EXPOSE 3003 8060 2283 9464
 HEALTHCHECK --interval=15s --timeout=10s --start-period=60s CMD ["python", "-m", "mesh.core.healthcheck", "http://127.0.0.1:9901/ready"]
 CMD ["python", "-m", "router"]
 
-FROM base AS ocr
+# hadolint ignore=DL3006
+FROM base-${GPU} AS ocr
 COPY --from=install-ocr /opt/immich-mesh /opt/immich-mesh
 ENV OCR_HOST=0.0.0.0 \
     OCR_METRICS_HOST=0.0.0.0
@@ -111,7 +126,8 @@ VOLUME /models
 HEALTHCHECK --interval=15s --timeout=10s --start-period=30m CMD ["python", "-m", "mesh.core.healthcheck", "50051", "immich_mesh.ocr.v1.OcrService"]
 CMD ["python", "-m", "ocr_service"]
 
-FROM base AS clip
+# hadolint ignore=DL3006
+FROM base-${GPU} AS clip
 COPY --from=install-clip /opt/immich-mesh /opt/immich-mesh
 ENV CLIP_HOST=0.0.0.0 \
     CLIP_METRICS_HOST=0.0.0.0
@@ -120,7 +136,8 @@ VOLUME /models
 HEALTHCHECK --interval=15s --timeout=10s --start-period=30m CMD ["python", "-m", "mesh.core.healthcheck", "50052", "immich_mesh.clip.v1.ClipService"]
 CMD ["python", "-m", "clip_service"]
 
-FROM base AS face
+# hadolint ignore=DL3006
+FROM base-${GPU} AS face
 COPY --from=install-face /opt/immich-mesh /opt/immich-mesh
 ENV FACE_HOST=0.0.0.0 \
     FACE_METRICS_HOST=0.0.0.0

@@ -20,6 +20,7 @@ PLACES = {
     "Dockerfile": (r"(^ARG VERSION=)", IMAGE),
     "compose.yaml": (r"(MESH_VERSION:-)",),
     "immich.override.yaml": (r"(MESH_VERSION:-)",),
+    "docker/gpu.intel.yaml": (r"(MESH_VERSION:-)",),
     "docker/gpu.nvidia.yaml": (r"(MESH_VERSION:-)",),
     "helm/immich-mesh/Chart.yaml": (r"(^version: )", r"(^appVersion: \")"),
     "docs/docker.md": (IMAGE,),

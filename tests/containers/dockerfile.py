@@ -45,13 +45,16 @@ class Dockerfile:
             else:
                 stage.instructions.append((instruction, argument))
 
-    def lineage(self, target: str) -> list[Stage]:
-        """The stage and those it is built from, the oldest first."""
+    def lineage(self, target: str, **arguments: str) -> list[Stage]:
+        """The stage and those it is built from, the oldest first; `arguments` as of `--build-arg`."""
+        given = self.arguments | arguments
         found: list[Stage] = []
         name = target
         while name in self.stages:
             found.insert(0, self.stages[name])
             name = self.stages[name].base
+            if name.startswith("base-"):
+                name = name.replace("${GPU}", given["GPU"])
         return found
 
     def last(self, target: str, instruction: str) -> str:

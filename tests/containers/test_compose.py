@@ -36,6 +36,13 @@ def test_the_gpu_has_its_profile_variant_and_card(service: str) -> None:
     assert found["networks"]["default"]["aliases"] == [service]
 
 
+@pytest.mark.parametrize("router", ["router", "router-2"])
+def test_routers_and_services_are_told_of_the_same_models(router: str) -> None:
+    for name in ("OCR", "CLIP"):
+        served = OURS[name.lower()]["environment"][f"{name}_MODEL_NAME"]
+        assert OURS[router]["environment"][f"ROUTER_{name}_MODEL"] == served
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_a_container_is_built_from_its_target_and_locked_down(name: str) -> None:
     found = OURS[name]

@@ -33,6 +33,16 @@ def test_an_image_has_only_the_installed_environment_on_a_slim_base(target: str,
     assert [words.split() for words in installed] == [["--yes", "--no-install-recommends", "tini"]]
 
 
+@pytest.mark.parametrize("target", SERVICES)
+def test_intels_gpu_has_its_driver_and_still_no_root(target: str, dockerfile: Dockerfile) -> None:
+    lineage = dockerfile.lineage(target, GPU="intel")
+    assert [stage.name for stage in lineage] == ["base", "base-intel", target]
+    commands = " ".join(argument for stage in lineage for argument in stage.all("RUN"))
+    installed = [words.split() for words in re.findall(r"apt-get install ([^&]*)", commands)]
+    assert installed[1:] == [["--yes", "--no-install-recommends", "intel-opencl-icd"]]
+    assert [user for stage in lineage for user in stage.all("USER")][-1] == "65532:65532"
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_no_library_in_an_image_reports_to_its_maker(target: str, dockerfile: Dockerfile) -> None:
     assert dockerfile.environment(target).items() >= NO_REPORTS.items()

@@ -119,7 +119,7 @@ def test_ours_are_published_images_locked_down(host: Host, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "device", "suffix"), [("gpu.nvidia.yaml", "cuda", "-cuda"), ("gpu.intel.yaml", "openvino:GPU", "")]
+    ("file", "device", "suffix"), [("gpu.nvidia.yaml", "cuda", "-cuda"), ("gpu.intel.yaml", "openvino:GPU", "-intel")]
 )
 def test_a_gpu_is_one_more_file(host: Host, file: str, device: str, suffix: str) -> None:
     host.files.append(file)
@@ -129,7 +129,7 @@ def test_a_gpu_is_one_more_file(host: Host, file: str, device: str, suffix: str)
         assert found["environment"]["MESH_DEVICE"] == device
         assert found["environment"]["HF_ENDPOINT"]
         assert found["image"].endswith(f"immich-mesh-{name}:0.1.0{suffix}")
-        if suffix:
+        if device == "cuda":
             (card,) = found["deploy"]["resources"]["reservations"]["devices"]
             assert card["driver"] == "nvidia"
         else:

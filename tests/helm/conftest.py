@@ -11,7 +11,7 @@ import pytest
 HERE = Path(__file__).parent
 CHART = HERE.parents[1] / "helm" / "immich-mesh"
 VERSIONS = tuple(f"1.{minor}" for minor in range(29, 38))
-PRESETS = ("values-cpu.yaml", "values-multi-gpu.yaml", "values-single-gpu.yaml")
+PRESETS = ("values-cpu.yaml", "values-intel-gpu.yaml", "values-multi-gpu.yaml", "values-single-gpu.yaml")
 
 if find_spec("helm_sdkpy") is None:
     # In the project's own environment, which has Python 3.11, these tests do not exist.

@@ -20,6 +20,11 @@ _POD_KEYS: Object = {
     },
     "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
     "priorityClassName": "high",
+    "schedulerName": "theirs",
+    "hostUsers": False,
+    "hostAliases": [{"ip": "10.0.0.7", "hostnames": ["proxy"]}],
+    "dnsConfig": {"options": [{"name": "ndots", "value": "2"}]},
+    "deploymentAnnotations": {"i": "j"},
     "podAnnotations": {"a": "b"},
     "podLabels": {"c": "d"},
     "service": {"annotations": {"e": "f"}},
@@ -41,8 +46,23 @@ EVERYTHING: Object = {
     "tls": {"enabled": True, "certManager": {"enabled": True, "issuerRef": {"name": "ca", "kind": "ClusterIssuer"}}},
     "immich": {"url": "http://immich-server:2283"},
     "database": {"existingSecret": "immich-database"},
-    "models": {"job": {"export": ["cn-clip/RN50"], "extraModels": ["buffalo_s"]}},
+    "models": {
+        "hubToken": {"existingSecret": "hub"},
+        "persistence": {"accessModes": ["ReadWriteMany"]},
+        "job": {
+            "export": ["cn-clip/RN50"],
+            "extraModels": ["buffalo_s"],
+            "annotations": {"k": "l"},
+            "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+        },
+    },
     "defaults": _POD_KEYS,
+    "global": {"imageRegistry": "mirror.example.com", "imagePullSecrets": ["shared", {"name": "pull"}]},
+    "commonAnnotations": {"owner": "photos"},
+    "networkPolicy": {
+        "externalClients": ["192.168.0.0/16", "fd00::/8"],
+        "egress": {"extra": [{"to": [{"ipBlock": {"cidr": "10.0.0.7/32"}}], "ports": [{"port": 3128}]}]},
+    },
     "router": {"service": {"type": "NodePort", "nodePort": 30303}, "config": {"access_log": False}},
     "ocr": {"gpu": {"enabled": True}, "config": {"batching": {"max_batch_size": 16}}},
     "clip": {
@@ -116,6 +136,20 @@ ODD_VALUES: dict[str, Object] = {
     "their service account": {"ocr": {"serviceAccount": {"create": False, "name": "theirs"}}},
     "every card of the node": {
         "ocr": {"gpu": {"enabled": True, "count": 0, "sharing": "time-slicing", "memoryLimit": "1G"}}
+    },
+    "a number of replicas that others set": {
+        "defaults": {"replicaCount": None},
+        "router": {"replicaCount": None},
+    },
+    "Intel's GPU": {
+        "ocr": {"device": "openvino:GPU", "gpu": {"enabled": True, "resourceName": "gpu.intel.com/i915"}},
+    },
+    "models of many nodes": {"models": {"persistence": {"accessModes": ["ReadWriteMany"]}}},
+    "no limits of egress": {"networkPolicy": {"egress": {"enabled": False}}},
+    "a published router": {
+        "router": {"service": {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "loadBalancerClass": "a/b"}},
+        "defaults": {"service": {"ipFamilyPolicy": "PreferDualStack"}},
+        "networkPolicy": {"externalClients": ["192.168.0.0/16"]},
     },
     "no replicas": {"ocr": {"replicaCount": 0}},
     "digest": {"ocr": {"image": {"digest": f"sha256:{'a' * 64}"}}},

@@ -39,7 +39,7 @@ def assert_stored(server: api.ApiServer, release: Release) -> None:
     stored = {
         (one["kind"], one["metadata"]["name"]): without_server_fields(one)
         for one in server.objects()
-        if (one["kind"], one["metadata"]["name"]) not in hooks and one["kind"] != "PersistentVolumeClaim"
+        if (one["kind"], one["metadata"]["name"]) not in hooks
     }
     rendered = {(one["kind"], one["metadata"]["name"]): without_server_fields(one) for one in release.manifests}
     assert stored.keys() == rendered.keys()
@@ -127,28 +127,41 @@ def test_the_models_volume_outlives_releases() -> None:
         ]
 
 
-def test_models_are_pulled_before_anything_starts_and_again_before_an_upgrade() -> None:
+def test_what_a_job_does_may_change_while_it_is_there() -> None:
+    """Its template cannot change in place, so that an upgrade makes another one."""
+    shared = {"persistence": {"accessModes": ["ReadWriteMany"]}}
+    values = {
+        "immich": {"url": "http://immich:2283"},
+        "database": {"existingSecret": "immich-db"},
+        "models": shared,
+    }
+    changed = {
+        **values,
+        "database": {"existingSecret": "immich-db", "migrate": {"grantTo": "mesh_search"}},
+        "models": {**shared, "job": {"extraModels": ["buffalo_s"]}},
+    }
     with api.running() as server:
         helm = Helm(server)
-        helm.install()
-        posts = [line.rsplit("/", 1)[1] for line in server.requests if line.startswith("POST")]
-        assert posts[:2] == ["persistentvolumeclaims", "jobs"]
-        server.requests.clear()
-        helm.upgrade({"clip": {"config": {"model_name": "ViT-L-14__cn-clip"}}})
-        changes = [line for line in server.requests if not line.startswith("DELETE")]
-        assert changes[0].endswith("/jobs")
+        first = helm.install(values)
+        second = helm.upgrade(changed)
+        assert_stored(server, second)
+        names = [{one["metadata"]["name"] for one in release.all("Job")} for release in (first, second)]
+        assert len(names[0] | names[1]) == 4
+        assert_stored(server, helm.upgrade(changed))
 
 
-def test_a_failed_pull_stops_the_installation_and_leaves_its_job_to_be_read() -> None:
-    from tests.helm.cluster.controllers import finished_job
-
+def test_a_number_of_replicas_that_others_set_stays() -> None:
+    values: Object = {"ocr": {"replicaCount": None}}
     with api.running() as server:
-        store = server.store
-        server.controllers.executors["Job"] = lambda key, _: store.set_status(key, finished_job(succeeded=False))
-        with pytest.raises(InstallError, match="pre-install"):
-            Helm(server).install()
-        assert server.objects("Deployment") == []
-        assert len(server.objects("Job")) == 1
+        helm = Helm(server)
+        helm.install(values)
+        scaled = next(one for one in server.objects("Deployment") if one["metadata"]["name"].endswith("-ocr"))
+        scaled["spec"]["replicas"] = 5
+        server.create(scaled)
+        helm.upgrade({**values, "commonLabels": {"team": "photos"}})
+        found = next(one for one in server.objects("Deployment") if one["metadata"]["name"].endswith("-ocr"))
+        assert found["spec"]["replicas"] == 5
+        assert found["metadata"]["labels"]["team"] == "photos"
 
 
 def test_a_cluster_that_is_too_old_is_refused() -> None:

@@ -13,6 +13,10 @@ from tests.helm.conftest import CHART, Render
 VALUES: Object = yaml.safe_load((CHART / "values.yaml").read_text())
 FREE = (
     "commonLabels",
+    "commonAnnotations",
+    "deploymentAnnotations",
+    "dnsConfig",
+    "global",  # a parent chart's
     ".annotations",
     "labels",
     "alertLabels",
@@ -94,6 +98,9 @@ WRONG = {
     "no resource": at(("ocr", "gpu", "resourceName"), "gpu"),
     "an unknown sharing": at(("ocr", "gpu", "sharing"), "fairly"),
     "no access mode": at(("models", "persistence", "accessModes"), ["RWX"]),
+    "no device": at(("ocr", "device"), "gpu"),
+    "no network": at(("networkPolicy", "externalClients"), ["192.168.0.1"]),
+    "a variable without a name": at(("models", "job", "env"), [{"value": "x"}]),
     "no duration": at(("tls", "certManager", "duration"), "a year"),
     "a bad port": at(("router", "service", "nodePort"), 70000),
     "a list for a map": at(("ocr", "config"), []),
@@ -134,6 +141,19 @@ IMPOSSIBLE = [
         "ocr.gpu.memoryLimit: pods that share a card share its memory",
     ),
     ({"ocr": {"gpu": {"enabled": True, "count": 0}}}, "ocr.gpu.count: 0 takes the card without asking the scheduler"),
+    ({"ocr": {"device": "cuda"}}, "ocr.device: cuda and ocr.gpu.enabled: false contradict each other"),
+    ({"ocr": {"device": "cpu", **GPU}}, "ocr.device: cpu and ocr.gpu.enabled: true contradict each other"),
+    ({"ocr": {"device": "openvino:GPU", **GPU}}, "ocr.gpu.resourceName: nvidia.com/gpu is no GPU of Intel's"),
+    (
+        {
+            "ocr": {
+                "device": "openvino:GPU",
+                "gpu": {"enabled": True, "resourceName": "gpu.intel.com/i915", "memoryLimit": "2Gi"},
+            }
+        },
+        "ocr.gpu.memoryLimit: bounds CUDA's arena",
+    ),
+    ({"ocr": {"resources": {"limits": {"memory": "4GB"}}}}, "4GB: a quantity such as 512Mi or 2Gi is meant"),
     ({"ocr": {"gpu": {"memoryLimit": "2Gi"}}}, "ocr.gpu.memoryLimit: is set while ocr.gpu.enabled is false"),
     (
         {"ocr": {"autoscaling": {"enabled": True, "minReplicas": 5}}},
@@ -170,6 +190,15 @@ IMPOSSIBLE = [
         "is set while models.source is emptyDir",
     ),
     ({"models": {"offline": True, "job": {"export": ["cn-clip/RN50"]}}}, "which models.offline forbids"),
+    (
+        {"models": {"job": {"export": ["cn-clip/RN50"]}}, "clip": {"enabled": False}},
+        "converts CLIP's checkpoints, and clip is not installed",
+    ),
+    (
+        {"router": {"service": {"type": "NodePort"}}},
+        "router.service.type: NodePort would open a port that the NetworkPolicy closes",
+    ),
+    ({"secondRouter": {"service": {"type": "LoadBalancer"}}}, "secondRouter.service.type: LoadBalancer would open"),
     ({"database": {"existingSecret": "a"}}, "immich.url: the front door"),
     ({"ingress": {"enabled": True, "host": "a"}}, "publish the front door, which is not installed: set immich.url"),
     ({"ingress": {"enabled": True}, "immich": {"url": "http://a"}}, "ingress.host: under which name"),

@@ -14,10 +14,10 @@ import pytest
 from tests.helm.cluster import sandbox
 from tests.helm.cluster.mesh import COMPONENTS, ROUTERS, VALUES, Mesh, cosine, installed, merged, recorded_form, secret
 from tests.helm.conftest import CHART
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = [
     pytest.mark.skipif(bool(sandbox.available()), reason=sandbox.available()),
-    pytest.mark.timeout(240),
 ]
 
 
@@ -29,12 +29,11 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
         yield mesh
 
 
-def test_the_job_found_every_configured_model(mesh: Mesh) -> None:
+def test_each_pod_looked_for_its_model_before_it_started(mesh: Mesh) -> None:
     """They are cached already; a name that `immich-mesh models pull` does not know would have failed the install."""
-    (job,) = [pod for pod in mesh.kubelet.pods if pod.owner == "mesh-immich-mesh-models"]
-    assert job.exit_code == 0
-    for name in ("ViT-B-16__cn-clip", "buffalo_l"):
-        assert name in job.output()
+    for component, name in (("clip", "ViT-B-16__cn-clip"), ("face", "buffalo_l")):
+        (pod,) = mesh.pods(component)
+        assert f"{name} is in /models/" in pod.logs[0].read_text()
 
 
 def test_every_pod_is_ready_without_a_restart(mesh: Mesh) -> None:
@@ -86,10 +85,10 @@ def test_services_refuse_calls_without_the_token(mesh: Mesh) -> None:
     with grpc.insecure_channel(f"{pod.address}:50051") as channel:
         call = channel.unary_unary("/immich_mesh.model.v1.ModelService/ListModels")
         with pytest.raises(grpc.RpcError) as caught:
-            call(b"", timeout=10)
+            call(b"", timeout=PATIENCE_SECONDS)
         assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
         token = (("authorization", "Bearer a-shared-token"),)
-        assert call(b"", timeout=10, metadata=token)
+        assert call(b"", timeout=PATIENCE_SECONDS, metadata=token)
 
 
 def test_every_container_has_no_root_and_writes_nothing_outside_its_volumes(mesh: Mesh) -> None:
@@ -111,7 +110,7 @@ def test_every_port_that_is_declared_is_listened_to(mesh: Mesh) -> None:
 
 def test_prometheus_finds_metrics_where_the_services_say(mesh: Mesh) -> None:
     for component, name in (("router", "immich_mesh_router_requests_total"), ("clip", "immich_mesh_inference_seconds")):
-        connection = HTTPConnection(mesh.pods(component)[0].address, 9464, timeout=10)
+        connection = HTTPConnection(mesh.pods(component)[0].address, 9464, timeout=PATIENCE_SECONDS)
         connection.request("GET", "/metrics")
         assert name in connection.getresponse().read().decode()
 
@@ -129,11 +128,38 @@ def test_a_changed_configuration_is_taken_over_without_a_restart(mesh: Mesh) -> 
 
     before = [pod.name for pod in routers()]
     values = merged(VALUES, {"router": {"config": {"clusters": {"clip": {"balancer": "round_robin"}}}}})
-    mesh.helm.upgrade(values, wait=True, timeout=60)
+    mesh.helm.upgrade(values, wait=True, timeout=int(PATIENCE_SECONDS))
     code = "import urllib.request as r; assert b'round_robin' in r.urlopen('http://127.0.0.1:9901/config_dump').read()"
     for pod in routers():
         mesh.until(lambda pod=pod: mesh.run(pod, ["python", "-c", code]) == 0)
     assert [pod.name for pod in routers()] == before
+
+
+def test_a_token_is_replaced_in_two_steps_without_a_restart(mesh: Mesh) -> None:
+    """The services accept each line of the file, the former one for minutes more; the routers show the first."""
+    before = {pod.name for component in COMPONENTS for pod in mesh.pods(component)}
+    (ocr,) = mesh.pods("ocr")
+
+    def accepted(token: str) -> bool:
+        with grpc.insecure_channel(f"{ocr.address}:50051") as channel:
+            call = channel.unary_unary("/immich_mesh.model.v1.ModelService/ListModels")
+            try:
+                return bool(call(b"", timeout=PATIENCE_SECONDS, metadata=(("authorization", f"Bearer {token}"),)))
+            except grpc.RpcError as error:
+                if error.code() != grpc.StatusCode.UNAUTHENTICATED:
+                    raise
+                return False
+
+    mesh.server.create(secret("mesh-token", {"token": b"a-shared-token\nthe-next-token"}))
+    mesh.until(lambda: accepted("the-next-token"))
+    assert accepted("a-shared-token")
+    mesh.server.create(secret("mesh-token", {"token": b"the-next-token\na-shared-token"}))
+    mesh.predict("predict-ocr")
+    assert accepted("the-next-token")
+    mesh.server.create(secret("mesh-token", {"token": b"the-next-token"}))
+    mesh.predict("predict-ocr")
+    assert not accepted("a-token-of-nobody")
+    assert {pod.name for component in COMPONENTS for pod in mesh.pods(component)} == before
 
 
 def test_rolling_every_deployment_loses_no_request(mesh: Mesh) -> None:
@@ -164,10 +190,12 @@ def test_rolling_every_deployment_loses_no_request(mesh: Mesh) -> None:
     for thread in workers:
         thread.start()
     try:
-        mesh.helm.upgrade(merged(VALUES, {"defaults": {"podAnnotations": {"rolled": "yes"}}}), wait=True, timeout=150)
-        mesh.until(
-            lambda: all(pod.exit_code is not None for pod in mesh.kubelet.pods if pod.name in before), seconds=60
+        mesh.helm.upgrade(
+            merged(VALUES, {"defaults": {"podAnnotations": {"rolled": "yes"}}}),
+            wait=True,
+            timeout=int(PATIENCE_SECONDS),
         )
+        mesh.until(lambda: all(pod.exit_code is not None for pod in mesh.kubelet.pods if pod.name in before))
     finally:
         done.set()
         for thread in workers:
@@ -206,7 +234,7 @@ def test_a_router_that_is_killed_loses_no_job_of_immichs(killed: str, mesh: Mesh
     try:
         mesh.until(lambda: answered[0] >= 3)
         mesh.server.call(chosen.crash)
-        mesh.until(lambda: chosen.restarts > restarts and chosen.ready, seconds=60)
+        mesh.until(lambda: chosen.restarts > restarts and chosen.ready)
     finally:
         done.set()
         for thread in workers:

@@ -18,7 +18,6 @@ from tests.helm.cluster.store import Object
 
 pytestmark = [
     pytest.mark.skipif(bool(sandbox.available()), reason=sandbox.available()),
-    pytest.mark.timeout(240),
 ]
 
 
@@ -57,7 +56,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     immich = ThreadingHTTPServer(("0.0.0.0", 0), Immich)
     threading.Thread(target=immich.serve_forever, daemon=True).start()
     url = f"http://{sandbox.NETWORK}.0.1:{immich.server_address[1]}"
-    slow = {"periodSeconds": 2, "timeoutSeconds": 10}
+    slow = {"periodSeconds": 2, "timeoutSeconds": 60}  # each try starts a Python, on a machine that may be busy
     values = merged(VALUES, {
         "auth": {"existingSecret": ""},
         "immich": {"url": url},

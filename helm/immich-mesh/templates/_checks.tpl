@@ -19,6 +19,15 @@ itself (a type, an unknown key) values.schema.json refuses.
 
 {{- define "immich-mesh.checkGpu" -}}
 {{- $gpu := .gpu -}}
+{{- if and .grpc .device (ne $gpu.enabled (has .device (list "cuda" "openvino:GPU"))) -}}
+{{- fail (printf "%s.device: %s and %s.gpu.enabled: %t contradict each other: cuda and openvino:GPU run on a GPU, the others do not" .name .device .name $gpu.enabled) -}}
+{{- end -}}
+{{- if and (eq .device "openvino:GPU") (hasPrefix "nvidia.com/" $gpu.resourceName) (gt (int $gpu.count) 0) -}}
+{{- fail (printf "%s.gpu.resourceName: %s is no GPU of Intel's; name what its device plugin offers, e.g. gpu.intel.com/i915" .name $gpu.resourceName) -}}
+{{- end -}}
+{{- if and $gpu.memoryLimit (eq .device "openvino:GPU") -}}
+{{- fail (printf "%s.gpu.memoryLimit: bounds CUDA's arena; Intel's GPUs have none" .name) -}}
+{{- end -}}
 {{- if and $gpu.enabled (not .grpc) -}}
 {{- fail (printf "%s.gpu.enabled: %s runs no model and has no use for a GPU; enable it for ocr, clip or face" .name .name) -}}
 {{- end -}}
@@ -31,7 +40,7 @@ itself (a type, an unknown key) values.schema.json refuses.
 {{- if and $gpu.enabled (eq (int $gpu.count) 0) (ne $gpu.sharing "time-slicing") -}}
 {{- fail (printf "%s.gpu.count: 0 takes the card without asking the scheduler, so others share it: say gpu.sharing: time-slicing" .name) -}}
 {{- end -}}
-{{- if and $gpu.enabled (has $gpu.sharing (list "time-slicing" "mps")) (not $gpu.memoryLimit) -}}
+{{- if and $gpu.enabled (has $gpu.sharing (list "time-slicing" "mps")) (not $gpu.memoryLimit) (ne .device "openvino:GPU") -}}
 {{- fail (printf "%s.gpu.memoryLimit: pods that share a card share its memory too; give each a limit, e.g. 2Gi" .name) -}}
 {{- end -}}
 {{- if and $gpu.memoryLimit (not $gpu.enabled) -}}
@@ -111,12 +120,22 @@ itself (a type, an unknown key) values.schema.json refuses.
 {{- if and $models.persistence.existingClaim (not $claim) -}}
 {{- fail (printf "models.persistence.existingClaim: is set while models.source is %s" $models.source) -}}
 {{- end -}}
+{{- if and $models.job.export (not (include "immich-mesh.component" (dict "root" . "name" "clip") | fromYaml).installed) -}}
+{{- fail "models.job.export: converts CLIP's checkpoints, and clip is not installed" -}}
+{{- end -}}
 {{- if and $models.job.export $models.offline -}}
 {{- fail "models.job.export: checkpoints are downloaded before they are converted, which models.offline forbids" -}}
 {{- end -}}
 {{- end -}}
 
 {{- define "immich-mesh.checkPublishing" -}}
+{{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.externalClients) (not (contains "ipBlock" (toJson .Values.networkPolicy.clients))) -}}
+{{- range (include "immich-mesh.installed" . | fromYaml).items -}}
+{{- if and (has "immich-ml" .exposed) (ne .service.type "ClusterIP") -}}
+{{- fail (printf "%s.service.type: %s would open a port that the NetworkPolicy closes: say in networkPolicy.externalClients which networks may call, e.g. [192.168.0.0/16]" .name .service.type) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- $door := include "immich-mesh.component" (dict "root" . "name" "frontDoor") | fromYaml -}}
 {{- if and $door.installed (not .Values.immich.url) -}}
 {{- fail "immich.url: the front door (installed because database.existingSecret is set) passes everything else on to Immich; where is it? E.g. http://immich-server:2283" -}}

@@ -116,10 +116,15 @@ metadata:
   namespace: {{ .root.Release.Namespace }}
   labels:
     {{- include "immich-mesh.componentLabels" . | nindent 4 }}
-  {{- with .annotations }}
-  annotations:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
+  {{- include "immich-mesh.annotations" . | nindent 2 }}
+{{- end -}}
+
+{{/* Annotations of an object: everyone's and its own. Takes `root` and `annotations`. */}}
+{{- define "immich-mesh.annotations" -}}
+{{- with mergeOverwrite (deepCopy .root.Values.commonAnnotations) (.annotations | default dict) }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{- define "immich-mesh.serviceAccountName" -}}

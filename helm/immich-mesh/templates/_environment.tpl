@@ -28,11 +28,11 @@
   "log_level" $values.logs.level
   "log_format" $values.logs.format
 -}}
-{{- if .one.gpu.enabled -}}
-{{- $_ := set $settings "device" "cuda" -}}
+{{- $_ := set $settings "device" (include "immich-mesh.device" .one) -}}
 {{- with .one.gpu.memoryLimit -}}{{- $_ := set $settings "gpu_memory_limit_bytes" (include "immich-mesh.bytes" .) -}}{{- end -}}
-{{- else -}}
-{{- $_ := set $settings "device" "cpu" -}}
+{{- /* A quarter of the container's memory for photos: models, runtimes and replies live in the rest. */ -}}
+{{- with dig "limits" "memory" "" .one.resources -}}
+{{- $_ := set $settings "photo_memory_bytes" (div (include "immich-mesh.bytes" . | int64) 4 | toString) -}}
 {{- end -}}
 {{- if $values.tls.enabled -}}
 {{- $files := dict "cert_file" "/etc/immich-mesh/tls/tls.crt" "key_file" "/etc/immich-mesh/tls/tls.key" -}}
@@ -42,11 +42,34 @@
 {{- include "immich-mesh.flatten" (dict "prefix" (printf "%s_" .one.prefix) "config" (mergeOverwrite $settings .one.config)) -}}
 {{- end -}}
 
+{{/* What a service runs its models on. Takes a component. */}}
+{{- define "immich-mesh.device" -}}
+{{- default (ternary "cuda" "auto" .gpu.enabled) .device -}}
+{{- end -}}
+
+{{/* The image's variant for that device: CUDA's libraries, Intel's GPU driver, or neither. Takes a component. */}}
+{{- define "immich-mesh.variant" -}}
+{{- get (dict "cuda" "cuda" "openvino:GPU" "intel") (include "immich-mesh.device" .) -}}
+{{- end -}}
+
 {{/* No library reports to its maker: see mesh/core/privacy.py. */}}
 {{- define "immich-mesh.noReports" -}}
 DO_NOT_TRACK: "1"
 HF_HUB_DISABLE_TELEMETRY: "1"
 ORT_DISABLE_TELEMETRY: "1"
+{{- end -}}
+
+{{/* The hub's token, as the variable that the hub's own tools know. */}}
+{{- define "immich-mesh.hubToken" -}}
+{{- with .Values.models.hubToken }}
+{{- if .existingSecret }}
+- name: HF_TOKEN
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .key }}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* The variables of a component as a list for a container. */}}
@@ -57,10 +80,14 @@ ORT_DISABLE_TELEMETRY: "1"
 {{- else -}}
 {{- $plain = mergeOverwrite $plain (dict "ROUTER_CONFIG" "/etc/immich-mesh/config/router.yaml") -}}
 {{- end -}}
+{{- if .root.Values.auth.existingSecret -}}
+{{- /* A file, not a variable: it is read again when the Secret changes. */ -}}
+{{- $plain = mergeOverwrite $plain (dict "MESH_AUTH_TOKEN_FILE" "/etc/immich-mesh/auth/token") -}}
+{{- end -}}
 {{- with .root.Values.tracing.otlpEndpoint -}}
 {{- $plain = mergeOverwrite $plain (dict "OTEL_EXPORTER_OTLP_ENDPOINT" .) -}}
 {{- end -}}
-{{- if and .one.gpu.enabled (eq (int .one.gpu.count) 0) -}}
+{{- if and .one.gpu.enabled (eq (int .one.gpu.count) 0) (eq (include "immich-mesh.variant" .one) "cuda") -}}
 {{- $plain = mergeOverwrite $plain (dict "NVIDIA_VISIBLE_DEVICES" "all") -}}
 {{- end -}}
 {{- $theirs := list -}}
@@ -71,12 +98,8 @@ ORT_DISABLE_TELEMETRY: "1"
   value: {{ $value | quote }}
 {{- end -}}
 {{- end }}
-{{- with .root.Values.auth.existingSecret }}
-- name: MESH_AUTH_TOKEN
-  valueFrom:
-    secretKeyRef:
-      name: {{ . }}
-      key: {{ $.root.Values.auth.key }}
+{{- if .one.grpc }}
+{{- include "immich-mesh.hubToken" .root }}
 {{- end }}
 {{- if and (eq .one.name "frontDoor") .root.Values.database.existingSecret }}
 - name: ROUTER_LISTENERS__PHOTOS__DATABASE__URL
@@ -116,8 +139,8 @@ ORT_DISABLE_TELEMETRY: "1"
 {{- /* dns:/// stands for every address behind the name, asked for again and again. */ -}}
 {{- $address := printf "dns:///%s:%d" (include "immich-mesh.host" (dict "root" $root "one" $service)) (int $service.ports.grpc) -}}
 {{- $_ := set $config (printf "%s_endpoints" $name) (list $address) -}}
-{{- if eq $name "clip" -}}
-{{- with $service.config.model_name -}}{{- $_ := set $config "clip_model" . -}}{{- end -}}
+{{- if has $name (list "ocr" "clip") -}}
+{{- with $service.config.model_name -}}{{- $_ := set $config (printf "%s_model" $name) . -}}{{- end -}}
 {{- end -}}
 {{- else -}}
 {{- $_ := set $config (printf "%s_endpoints" $name) list -}}

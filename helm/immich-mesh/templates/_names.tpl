@@ -33,17 +33,18 @@ app.kubernetes.io/part-of: immich
 {{- end }}
 {{- end -}}
 
-{{/* An image's reference. Takes `root`, `image` (repository, tag, digest) and `cuda`. */}}
+{{/* An image's reference. Takes `root`, `image` (repository, tag, digest) and `variant`, which may be empty. */}}
 {{- define "immich-mesh.image" -}}
 {{- $root := .root -}}
 {{- $name := .image.repository -}}
-{{- with $root.Values.image.registry -}}{{- $name = printf "%s/%s" (trimSuffix "/" .) $name -}}{{- end -}}
+{{- with default (dig "imageRegistry" "" ($root.Values.global | default dict)) $root.Values.image.registry -}}{{- $name = printf "%s/%s" (trimSuffix "/" .) $name -}}{{- end -}}
 {{- if .image.digest -}}
 {{- printf "%s@%s" $name .image.digest -}}
 {{- else if .image.tag -}}
 {{- printf "%s:%s" $name .image.tag -}}
 {{- else -}}
-{{- printf "%s:%s%s" $name (default $root.Chart.AppVersion $root.Values.image.tag) (ternary "-cuda" "" .cuda) -}}
+{{- printf "%s:%s" $name (default $root.Chart.AppVersion $root.Values.image.tag) -}}
+{{- with .variant -}}{{- printf "-%s" . -}}{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -53,7 +54,12 @@ app.kubernetes.io/part-of: immich
 {{- end -}}
 
 {{- define "immich-mesh.pullSecrets" -}}
-{{- with .Values.image.pullSecrets }}
+{{- $secrets := .Values.image.pullSecrets -}}
+{{- range dig "imagePullSecrets" list (.Values.global | default dict) -}}
+{{- /* Charts differ: names, or objects with a name. */ -}}
+{{- $secrets = append $secrets (kindIs "string" . | ternary (dict "name" .) .) -}}
+{{- end -}}
+{{- with $secrets | uniq }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -70,11 +76,12 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 
-{{/* A Kubernetes quantity in bytes: 2Gi is 2147483648. */}}
+{{/* A Kubernetes quantity in bytes: 1.5Gi is 1610612736. */}}
 {{- define "immich-mesh.bytes" -}}
-{{- $text := toString . -}}
-{{- $number := regexFind "^[0-9]+" $text | int64 -}}
-{{- $unit := regexReplaceAll "^[0-9]+" $text "" -}}
+{{- $text := include "immich-mesh.text" . -}}
+{{- $number := regexFind "^[0-9]+([.][0-9]+)?" $text -}}
+{{- $unit := trimPrefix $number $text -}}
 {{- $factors := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
-{{- mul $number (get $factors $unit | int64) -}}
+{{- if not (hasKey $factors $unit) -}}{{- fail (printf "%s: a quantity such as 512Mi or 2Gi is meant" $text) -}}{{- end -}}
+{{- mulf (float64 $number) (get $factors $unit) | floor | int64 -}}
 {{- end -}}

@@ -34,6 +34,20 @@ spec:
   {{- with $one.priorityClassName }}
   priorityClassName: {{ . }}
   {{- end }}
+  {{- with $one.schedulerName }}
+  schedulerName: {{ . }}
+  {{- end }}
+  {{- if not (kindIs "invalid" $one.hostUsers) }}
+  hostUsers: {{ $one.hostUsers }}
+  {{- end }}
+  {{- with $one.hostAliases }}
+  hostAliases:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $one.dnsConfig }}
+  dnsConfig:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   {{- with $one.nodeSelector }}
   nodeSelector:
     {{- toYaml . | nindent 4 }}
@@ -52,7 +66,7 @@ spec:
     - {{ merge (deepCopy .) (dict "labelSelector" (include "immich-mesh.peerSelector" $ | fromYaml)) | toYaml | nindent 6 | trim }}
     {{- end }}
   {{- end }}
-  {{- with $one.extraInitContainers }}
+  {{- with concat $one.extraInitContainers ((include "immich-mesh.modelContainers" . | fromYaml).items | default list) }}
   initContainers:
     {{- toYaml . | nindent 4 }}
   {{- end }}
@@ -68,7 +82,7 @@ spec:
 {{- define "immich-mesh.container" -}}
 {{- $one := .one -}}
 name: {{ $one.slug }}
-image: {{ include "immich-mesh.image" (dict "root" .root "image" $one.image "cuda" $one.gpu.enabled) }}
+image: {{ include "immich-mesh.image" (dict "root" .root "image" $one.image "variant" (ternary (include "immich-mesh.variant" $one) "" $one.grpc)) }}
 imagePullPolicy: {{ include "immich-mesh.pullPolicy" (dict "root" .root "image" $one.image) }}
 {{- /* The image's entrypoint is tini. */}}
 args: {{ concat (list "python" "-m" $one.module) $one.extraArgs | toJson }}
@@ -105,6 +119,11 @@ volumeMounts:
     mountPath: /etc/immich-mesh/config
     readOnly: true
   {{- end }}
+  {{- if .root.Values.auth.existingSecret }}
+  - name: auth
+    mountPath: /etc/immich-mesh/auth
+    readOnly: true
+  {{- end }}
   {{- if .root.Values.tls.enabled }}
   - name: tls
     mountPath: /etc/immich-mesh/tls
@@ -136,6 +155,14 @@ volumeMounts:
 - name: config
   configMap:
     name: {{ .one.fullname }}
+{{- end }}
+{{- if .root.Values.auth.existingSecret }}
+- name: auth
+  secret:
+    secretName: {{ .root.Values.auth.existingSecret }}
+    defaultMode: 0440
+    items:
+      - {key: {{ .root.Values.auth.key }}, path: token}
 {{- end }}
 {{- if .root.Values.tls.enabled }}
 - name: tls

@@ -42,7 +42,7 @@ class Kubelet:
         executors["Job"] = self._job_changed
         executors["Pod"] = self._pod_changed
         executors["Service"] = self._service_changed
-        executors["ConfigMap"] = self._files_changed
+        executors["ConfigMap"] = executors["Secret"] = self._files_changed
 
     # -- objects ------------------------------------------------------------------------------------------------------
 

@@ -107,7 +107,8 @@ class Volumes:
                 )
             elif "secret" in volume:
                 found = self._lookup("Secret", volume["secret"]["secretName"])
-                content = {name: base64.b64decode(text) for name, text in found["data"].items()}
+                items = volume["secret"].get("items") or [{"key": name, "path": name} for name in found["data"]]
+                content = {one["path"]: base64.b64decode(found["data"][one["key"]]) for one in items}
                 self._write(place, content, volume["secret"].get("defaultMode", 0o644))
 
     def _write(self, place: Path, content: Mapping[str, bytes], mode: int) -> None:

@@ -17,6 +17,7 @@ from tests.helm.cluster import api, sandbox
 from tests.helm.cluster.engine import Helm
 from tests.helm.cluster.kubelet import Kubelet, node
 from tests.helm.cluster.store import Object
+from tests.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[3]
 REQUESTS = ROOT / "tests" / "contract" / "requests"
@@ -25,10 +26,11 @@ CLAIM = "mesh-immich-mesh-models"
 ROUTERS = ("router", "router-2")
 COMPONENTS = (*ROUTERS, "ocr", "clip", "face")
 
-SECOND = {"periodSeconds": 1, "failureThreshold": 60, "timeoutSeconds": 5}
+SECOND = {"periodSeconds": 1, "failureThreshold": int(PATIENCE_SECONDS), "timeoutSeconds": 5}
 VALUES: Object = {
-    # As in a real cluster, but sooner.
+    # As in a real cluster, but sooner; and without measuring what is the fastest on this processor.
     "defaults": {
+        "device": "cpu",
         "probes": {"startup": SECOND, "readiness": {"periodSeconds": 1}, "liveness": {"periodSeconds": 5}},
         "termination": {"preStopSeconds": 2, "drainSeconds": 20},
     },
@@ -55,7 +57,7 @@ class Mesh:
 
     def router(self, component: str = "router") -> HTTPConnection:
         address = self.server.call(lambda: self.kubelet.service_address(f"mesh-immich-mesh-{component}"))
-        return HTTPConnection(address, 3003, timeout=60)
+        return HTTPConnection(address, 3003, timeout=PATIENCE_SECONDS)
 
     def predict(self, name: str, connection: HTTPConnection | None = None) -> dict[str, Any]:
         """A recorded request, byte for byte but for its head's host."""
@@ -87,7 +89,7 @@ class Mesh:
         """A command inside a pod; its exit code."""
         return asyncio.run_coroutine_threadsafe(pod.execute(words), self.server.loop).result(30)
 
-    def until(self, holds: Callable[[], bool], seconds: float = 30) -> None:
+    def until(self, holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
         """Waits for something that other processes bring about."""
         end = time.monotonic() + seconds
         while not holds():
@@ -132,7 +134,7 @@ def installed(folder: Path, values: Object, *objects: Object) -> Iterator[Mesh]:
         )
         mesh = Mesh(server, kubelet, Helm(server), answers)
         try:
-            mesh.helm.install(values, wait=True, timeout=90)
+            mesh.helm.install(values, wait=True, timeout=int(PATIENCE_SECONDS))
             yield mesh
         except BaseException:
             print(mesh.logs())

@@ -71,6 +71,10 @@ POD_KEYS = {
     "tolerations": [{"key": "a", "operator": "Exists"}],
     "affinity": {"podAntiAffinity": {}},
     "priorityClassName": "high",
+    "schedulerName": "theirs",
+    "hostUsers": False,
+    "hostAliases": [{"ip": "10.0.0.7", "hostnames": ["proxy"]}],
+    "dnsConfig": {"nameservers": ["10.0.0.8"]},
     "podSecurityContext": {"supplementalGroups": [7]},
 }
 
@@ -86,13 +90,14 @@ def test_what_a_pod_takes_is_passed_on(component: str, render: Render) -> None:
     }
     release = render({**DOOR, component: POD_KEYS | more})
     found = pod(release, component)
-    for key in ("nodeSelector", "tolerations", "affinity", "priorityClassName"):
+    for key in POD_KEYS.keys() - {"podSecurityContext", "dnsConfig"}:
         assert found[key] == POD_KEYS[key]
+    assert found["dnsConfig"]["nameservers"] == ["10.0.0.8"]
     assert found["securityContext"]["supplementalGroups"] == [7]
     assert found["securityContext"]["runAsNonRoot"] is True
     assert more["extraVolumes"][0] in found["volumes"]
     assert found["containers"][1:] == more["extraContainers"]
-    assert found["initContainers"] == more["extraInitContainers"]
+    assert found["initContainers"][:1] == more["extraInitContainers"]
     template = deployment(release, component)["spec"]["template"]["metadata"]
     assert template["annotations"] == {"c": "d"}
     assert template["labels"]["e"] == "f"
@@ -222,7 +227,6 @@ def test_what_the_chart_gives_reaches_the_process(render: Render) -> None:
     assert found["FACE_METRICS_HOST"] == "::"
     assert (found["FACE_LOG_LEVEL"], found["FACE_LOG_FORMAT"]) == ("DEBUG", "pretty")
     assert found["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://otel:4317"
-    assert found["MESH_AUTH_TOKEN"] == {"secretKeyRef": {"name": "mesh", "key": "bearer"}}
     assert (found["FACE_OFFLINE"], found["FACE_HF_ENDPOINT"], found["FACE_CACHE_FOLDER"]) == (
         "true",
         "https://hf-mirror.com",
@@ -275,7 +279,7 @@ def test_a_gpu_is_asked_for_handed_on_and_limited(render: Render) -> None:
     assert pod(release, "clip")["runtimeClassName"] == "nvidia"
     assert environment(release, "clip")["CLIP_DEVICE"] == "cuda"
     assert environment(release, "clip")["CLIP_GPU_MEMORY_LIMIT_BYTES"] == str(3 * 2**30)
-    assert environment(release, "ocr")["OCR_DEVICE"] == "cpu"
+    assert environment(release, "ocr")["OCR_DEVICE"] == "auto"
     assert "OCR_GPU_MEMORY_LIMIT_BYTES" not in environment(release, "ocr")
 
 
@@ -299,12 +303,16 @@ def test_a_pod_with_a_card_of_its_own_is_replaced_old_one_first(render: Render) 
     rolling = {
         "exclusive": deployment(render({"clip": {"gpu": gpu}}), "clip"),
         "mps": deployment(render({"clip": {"gpu": {**gpu, "sharing": "mps", "memoryLimit": "1Gi"}}}), "clip"),
+        "uncounted": deployment(
+            render({"clip": {"gpu": {**gpu, "count": 0, "sharing": "time-slicing", "memoryLimit": "1Gi"}}}), "clip"
+        ),
         "none": deployment(render(), "clip"),
         "theirs": deployment(render({"clip": {"gpu": gpu, "strategy": {"type": "Recreate"}}}), "clip"),
     }
     old_first, new_first = {"maxSurge": 0, "maxUnavailable": 1}, {"maxSurge": 1, "maxUnavailable": 0}
     assert rolling["exclusive"]["spec"]["strategy"]["rollingUpdate"] == old_first
-    assert rolling["mps"]["spec"]["strategy"]["rollingUpdate"] == new_first
+    assert rolling["mps"]["spec"]["strategy"]["rollingUpdate"] == old_first  # as many shares as pods
+    assert rolling["uncounted"]["spec"]["strategy"]["rollingUpdate"] == new_first
     assert rolling["none"]["spec"]["strategy"]["rollingUpdate"] == new_first
     assert rolling["theirs"]["spec"]["strategy"] == {"type": "Recreate"}
 
@@ -337,6 +345,13 @@ def test_the_front_door_gets_the_database_by_secret(render: Render) -> None:
     assert name not in environment(release, "router")
 
 
+def test_replicas_are_left_to_whoever_sets_them(render: Render) -> None:
+    release = render({"defaults": {"replicaCount": None}, "clip": {"replicaCount": 2}})
+    assert "replicas" not in deployment(release, "ocr")["spec"]
+    assert deployment(release, "clip")["spec"]["replicas"] == 2
+    assert "replicas" not in deployment(render({"ocr": {"replicaCount": None}}), "ocr")["spec"]
+
+
 def test_replicas_are_left_to_the_autoscaler(render: Render) -> None:
     assert "replicas" not in deployment(render({"ocr": {"autoscaling": {"enabled": True}}}), "ocr")["spec"]
     assert deployment(render({"ocr": {"replicaCount": 4}}), "ocr")["spec"]["replicas"] == 4
@@ -361,3 +376,77 @@ def test_a_new_chart_version_alone_restarts_nothing(render: Render) -> None:
 
 def test_old_replica_sets_are_kept_as_asked(render: Render) -> None:
     assert deployment(render({"ocr": {"revisionHistoryLimit": 9}}), "ocr")["spec"]["revisionHistoryLimit"] == 9
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_the_token_is_a_file_that_may_change(component: str, render: Render) -> None:
+    release = render({**DOOR, "auth": {"existingSecret": "mesh", "key": "bearer"}})
+    volume = next(one for one in pod(release, component)["volumes"] if one["name"] == "auth")
+    items = [{"key": "bearer", "path": "token"}]
+    assert volume["secret"] == {"secretName": "mesh", "defaultMode": 0o440, "items": items}
+    (mount,) = [one for one in container(release, component)["volumeMounts"] if one["name"] == "auth"]
+    assert "subPath" not in mount  # such a file would never be written again
+    assert environment(release, component)["MESH_AUTH_TOKEN_FILE"] == f"{mount['mountPath']}/token"
+    assert "MESH_AUTH_TOKEN" not in environment(release, component)
+
+
+@pytest.mark.parametrize(
+    ("limit", "budget"), [("2Gi", 2**29), ("1.5Gi", 3 * 2**27), ("4G", 10**9), (8_589_934_592, 2**31)]
+)
+def test_photos_get_a_quarter_of_the_containers_memory(limit: Any, budget: int, render: Render) -> None:
+    release = render({"ocr": {"resources": {"limits": {"memory": limit}}}})
+    assert environment(release, "ocr")["OCR_PHOTO_MEMORY_BYTES"] == str(budget)
+    own = render({"ocr": {"resources": {"limits": {"memory": limit}}, "config": {"photo_memory_bytes": 7_000_000}}})
+    assert environment(own, "ocr")["OCR_PHOTO_MEMORY_BYTES"] == "7000000"
+    unlimited = render({"ocr": {"resources": {"limits": {"memory": None}}}})
+    assert "OCR_PHOTO_MEMORY_BYTES" not in environment(unlimited, "ocr")
+
+
+@pytest.mark.parametrize(
+    ("values", "device", "image"),
+    [
+        ({}, "auto", "immich-mesh-ocr:0.1.0"),
+        ({"device": "openvino"}, "openvino", "immich-mesh-ocr:0.1.0"),
+        ({"gpu": {"enabled": True}}, "cuda", "immich-mesh-ocr:0.1.0-cuda"),
+        (
+            {"device": "openvino:GPU", "gpu": {"enabled": True, "resourceName": "gpu.intel.com/i915"}},
+            "openvino:GPU",
+            "immich-mesh-ocr:0.1.0-intel",
+        ),
+    ],
+)
+def test_the_device_decides_on_the_image(values: Object, device: str, image: str, render: Render) -> None:
+    release = render({"ocr": values})
+    assert environment(release, "ocr")["OCR_DEVICE"] == device
+    assert container(release, "ocr")["image"] == image
+
+
+def test_intels_gpu_is_asked_for_by_its_own_name(render: Render) -> None:
+    gpu = {"enabled": True, "resourceName": "gpu.intel.com/i915", "count": 1}
+    release = render(
+        {"ocr": {"device": "openvino:GPU", "gpu": gpu, "podSecurityContext": {"supplementalGroups": [992]}}}
+    )
+    assert container(release, "ocr")["resources"]["limits"]["gpu.intel.com/i915"] == "1"
+    assert pod(release, "ocr")["securityContext"]["supplementalGroups"] == [992]
+    assert "NVIDIA_VISIBLE_DEVICES" not in environment(release, "ocr")
+
+
+def test_a_full_name_is_asked_for_as_it_is(render: Render) -> None:
+    assert pod(render(), "router")["dnsConfig"] == {"options": [{"name": "ndots", "value": "1"}]}
+
+
+def test_annotations_of_all_objects_are_not_the_pods(render: Render) -> None:
+    release = render({"commonAnnotations": {"a": "b"}, "ocr": {"deploymentAnnotations": {"c": "d"}}})
+    assert deployment(release, "ocr")["metadata"]["annotations"] == {"a": "b", "c": "d"}
+    assert "annotations" not in deployment(release, "ocr")["spec"]["template"]["metadata"]
+    without = [one["kind"] for one in release.manifests if one["metadata"].get("annotations", {}).get("a") != "b"]
+    assert without == []
+
+
+def test_a_parent_charts_registry_and_secrets_hold_here_too(render: Render) -> None:
+    parent = {"global": {"imageRegistry": "mirror.example.com", "imagePullSecrets": ["a", {"name": "b"}]}}
+    release = render({**parent, "image": {"pullSecrets": [{"name": "b"}, {"name": "c"}]}})
+    assert container(release, "ocr")["image"] == "mirror.example.com/immich-mesh-ocr:0.1.0"
+    assert {one["name"] for one in pod(release, "ocr")["imagePullSecrets"]} == {"a", "b", "c"}
+    own = render({**parent, "image": {"registry": "own.example.com"}})
+    assert container(own, "ocr")["image"] == "own.example.com/immich-mesh-ocr:0.1.0"

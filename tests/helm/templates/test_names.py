@@ -25,7 +25,7 @@ def test_names_start_alike(release: str, values: dict[str, str], start: str, ren
 
 def test_every_object_carries_the_labels(render: Render) -> None:
     for one in render(EVERYTHING).manifests:
-        if one["metadata"]["name"] == "mesh-extra":
+        if one["metadata"]["name"] == "mesh-extra":  # the user's own
             continue
         labels = one["metadata"]["labels"]
         assert labels["app.kubernetes.io/name"] == "immich-mesh"

@@ -4,6 +4,7 @@ import pytest
 
 from tests.helm.cluster.engine import Release
 from tests.helm.cluster.selectors import selects
+from tests.helm.cluster.store import Object
 from tests.helm.conftest import Render
 
 VALUES = {"immich": {"url": "http://immich:2283"}}
@@ -93,3 +94,84 @@ def test_peers_are_the_users(render: Render) -> None:
 
 def test_they_can_be_left_out(render: Render) -> None:
     assert render({"networkPolicy": {"enabled": False}}).all("NetworkPolicy") == []
+
+
+@pytest.mark.parametrize("router", ["router", "router-2"])
+def test_networks_outside_are_let_in_by_name(router: str, render: Render) -> None:
+    release = render({
+        "router": {"service": {"type": "NodePort"}},
+        "networkPolicy": {"externalClients": ["192.168.0.0/16", "fd00::/8"]},
+    })  # fmt: skip
+    rules = release.find("NetworkPolicy", f"mesh-immich-mesh-{router}")["spec"]["ingress"]
+    blocks = [peer["ipBlock"]["cidr"] for peer in rules[0]["from"] if "ipBlock" in peer]
+    assert blocks == ["192.168.0.0/16", "fd00::/8"]
+
+
+DNS = {("UDP", 53), ("TCP", 53)}
+EGRESS: dict[str, tuple[Object, dict[str, set[int]]]] = {
+    "defaults": (
+        {},
+        {"router": set(), "ocr": {443}, "clip": {443}, "face": {443}, "models": {443}, "database": {5432}},
+    ),
+    "the front door": (
+        {
+            "immich": {"url": "http://immich:8080"},
+            "database": {"existingSecret": "db"},
+            "networkPolicy": {"egress": {"databasePort": 6432}},
+        },
+        {"front-door": {8080, 6432}, "router": {8080, 6432}, "database": {6432}, "ocr": {443}},
+    ),
+    "offline": ({"models": {"offline": True}}, {"router": set(), "ocr": set(), "models": set()}),
+    "a mirror": ({"models": {"hubEndpoint": "http://mirror:8081"}}, {"clip": {443, 8081}}),
+    "a collector": (
+        {"tracing": {"otlpEndpoint": "http://otel:4317"}},
+        {"router": {4317}, "face": {443, 4317}},
+    ),
+    "services elsewhere": (
+        {
+            "router": {
+                "config": {
+                    "ocr_endpoints": ["gpu-box:50061"],
+                    "immich_api": "http://immich-ml:3003",
+                    "clusters": {"more": {"protocol": "http", "endpoints": ["https://ml.example.com"]}},
+                }
+            }
+        },
+        {"router": {50061, 3003, 443}, "router-2": {50061, 3003, 443}, "ocr": {443}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "expected"), EGRESS.values(), ids=EGRESS.keys())
+def test_pods_reach_only_what_they_need(values: Object, expected: dict[str, set[int]], render: Render) -> None:
+    release = render(values)
+    for slug, ports in expected.items():
+        spec = release.find("NetworkPolicy", f"mesh-immich-mesh-{slug}")["spec"]
+        assert "Egress" in spec["policyTypes"]
+        anywhere = [rule for rule in spec["egress"] if "to" not in rule]
+        found = {(one["protocol"], one["port"]) for rule in anywhere for one in rule["ports"]}
+        assert found == DNS | {("TCP", port) for port in ports}, slug
+
+
+def test_only_routers_reach_services_from_their_side_too(release: Release) -> None:
+    reach = {}
+    for slug in SLUGS:
+        rules = release.find("NetworkPolicy", f"mesh-immich-mesh-{slug}")["spec"]["egress"]
+        peers = [peer["podSelector"] for rule in rules for peer in rule.get("to", ())]
+        reach[slug] = {other for other in SLUGS for peer in peers if selects(peer, labels_of(release, other))}
+    services = {"ocr", "clip", "face"}
+    assert reach == {slug: set() if slug in services else services for slug in SLUGS}
+
+
+def test_the_way_out_can_be_widened_or_left_open(render: Render) -> None:
+    proxy = {"to": [{"ipBlock": {"cidr": "10.0.0.7/32"}}], "ports": [{"port": 3128}]}
+    release = render({"networkPolicy": {"egress": {"extra": [proxy]}}})
+    for slug in ("router", "clip", "models"):
+        assert proxy in release.find("NetworkPolicy", f"mesh-immich-mesh-{slug}")["spec"]["egress"]
+    open_ones = render({"networkPolicy": {"egress": {"enabled": False}}}).all("NetworkPolicy")
+    assert all(one["spec"]["policyTypes"] == ["Ingress"] for one in open_ones)
+
+
+def test_nobody_calls_a_job(release: Release) -> None:
+    for name in ("models", "database"):
+        assert "ingress" not in release.find("NetworkPolicy", f"mesh-immich-mesh-{name}")["spec"]

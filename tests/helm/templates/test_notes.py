@@ -34,7 +34,8 @@ def test_one_router_alone_is_told_what_it_loses(render: Render) -> None:
 
 
 def test_the_ports_on_the_nodes_are_told(render: Render) -> None:
-    ports = {"router": {"service": {"type": "NodePort", "nodePort": 30303}}}
+    office = {"externalClients": ["192.168.0.0/16"]}
+    ports = {"router": {"service": {"type": "NodePort", "nodePort": 30303}}, "networkPolicy": office}
     notes = render(ports).notes
     assert "http://<any node>:30303\n" in notes
     assert "http://<any node>:<node port of Service mesh-immich-mesh-router-2>\n" in notes

@@ -44,10 +44,14 @@ def test_settings_are_merged_over_the_charts(render: Render) -> None:
     assert found["ocr_endpoints"] == ["gpu-box:50051"]
 
 
-def test_the_clip_model_is_the_services(render: Render) -> None:
-    assert (
-        config(render({"clip": {"config": {"model_name": "ViT-L-14__cn-clip"}}}))["clip_model"] == "ViT-L-14__cn-clip"
-    )
+def test_the_models_are_the_services(render: Render) -> None:
+    values = {
+        "clip": {"config": {"model_name": "ViT-L-14__cn-clip"}},
+        "ocr": {"config": {"model_name": "PP-OCRv5_server"}},
+    }
+    for slug in ("router", "router-2"):
+        found = config(render(values), slug)
+        assert (found["clip_model"], found["ocr_model"]) == ("ViT-L-14__cn-clip", "PP-OCRv5_server")
 
 
 def test_a_service_that_is_off_is_not_waited_for(render: Render) -> None:
