@@ -12,6 +12,7 @@ import mesh  # noqa: F401 - before any library that would report to its maker, s
 # Services under test run in onnxruntime but where a test says otherwise: `auto` compares runtimes at every first load,
 # for seconds on a busy machine. tests/unit/mesh/serving/runtimes holds that choice to account.
 os.environ.setdefault("DEVICE", "cpu")
+os.environ["LANGUAGE"] = "C"  # messages are compared in English, whatever the terminal's language
 
 if find_spec("hypothesis"):  # the chart's environment is without
     from hypothesis import HealthCheck, settings

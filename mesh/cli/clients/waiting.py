@@ -7,12 +7,16 @@ from types import TracebackType
 from typing import Self
 
 from mesh.cli.clients.admin_client import Models
+from mesh.cli.output.language import tr
 
 PATIENCE_SECONDS = 5.0
 """Nothing is said about a request that is answered by then."""
 EVERY_SECONDS = 2.0
 
-HELD = "a request is held while its service is not ready; `immich-mesh doctor` tells which, and why"
+
+def held() -> str:
+    """The reason when nothing nearer is known."""
+    return tr("a request is held while its service is not ready; `immich-mesh doctor` tells which, and why")
 
 
 class Waiting:
@@ -35,25 +39,29 @@ class Waiting:
     def reason(self, models: Models) -> str:
         """The line; the general one where nothing is on its way."""
         if error := models.errors.get(self._cluster):
-            return f"the {self._cluster} service does not answer ({error.split(';')[0]})"
+            text = tr("the {service} service does not answer ({reason})")
+            return text.format(service=self._cluster, reason=error.split(";")[0])
         parts = [part for part in models.parts if part.cluster == self._cluster]
         for part in parts:
             if part.state == "downloading":
-                return f"{part.name} is being downloaded: {self._share(part.name, part.download_progress)}"
+                share = self._share(part.name, part.download_progress)
+                return tr("{model} is being downloaded: {share}").format(model=part.name, share=share)
         for part in parts:
             if part.state == "loading":
-                return f"{part.name} is being loaded"
-        return HELD
+                return tr("{model} is being loaded").format(model=part.name)
+        return held()
 
     def _share(self, name: str, progress: float) -> str:
         total = self._total_bytes(name)
-        text = f"{progress:.0%}" + (f" of {total / 1e6:,.0f} MB" if total else "")
+        share_of = tr("{share} of {megabytes} MB").format(share=f"{progress:.0%}", megabytes=f"{total / 1e6:,.0f}")
+        text = share_of if total else f"{progress:.0%}"
         now = self._clock()
         began, share = self._first.setdefault(name, (now, progress))
         if progress <= share or now <= began:
             return text
         seconds = (1 - progress) * (now - began) / (progress - share)
-        return f"{text}, {seconds:.0f} s left" if seconds < 90 else f"{text}, {seconds / 60:.0f} min left"
+        left = tr("{seconds} s left") if seconds < 90 else tr("{minutes} min left")
+        return f"{text}, {left.format(seconds=round(seconds), minutes=round(seconds / 60))}"
 
 
 class Repeated:

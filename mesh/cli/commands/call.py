@@ -18,6 +18,7 @@ from mesh.cli.clients.answers import cosine
 from mesh.cli.clients.client import MeshClient, OcrOptions
 from mesh.cli.clients.connection import Connection, connected
 from mesh.cli.output.help import HelpfulTyper
+from mesh.cli.output.language import tr
 from mesh.cli.output.outcome import EXIT_CODES_HELP, CommandError, ExitCode
 from mesh.cli.output.tables import show_faces, show_fits, show_text, show_vector
 
@@ -72,7 +73,7 @@ def _told_why(connection: Connection, family: str) -> Iterator[None]:
         line.stop()
 
         def say() -> None:
-            line.update(f"Still waiting: {why_it_waits(waiting, connection.url)}")
+            line.update(tr("Still waiting: {reason}").format(reason=why_it_waits(waiting, connection.url)))
             line.start()
 
         with Repeated(say):

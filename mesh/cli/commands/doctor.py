@@ -7,10 +7,12 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.markup import escape
 
 from mesh.cli.doctor.finding import Finding, Verdict, bad
+from mesh.cli.output.language import tr
 from mesh.cli.output.outcome import ExitCode
 
 EXAMPLES = """Examples: immich-mesh doctor    immich-mesh doctor --immich http://immich-server:2283 --api-key ...
@@ -18,7 +20,7 @@ immich-mesh doctor --json | jq '.[] | select(.verdict == "bad")'
 
 Exit codes: 0 nothing is broken, 1 something is."""
 
-MARKS = {Verdict.GOOD: "[green]good[/green]", Verdict.NOTE: "[yellow]note[/yellow]", Verdict.BAD: "[red]bad [/red]"}
+COLOURS = {Verdict.GOOD: "green", Verdict.NOTE: "yellow", Verdict.BAD: "red"}
 
 
 def doctor(
@@ -81,10 +83,15 @@ def examine_immich(url: str, api_key: str) -> list[Finding]:
 def show(findings: list[Finding]) -> None:
     """One line each, its remedy below it, and a last line that says whether to worry."""
     console = Console(highlight=False, soft_wrap=True)
+    words = {Verdict.GOOD: tr("good"), Verdict.NOTE: tr("note"), Verdict.BAD: tr("bad")}
+    mend = tr("mend:")
+    marks = max(cell_len(word) for word in words.values())
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
-        console.print(f"{MARKS[finding.verdict]}  [bold]{finding.subject:<{width}}[/bold]  {escape(finding.text)}")
+        mark = f"[{COLOURS[finding.verdict]}]{set_cell_size(words[finding.verdict], marks)}[/]"
+        console.print(f"{mark}  [bold]{finding.subject:<{width}}[/bold]  {escape(finding.text)}")
         if finding.remedy:
-            console.print(f"{'':<{width + 8}}[dim]mend:[/dim] {escape(finding.remedy)}")
+            console.print(f"{'':<{width + marks + 4}}[dim]{mend}[/dim] {escape(finding.remedy)}")
     broken = sum(finding.verdict is Verdict.BAD for finding in findings)
-    console.print(f"[red]{broken} to mend.[/red]" if broken else "[green]Nothing is broken.[/green]")
+    told = tr("{count} to mend.").format(count=broken) if broken else tr("Nothing is broken.")
+    console.print(f"[{'red' if broken else 'green'}]{told}[/]")

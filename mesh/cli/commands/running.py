@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mesh.cli.output.language import tr
 from mesh.cli.output.outcome import CommandError, ExitCode
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def ps(
     if as_json:
         typer.echo(json.dumps({"models": [asdict(part) for part in shown], "errors": models.errors}))
         return
-    _print(models_table(shown) if shown else "Nothing is loaded: the first request for a model loads it.")
+    _print(models_table(shown) if shown else tr("Nothing is loaded: the first request for a model loads it."))
     _complain(models)
 
 
@@ -153,15 +154,15 @@ def why_it_waits(waiting: "Waiting", router_url: str) -> str:
     from urllib.parse import urlsplit
 
     from mesh.cli.clients.router_client import LOOPBACK
-    from mesh.cli.clients.waiting import HELD
+    from mesh.cli.clients.waiting import held
 
     if urlsplit(router_url).hostname not in LOOPBACK:
-        return HELD
+        return held()
     try:
         with admin("") as client:
             return waiting.reason(client.models())
     except CommandError:
-        return HELD  # no admin page here: the general reason is all that is known
+        return held()  # no admin page here: the general reason is all that is known
 
 
 def whose(client: "AdminClient", name: str, cluster: str) -> tuple[str, str]:

@@ -67,8 +67,8 @@ def escaped(path: Path) -> str:
 
 
 def quoted(path: Path) -> str:
-    """A path as a word of a command line of systemd's."""
-    text = escaped(path).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+    """A path as the program of a command line of systemd's, in which no variable is looked for."""
+    text = escaped(path).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"' if " " in text else text
 
 

@@ -14,16 +14,20 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from mesh.cli.output.language import tr
 from mesh.hub.progress import DownloadProgress, ProgressListener, Stage
 
 _STEP = 0.1
 """Outside a terminal, one line for each tenth."""
 
-_WORDS = {
-    Stage.WAITING: "waiting for another download",
-    Stage.DOWNLOADING: "downloading",
-    Stage.ADAPTING: "converting",
-}
+
+def _word(stage: Stage) -> str:
+    words = {
+        Stage.WAITING: tr("waiting for another download"),
+        Stage.DOWNLOADING: tr("downloading"),
+        Stage.ADAPTING: tr("converting"),
+    }
+    return words[stage]
 
 
 @contextmanager
@@ -47,7 +51,7 @@ def download_bar(name: str, console: Console | None = None) -> Iterator[Progress
         def show(progress: DownloadProgress) -> None:
             bar.update(
                 task,
-                description=f"{name}: {_WORDS[progress.stage]}",
+                description=f"{name}: {_word(progress.stage)}",
                 completed=progress.done_bytes,
                 total=progress.total_bytes or None,
             )
@@ -63,7 +67,7 @@ def _lines(name: str, console: Console) -> ProgressListener:
         if (progress.stage, step) in said:
             return
         said.add((progress.stage, step))
-        line = f"{name}: {_WORDS[progress.stage]}"
+        line = f"{name}: {_word(progress.stage)}"
         if progress.stage is Stage.DOWNLOADING:
             line += f", {progress.done_bytes / 1e6:.0f} of {progress.total_bytes / 1e6:.0f} MB"
         console.print(line, highlight=False)

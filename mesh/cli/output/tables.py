@@ -6,16 +6,17 @@ from rich.console import Console
 from rich.table import Table
 
 from mesh.cli.clients.answers import ClipAnswer, FaceAnswer, OcrAnswer, length
+from mesh.cli.output.language import tr
 
 
 def show_text(answer: OcrAnswer, seconds: float) -> None:
     """The lines as a table."""
-    table = Table(title=f"{answer.width} x {answer.height} pixels, {seconds:.2f} s", title_justify="left")
+    table = Table(title=_size(answer, seconds), title_justify="left")
     table.add_column("#", justify="right", style="dim")
-    table.add_column("text", overflow="fold")
-    table.add_column("certain", justify="right")
-    table.add_column("box certain", justify="right")
-    table.add_column("top left", justify="right", style="dim")
+    table.add_column(tr("text"), overflow="fold")
+    table.add_column(tr("certain"), justify="right")
+    table.add_column(tr("box certain"), justify="right")
+    table.add_column(tr("top left"), justify="right", style="dim")
     for number, line in enumerate(answer.lines, start=1):
         x, y = line.box[0]
         table.add_row(
@@ -25,13 +26,13 @@ def show_text(answer: OcrAnswer, seconds: float) -> None:
             f"{line.detection_score:.2f}",
             f"{x:.0f}, {y:.0f}",
         )
-    show(table if answer.lines else f"No text ({answer.width} x {answer.height} pixels, {seconds:.2f} s).")
+    show(table if answer.lines else tr("No text ({size}).").format(size=_size(answer, seconds)))
 
 
 def show_faces(answer: FaceAnswer, seconds: float) -> None:
     """The faces as a table."""
-    table = Table(title=f"{answer.width} x {answer.height} pixels, {seconds:.2f} s", title_justify="left")
-    for title in ("#", "certain", "left, top", "size", "embedding"):
+    table = Table(title=_size(answer, seconds), title_justify="left")
+    for title in ("#", tr("certain"), tr("left, top"), tr("size"), tr("embedding")):
         table.add_column(title, justify="right")
     for number, found in enumerate(answer.faces, start=1):
         left, top, right, bottom = found.box
@@ -40,9 +41,9 @@ def show_faces(answer: FaceAnswer, seconds: float) -> None:
             f"{found.score:.2f}",
             f"{left:.0f}, {top:.0f}",
             f"{right - left:.0f} x {bottom - top:.0f}",
-            f"{len(found.embedding)} numbers",
+            tr("{count} numbers").format(count=len(found.embedding)),
         )
-    show(table if answer.faces else f"No face ({answer.width} x {answer.height} pixels, {seconds:.2f} s).")
+    show(table if answer.faces else tr("No face ({size}).").format(size=_size(answer, seconds)))
 
 
 def show_vector(answer: ClipAnswer, seconds: float) -> None:
@@ -53,12 +54,17 @@ def show_vector(answer: ClipAnswer, seconds: float) -> None:
 
 def show_fits(sentence: str, fits: list[tuple[float, Path]]) -> None:
     """Photos, the best first."""
-    table = Table(title=f"How well photos fit “{sentence}”", title_justify="left")
-    table.add_column("cosine", justify="right")
-    table.add_column("photo", overflow="fold")
+    table = Table(title=tr("How well photos fit “{sentence}”").format(sentence=sentence), title_justify="left")
+    table.add_column(tr("cosine"), justify="right")
+    table.add_column(tr("photo"), overflow="fold")
     for fit, path in fits:
         table.add_row(f"{fit:.4f}", str(path))
     show(table)
+
+
+def _size(answer: OcrAnswer | FaceAnswer, seconds: float) -> str:
+    text = tr("{width} x {height} pixels, {seconds} s")
+    return text.format(width=answer.width, height=answer.height, seconds=f"{seconds:.2f}")
 
 
 def show(content: Table | str) -> None:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from rich.cells import set_cell_size
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
@@ -15,6 +16,7 @@ from mesh.cli.clients.connection import DEFAULT_URL
 from mesh.cli.machine.plan import EVERYWHERE, reachable
 from mesh.cli.machine.plans import MachinePlan
 from mesh.cli.machine.ports import interface_address, lan_address
+from mesh.cli.output.language import tr
 from mesh.cli.supervisor.probes import STARTING, Condition, Level
 from mesh.core.settings import LogFormat
 from mesh.core.version import mesh_version
@@ -27,13 +29,7 @@ COLOURS = {
     "router-2": "bright_green",
     "mesh": "bold",
 }
-TITLES = {
-    "immich_ml": "Immich ML API",
-    "mt_photos": "MT Photos API",
-    "photos": "photo front door",
-    "admin": "admin page",
-}
-MARKS = {Level.READY: ("ready", "green"), Level.COMING: ("on its way", "yellow"), Level.FAILED: ("not ready", "red")}
+MARK_COLOURS = {Level.READY: "green", Level.COMING: "yellow", Level.FAILED: "red"}
 STEP = 0.1
 """Progress is shown in steps of this share where there is no live line."""
 
@@ -104,10 +100,11 @@ class Display:
         for router in self._machine.routers:
             for name, listener in router.listeners.items():
                 url = f"http://{_public(listener.host)}:{listener.port}"
-                yield _row(TITLES[name], url, *_marked(self._conditions[router.name]))
+                yield _row(title(name), url, *_marked(self._conditions[router.name]))
         closed = self._machine.router_settings.listeners.mt_photos
         if closed.enabled and closed.api_key is None:
-            yield _row(TITLES["mt_photos"], "", "[dim]closed[/dim]", "opens when MT_PHOTOS_API_KEY is set")
+            word = tr("closed")
+            yield _row(title("mt_photos"), "", f"[dim]{word}[/dim]", tr("opens when MT_PHOTOS_API_KEY is set"))
 
     def _services(self) -> Iterator[str]:
         for plan in self._machine.services:
@@ -118,26 +115,46 @@ class Display:
         steps = []
         if reachable(listeners[0].host) == "127.0.0.1" and listeners[0].host not in EVERYWHERE:
             setting = "ROUTER_LISTENERS__IMMICH_ML__HOST=0.0.0.0"
-            steps.append(f"Next: set [bold]{setting}[/bold] and start again, so that other machines reach the router")
+            text = tr("Next: set {setting} and start again, so that other machines reach the router")
+            steps.append(text.format(setting=f"[bold]{setting}[/bold]"))
         urls = [f"http://{lan_address()}:{listener.port}" for listener in listeners]
-        both = " (enter both: Immich takes the second while the first is away)" if len(urls) > 1 else ""
-        steps.append(
-            "Next: in Immich, Administration > Settings > Machine Learning > URL: "
-            f"[bold]{'[/bold] and [bold]'.join(urls)}[/bold]{both}; raise the job concurrency there"
+        both = tr(" (enter both: Immich takes the second while the first is away)") if len(urls) > 1 else ""
+        shown = tr(" and ").join(f"[bold]{url}[/bold]" for url in urls)
+        text = tr(
+            "Next: in Immich, Administration > Settings > Machine Learning > URL: {urls}; "
+            "raise the job concurrency there"
         )
+        steps.append(text.format(urls=shown + both))
         if listeners[0].host in EVERYWHERE:
             steps.append(_from_docker(listeners[0].port))
         if any(condition.level is Level.FAILED for condition in self._conditions.values()):
-            steps.append(f"Mend: [bold]{typed_command()} doctor[/bold] says how to get ready what is not")
+            text = tr("Mend: {command} says how to get ready what is not")
+            steps.append(text.format(command=f"[bold]{typed_command()} doctor[/bold]"))
         own = f"http://{self._machine.routers[0].address}"
         here = "" if own == DEFAULT_URL else f" --url {own}"
-        steps.append(f"Try:  {typed_command()} call ocr PHOTO{here}    Stop: Ctrl-C")
+        steps.append(tr("Try:  {command}    Stop: Ctrl-C").format(command=f"{typed_command()} call ocr PHOTO{here}"))
         return steps
 
     @property
     def conditions(self) -> Mapping[str, Condition]:
         """What is known of every process."""
         return self._conditions
+
+
+def title(listener: str) -> str:
+    """What a listener is for."""
+    titles = {
+        "immich_ml": tr("Immich ML API"),
+        "mt_photos": tr("MT Photos API"),
+        "photos": tr("photo front door"),
+        "admin": tr("admin page"),
+    }
+    return titles[listener]
+
+
+def mark(level: Level) -> str:
+    """A level in a word or two."""
+    return {Level.READY: tr("ready"), Level.COMING: tr("on its way"), Level.FAILED: tr("not ready")}[level]
 
 
 def _public(host: str) -> str:
@@ -149,8 +166,10 @@ def _from_docker(port: int) -> str:
     """How an Immich in Docker reaches this machine, where `localhost` is its own container."""
     desktop = f"http://host.docker.internal:{port}"
     if bridge := interface_address("docker0"):
-        return f"      Immich in Docker here: http://{bridge}:{port}, or with Docker Desktop {desktop}; not localhost"
-    return f"      Immich in Docker here: the same, or with Docker Desktop {desktop}; not localhost"
+        text = tr("      Immich in Docker here: {url}, or with Docker Desktop {desktop}; not localhost")
+        return text.format(url=f"http://{bridge}:{port}", desktop=desktop)
+    text = tr("      Immich in Docker here: the same, or with Docker Desktop {desktop}; not localhost")
+    return text.format(desktop=desktop)
 
 
 def typed_command() -> str:
@@ -165,17 +184,17 @@ def describe(condition: Condition) -> str:
     """A condition in words; a download's share in whole steps, so that it is not shown too often."""
     if condition.progress is not None:
         return f"{condition.text} ({int(condition.progress / STEP) * STEP:.0%})"
-    return f"{MARKS[condition.level][0]}: {condition.text}"
+    return f"{mark(condition.level)}: {condition.text}"
 
 
 def _row(title: str, address: str, mark: str, text: str) -> str:
-    return f"  {title:<16} {address:<27} {mark}  {text}"
+    return f"  {set_cell_size(title, 16)} {address:<27} {mark}  {text}"
 
 
 def _marked(condition: Condition) -> tuple[str, str]:
-    mark, colour = MARKS[condition.level]
+    colour = MARK_COLOURS[condition.level]
     share = "" if condition.progress is None else f" {condition.progress:.0%}"
-    return f"[{colour}]{mark}[/{colour}]", escape(condition.text) + share
+    return f"[{colour}]{mark(condition.level)}[/{colour}]", escape(condition.text) + share
 
 
 def _bar(share: float) -> str:

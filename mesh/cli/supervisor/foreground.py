@@ -10,6 +10,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from mesh.cli.machine.plans import MachinePlan
+from mesh.cli.output.language import tr
 from mesh.cli.supervisor.display import Display
 from mesh.cli.supervisor.probes import HEALTH_NAMES, Condition, RouterProbe, ServiceProbe
 from mesh.cli.supervisor.sockets import bind_all
@@ -18,12 +19,6 @@ from mesh.core.credentials.tokens import BearerToken
 
 SUMMARY_SECONDS = 60.0
 """A first summary is shown by then, whatever is still on its way."""
-
-DRAINING = (
-    "draining: new requests are refused from now on, those that are being answered are finished, then all ends. "
-    "Immich drops a job that is refused: pause its queues before a planned stop, or find what was lost later with "
-    "`immich-mesh reprocess --missing`. Ctrl-C again ends at once, and loses what is being answered."
-)
 
 
 class DrainingConsole(Console):
@@ -34,6 +29,15 @@ class DrainingConsole(Console):
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise BrokenPipeError
+
+
+def draining() -> str:
+    """What a person should know who has just asked for the end."""
+    return tr(
+        "draining: new requests are refused from now on, those that are being answered are finished, then all ends. "
+        "Immich drops a job that is refused: pause its queues before a planned stop, or find what was lost later with "
+        "`immich-mesh reprocess --missing`. Ctrl-C again ends at once, and loses what is being answered."
+    )
 
 
 async def run_machine(machine: MachinePlan) -> None:
@@ -57,7 +61,7 @@ async def run_machine(machine: MachinePlan) -> None:
         if stop.is_set():
             hurry.set()
         else:
-            on_line("mesh", DRAINING)
+            on_line("mesh", draining())
         stop.set()
 
     def on_condition(name: str, condition: Condition) -> None:
@@ -84,7 +88,7 @@ async def run_machine(machine: MachinePlan) -> None:
             summaries.cancel()
             with suppress(OSError):
                 display.close()
-    on_line("mesh", "everything has ended")
+    on_line("mesh", tr("everything has ended"))
 
 
 async def _summarise(display: Display, settled: asyncio.Event) -> None:

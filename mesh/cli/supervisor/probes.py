@@ -10,6 +10,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from immich_mesh.model.v1 import model_pb2, model_pb2_grpc
 
+from mesh.cli.output.language import tr
 from mesh.cli.output.outcome import one_line
 from mesh.core.channels import open_channel
 from mesh.core.credentials.tokens import BearerToken
@@ -107,13 +108,14 @@ def judge(serving: bool, models: list[model_pb2.Model]) -> Condition:
     fault = one_line(f"{_names(failed)}: {failed[0].error}") if failed else ""
     usable = {model.name for model in loaded} - {model.name for model in failed}  # with all of their parts
     if serving and (usable or not failed):
-        ready = _names(loaded) if loaded else "loads its model on first use"
-        coming = f"; downloading {_names(downloading)}" if downloading else ""
+        ready = _names(loaded) if loaded else tr("loads its model on first use")
+        under_way = tr("downloading {models}").format(models=_names(downloading))
+        coming = f"; {under_way}" if downloading else ""
         return Condition(Level.READY, f"{ready}{coming}{f'; not {fault}' if fault else ''}", share)
     if downloading:
-        return Condition(Level.COMING, f"downloading {_names(downloading)}", share)
+        return Condition(Level.COMING, tr("downloading {models}").format(models=_names(downloading)), share)
     if loading := by_state.get(model_pb2.MODEL_STATE_LOADING):
-        return Condition(Level.COMING, f"loading {_names(loading)}")
+        return Condition(Level.COMING, tr("loading {models}").format(models=_names(loading)))
     if failed:
         return Condition(Level.FAILED, fault)
     return STARTING
@@ -149,7 +151,8 @@ class RouterProbe:
         try:
             async with self._session.get(f"{self._url}/ping", headers=self._headers) as response:
                 if response.ok:
-                    return Condition(Level.READY, "answers Immich")
-                return Condition(Level.COMING, f"waits for a service (ping: HTTP {response.status})")
+                    return Condition(Level.READY, tr("answers Immich"))
+                text = tr("waits for a service (ping: HTTP {status})").format(status=response.status)
+                return Condition(Level.COMING, text)
         except (TimeoutError, aiohttp.ClientError):
             return None

@@ -9,7 +9,7 @@ import pytest
 
 from mesh.cli import app as cli
 from mesh.cli.clients.admin_client import AdminClient, ModelPart, Models
-from mesh.cli.clients.waiting import HELD, Waiting
+from mesh.cli.clients.waiting import Waiting, held
 from mesh.cli.commands import running
 from mesh.cli.output.outcome import CommandError, ExitCode
 from mesh.cli.output.running_rows import rates
@@ -155,7 +155,7 @@ def test_why_a_request_waits() -> None:
     now[0] = 180.0
     assert told("downloading", 0.8).endswith("80% of 754 MB, 60 s left")
     assert told("loading") == "ViT-B-16__cn-clip is being loaded"
-    assert told("loaded") == HELD
+    assert told("loaded") == held()
     assert waiting.reason(Models((), {"clip": "10.0.0.2:1: refused; last: ..."})) == (
         "the clip service does not answer (10.0.0.2:1: refused)"
     )
