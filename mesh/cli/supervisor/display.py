@@ -17,7 +17,7 @@ from mesh.cli.machine.plan import EVERYWHERE, reachable
 from mesh.cli.machine.plans import MachinePlan
 from mesh.cli.machine.ports import interface_address, lan_address
 from mesh.cli.output.language import tr
-from mesh.cli.supervisor.probes import STARTING, Condition, Level
+from mesh.cli.supervisor.probes import Condition, Level, starting
 from mesh.core.settings import LogFormat
 from mesh.core.version import mesh_version
 
@@ -47,7 +47,7 @@ class Display:
         self._console = console
         self._machine = machine
         self._plain = log_format is LogFormat.JSON
-        self._conditions: dict[str, Condition] = {plan.name: STARTING for plan in machine.plans}
+        self._conditions: dict[str, Condition] = {plan.name: starting() for plan in machine.plans}
         self._width = max(len(name) for name in ("mesh", *self._conditions))
         self._shown: dict[str, str] = {}
         self._live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None

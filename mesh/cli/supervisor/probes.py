@@ -49,8 +49,14 @@ class Condition:
     progress: float | None = None
 
 
-STARTING = Condition(Level.COMING, "starting")
-SILENT = Condition(Level.COMING, "does not answer")
+def starting() -> Condition:
+    """Of a process that has not said yet how it is."""
+    return Condition(Level.COMING, tr("starting"))
+
+
+def silent() -> Condition:
+    """Of one that has answered before, and does not now."""
+    return Condition(Level.COMING, tr("does not answer"))
 
 
 class ServiceProbe:
@@ -118,7 +124,7 @@ def judge(serving: bool, models: list[model_pb2.Model]) -> Condition:
         return Condition(Level.COMING, tr("loading {models}").format(models=_names(loading)))
     if failed:
         return Condition(Level.FAILED, fault)
-    return STARTING
+    return starting()
 
 
 def _names(models: list[model_pb2.Model]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from mesh.cli.machine.plan import Plan
-from mesh.cli.supervisor.probes import SILENT, STARTING, Condition, Level
+from mesh.cli.supervisor.probes import Condition, Level, silent, starting
 from mesh.cli.supervisor.process import LineListener, ManagedProcess, ProcessState, module_command
 from mesh.cli.supervisor.sockets import BoundRouter
 
@@ -84,7 +84,7 @@ class Supervisor:
     @property
     def settled(self) -> bool:
         """Whether every process is ready, failed, or busy with a download: nothing more will happen soon."""
-        known = [self.conditions.get(name, STARTING) for name in self._plans]
+        known = [self.conditions.get(name, starting()) for name in self._plans]
         return all(one.level is not Level.COMING or one.progress is not None for one in known)
 
     def reload(self) -> None:
@@ -119,7 +119,7 @@ class Supervisor:
         if process.state is ProcessState.RUNNING:
             return self._answer(name, process.pid, await self._probes[name].check())
         if process.last_exit is None:
-            return STARTING
+            return starting()
         times = f" {process.restarts + 1} times" if process.restarts else ""
         return Condition(Level.FAILED, f"ended{times} ({process.last_exit}), is started again")
 
@@ -130,8 +130,8 @@ class Supervisor:
             return answer
         answered_pid, at = self._answered.get(name, (None, 0.0))
         if answered_pid != pid:  # this life of it has not answered yet
-            return STARTING
-        return self.conditions.get(name, STARTING) if self._clock() - at < SILENCE_SECONDS else SILENT
+            return starting()
+        return self.conditions.get(name, starting()) if self._clock() - at < SILENCE_SECONDS else silent()
 
     async def _drain(self, hurry: asyncio.Event) -> None:
         """Routers, then services; whoever is left then is killed."""
