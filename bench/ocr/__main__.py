@@ -89,8 +89,8 @@ def _read_all(name: str, reader: Reader, samples: Sequence[Sample], *, show: boo
 
 
 def _show(name: str, sample: Sample, lines: Sequence[ReadLine], score: Score) -> None:
-    perfect = score.errors == 0 and score.found == score.labelled == score.read and score.tau in (None, 1.0)
-    if not perfect:
+    all_found = score.found == score.labelled == score.read and score.tau in (None, 1.0)
+    if score.errors or score.wrong or not all_found:
         print(f"--- {name}, {sample.name}: {score}")
         print("    stands:", " | ".join(line.text for line in sample.lines))
         print("    read:  ", " | ".join(line.text for line in lines))
