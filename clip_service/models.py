@@ -10,7 +10,7 @@ from clip_service.tokenizer import ClipTokenizer
 from clip_service.visual import VisualEncoder
 from mesh.core.errors import UnavailableError
 from mesh.hub.catalogue import Family
-from mesh.serving.inference.compute import Lane
+from mesh.serving.inference.compute import Priority
 from mesh.serving.inference.engine import Engine
 from mesh.serving.lifecycle.manager import ModelManager
 from mesh.serving.lifecycle.part import ModelPart, PartFiles
@@ -48,18 +48,18 @@ class ClipModels:
 
     def _read_visual(self, files: PartFiles) -> Loaded[VisualEncoder]:
         preprocessing = Preprocessing.read(files.folder / "visual" / "preprocess_cfg.json")
-        engine = self._engine(files, Lane.BULK)
+        engine = self._engine(files, Priority.BULK)
         return Loaded(VisualEncoder(engine, preprocessing), engine, _dimension(engine, files.folder))
 
     def _read_textual(self, files: PartFiles) -> Loaded[TextualEncoder]:
         tokenizer = ClipTokenizer(files.model, files.folder)
-        engine = self._engine(files, Lane.INTERACTIVE)
+        engine = self._engine(files, Priority.INTERACTIVE)
         return Loaded(TextualEncoder(engine, tokenizer), engine, _dimension(engine, files.folder))
 
-    def _engine(self, files: PartFiles, lane: Lane) -> Engine:
+    def _engine(self, files: PartFiles, priority: Priority) -> Engine:
         runtime, compute = self._context.runtime, self._context.compute
         graph = files.graph(fp16=runtime.fp16)
-        return Engine(graph, runtime, compute, model=files.model, part=files.part, lane=lane)
+        return Engine(graph, runtime, compute, model=files.model, part=files.part, priority=priority)
 
 
 def _dimension(engine: Engine, folder: Path) -> int:

@@ -10,7 +10,7 @@ class TextualEncoder:
     """The `textual` part of one model.
 
     Args:
-        engine: runs `textual/model.onnx` on the interactive lane. Inputs (1, context length) of token numbers, and for
+        engine: runs `textual/model.onnx` at interactive priority. Inputs (1, context length) of token numbers, and for
             M-CLIP the attention mask; first output (1, dimension).
         tokenizer: makes those numbers.
     """

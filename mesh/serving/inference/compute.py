@@ -26,7 +26,7 @@ BULK_NICENESS = 5
 each then has a third of its share, and beside a foreign process still a quarter of a core."""
 
 
-class Lane(StrEnum):
+class Priority(StrEnum):
     """Who waits for the result: a person (search) or a job (indexing)."""
 
     INTERACTIVE = "interactive"
@@ -34,42 +34,42 @@ class Lane(StrEnum):
 
 
 class ComputePool:
-    """Threads for blocking work, by lane.
+    """Threads for blocking work, by priority.
 
     Args:
-        cores: runs that may go on side by side in each lane.
+        cores: runs that may go on side by side in each priority.
         precedence: of queries over bulk work; None for queries of this pool alone.
     """
 
     def __init__(self, cores: int, precedence: Precedence | None = None) -> None:
         self.cores = cores
         self._precedence = precedence or Precedence()
-        self._under_way = dict.fromkeys(Lane, 0)
+        self._under_way = dict.fromkeys(Priority, 0)
         self._executors = {
-            Lane.BULK: ThreadPoolExecutor(cores, "bulk", initializer=_lower_priority),
-            Lane.INTERACTIVE: ThreadPoolExecutor(cores, "interactive"),
+            Priority.BULK: ThreadPoolExecutor(cores, "bulk", initializer=_lower_priority),
+            Priority.INTERACTIVE: ThreadPoolExecutor(cores, "interactive"),
         }
 
-    async def run(self, work: Callable[[], T], lane: Lane = Lane.BULK) -> T:
-        """The result of `work`, done on a thread of the lane with the caller's context (request id, deadline)."""
+    async def run(self, work: Callable[[], T], priority: Priority = Priority.BULK) -> T:
+        """The result of `work`, done on a thread of the priority with the caller's context (request id, deadline)."""
         context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
-        self._under_way[lane] += 1
+        self._under_way[priority] += 1
         try:
-            return await loop.run_in_executor(self._executors[lane], context.run, self._in_turn, work, lane)
+            return await loop.run_in_executor(self._executors[priority], context.run, self._in_turn, work, priority)
         finally:
-            self._under_way[lane] -= 1
+            self._under_way[priority] -= 1
 
-    def _in_turn(self, work: Callable[[], T], lane: Lane) -> T:
-        if lane is Lane.INTERACTIVE:
+    def _in_turn(self, work: Callable[[], T], priority: Priority) -> T:
+        if priority is Priority.INTERACTIVE:
             with self._precedence.query():
                 return work()
         self._precedence.give_way()
         return work()
 
-    def idle(self, lane: Lane) -> bool:
-        """Whether nothing runs or waits on the lane's threads, of whichever model and step."""
-        return self._under_way[lane] == 0
+    def idle(self, priority: Priority) -> bool:
+        """Whether nothing runs or waits on the priority's threads, of whichever model and step."""
+        return self._under_way[priority] == 0
 
     def close(self) -> None:
         """Lets running work finish and drops what waits."""
@@ -78,11 +78,11 @@ class ComputePool:
 
 
 @contextmanager
-def opening(lane: Lane) -> Iterator[None]:
-    """Sessions are opened in the block: at this thread's own priority; the threads that they start get the lane's.
+def opening(priority: Priority) -> Iterator[None]:
+    """Sessions are opened in the block at this thread's own priority; threads that they start get that of the work.
 
     A runtime starts its threads in the middle of reading a model, and they inherit niceness and name of the thread that
-    reads; only afterwards can they be given their lane's, for nobody may raise a priority again. They are told apart
+    reads; only afterwards can they be given their own, since nobody may raise a niceness again. They are told apart
     from all other threads by the name (Linux; elsewhere threads have no niceness of their own).
     """
     own = _TASKS / str(threading.get_native_id()) / "comm"
@@ -98,8 +98,8 @@ def opening(lane: Lane) -> Iterator[None]:
         for name in _TASKS.glob("*/comm"):
             with suppress(OSError):  # a thread that ended meanwhile
                 if name.read_text().strip() == marked:
-                    name.write_text(lane.value)
-                    if lane is Lane.BULK:
+                    name.write_text(priority.value)
+                    if priority is Priority.BULK:
                         _lower_priority(int(name.parent.name))
 
 

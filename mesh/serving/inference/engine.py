@@ -22,7 +22,7 @@ from mesh.core.tracing import record_span
 from mesh.serving import metrics
 from mesh.serving.inference.batcher import Batcher
 from mesh.serving.inference.calibration import Calibration, calibrate
-from mesh.serving.inference.compute import ComputePool, Lane, opening
+from mesh.serving.inference.compute import ComputePool, Priority, opening
 from mesh.serving.runtimes.opening import Choice, choose
 from mesh.serving.runtimes.self_check import MakeCheck, default_check
 from mesh.serving.runtimes.session import Array, Feeds, ModelSession, RuntimeSettings, TensorInfo, dummy_feeds
@@ -61,7 +61,7 @@ class Engine:
         compute: the service's threads.
         model: the model's name, for metrics.
         part: the model's part, for metrics.
-        lane: whose work this is; decides on which threads it runs.
+        priority: whose work this is; decides on which threads it runs.
         can_stack: whether items may be stacked along the first axis, told by the outputs; asked only where the graph
             leaves the first axis of every input and output open. (SCRFD's first axis may count anchors.)
         typical_axes: usual size of the axes that the graph leaves open, by index: the inputs that calibration times. A
@@ -82,7 +82,7 @@ class Engine:
         *,
         model: str,
         part: str,
-        lane: Lane = Lane.BULK,
+        priority: Priority = Priority.BULK,
         can_stack: Callable[[Sequence[TensorInfo]], bool] = lambda outputs: True,
         typical_axes: Mapping[int, int] | None = None,
         self_check: MakeCheck | None = None,
@@ -90,18 +90,18 @@ class Engine:
         measure: Measure = calibrate,
     ) -> None:
         self._compute = compute
-        self._lane = lane
+        self._priority = priority
         self._labels = (model, part)
         self._seconds = metrics.INFERENCE_SECONDS.labels(model, part)
         self._batch_size = metrics.BATCH_SIZE.labels(model, part)
         on_cpu = self.on_cpu = runtime.device.is_processor
         # A person's queries come one by one: all cores for each, and one copy in memory.
-        self._always_wide = on_cpu and lane is Lane.INTERACTIVE
+        self._always_wide = on_cpu and priority is Priority.INTERACTIVE
         threads = compute.cores if self._always_wide else 1
 
-        low_latency = on_cpu and lane is Lane.BULK and compute.cores > 1 and runtime.low_latency_sessions
+        low_latency = on_cpu and priority is Priority.BULK and compute.cores > 1 and runtime.low_latency_sessions
 
-        with opening(lane):
+        with opening(priority):
             if open_session is not None:
                 chosen = Choice(lambda threads: open_session(path, runtime, threads))
             else:
@@ -182,8 +182,8 @@ class Engine:
             item.record_spans(*self._labels)
 
     async def in_thread(self, work: Callable[[], T]) -> T:
-        """The result of `work`, done on a thread of this engine's lane: pre- and post-processing."""
-        return await self._compute.run(work, self._lane)
+        """The result of `work`, done on a thread of this engine's priority: pre- and post-processing."""
+        return await self._compute.run(work, self._priority)
 
     async def drain(self) -> None:
         """Refuses new items and returns when the waiting ones are answered."""
@@ -197,7 +197,7 @@ class Engine:
             self._wide.close()
 
     async def _run_batch(self, batch: Sequence["_Item"]) -> list[list[Array]]:
-        alone = self._batcher.busy == 1 and self._batcher.waiting == 0 and self._compute.idle(self._lane)
+        alone = self._batcher.busy == 1 and self._batcher.waiting == 0 and self._compute.idle(self._priority)
         session = self._wide if alone or self._always_wide else self._narrow
 
         def infer() -> list[list[Array]]:
@@ -209,7 +209,7 @@ class Engine:
             return results
 
         self._batch_size.observe(len(batch))
-        return await self._compute.run(infer, self._lane)
+        return await self._compute.run(infer, self._priority)
 
 
 def run_stacked(session: ModelSession, batch: Sequence[Feeds]) -> list[list[Array]]:

@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 from immich_mesh.model.v1 import model_pb2, model_pb2_grpc
 
-from mesh.serving.inference.compute import Lane
+from mesh.serving.inference.compute import Priority
 from tests.builders.clip import (
     CLIP_DIMENSION,
     CONTEXT_LENGTH,
@@ -203,7 +203,7 @@ async def test_a_query_never_waits_behind_photos(serve: Serve, tmp_path: Path) -
     go_on = threading.Event()
     async with serve(threads=2) as clip:
         # Every thread that works on photos is taken, and photos are waiting for one.
-        taken = [asyncio.create_task(clip.compute.run(go_on.wait, Lane.BULK)) for _ in range(2)]
+        taken = [asyncio.create_task(clip.compute.run(go_on.wait, Priority.BULK)) for _ in range(2)]
         photos = [asyncio.create_task(clip.image(photo(RED))) for _ in range(20)]
         try:
             reply = await asyncio.wait_for(clip.text("红"), PATIENCE_SECONDS)
@@ -218,7 +218,7 @@ async def test_a_full_queue_refuses_at_once(serve: Serve, tmp_path: Path) -> Non
     write_clip(tmp_path)
     go_on = threading.Event()
     async with serve(threads=1, batching={"max_queue_size": 2}) as clip:
-        taken = asyncio.create_task(clip.compute.run(go_on.wait, Lane.BULK))
+        taken = asyncio.create_task(clip.compute.run(go_on.wait, Priority.BULK))
         calls = [asyncio.create_task(clip.image(photo(RED))) for _ in range(12)]
         try:
             done, _ = await asyncio.wait(calls, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)

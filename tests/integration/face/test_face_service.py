@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 from immich_mesh.face.v1 import face_pb2
 
-from mesh.serving.inference.compute import Lane
+from mesh.serving.inference.compute import Priority
 from tests.builders.faces import (
     MARKERS,
     TEMPLATE,
@@ -214,7 +214,7 @@ async def test_only_so_many_photos_are_decoded_at_once(serve: Serve, tmp_path: P
     write_faces(tmp_path)
     go_on = threading.Event()
     async with serve(threads=1, batching={"max_queue_size": 3}) as faces:
-        taken = asyncio.create_task(faces.compute.run(go_on.wait, Lane.BULK))
+        taken = asyncio.create_task(faces.compute.run(go_on.wait, Priority.BULK))
         calls = [asyncio.create_task(faces.detect(photo())) for _ in range(12)]
         try:
             done, _ = await asyncio.wait(calls, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)

@@ -20,7 +20,7 @@ from mesh.core.errors import DeadlineExceededError, UnavailableError
 from mesh.core.settings import BatchingSettings, Device
 from mesh.serving.inference import calibration
 from mesh.serving.inference.calibration import Calibration, calibrate
-from mesh.serving.inference.compute import ComputePool, Lane
+from mesh.serving.inference.compute import ComputePool, Priority
 from mesh.serving.inference.engine import Engine
 from mesh.serving.runtimes.onnxruntime import OnnxSession
 from mesh.serving.runtimes.session import Array, RuntimeSettings, TensorInfo, dummy_feeds
@@ -156,7 +156,9 @@ async def test_queries_have_one_session_on_all_cores(compute: ComputePool) -> No
         return made[-1]
 
     runtime = RuntimeSettings(cores=2)
-    engine = Engine(Path("m"), runtime, compute, model="m", part="p", lane=Lane.INTERACTIVE, open_session=open_session)
+    engine = Engine(
+        Path("m"), runtime, compute, model="m", part="p", priority=Priority.INTERACTIVE, open_session=open_session
+    )
     await asyncio.gather(*(engine.infer(ITEM) for _ in range(3)))
     (session,) = made
     assert session.threads == 2
@@ -218,14 +220,14 @@ async def test_bulk_threads_have_a_lower_priority_than_queries_but_are_not_starv
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     own = niceness()
-    assert await compute.run(niceness, Lane.INTERACTIVE) == own
-    assert own < await compute.run(niceness, Lane.BULK) <= own + 5  # at 5, a third of an equal's share
+    assert await compute.run(niceness, Priority.INTERACTIVE) == own
+    assert own < await compute.run(niceness, Priority.BULK) <= own + 5  # at 5, a third of an equal's share
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux alone")
-@pytest.mark.parametrize("lane", list(Lane))
+@pytest.mark.parametrize("priority", list(Priority))
 async def test_a_graph_is_read_at_the_process_own_priority_and_run_at_its_lanes(
-    compute: ComputePool, lane: Lane
+    compute: ComputePool, priority: Priority
 ) -> None:
     own = os.getpriority(os.PRIO_PROCESS, 0)
     while_opening: list[int] = []
@@ -252,7 +254,7 @@ async def test_a_graph_is_read_at_the_process_own_priority_and_run_at_its_lanes(
             compute,
             model="m",
             part="p",
-            lane=lane,
+            priority=priority,
             open_session=open_session,
             measure=lambda *_: WIDE_PAYS_ALONE,
         )
@@ -261,7 +263,7 @@ async def test_a_graph_is_read_at_the_process_own_priority_and_run_at_its_lanes(
     bystander.start()
     try:
         await asyncio.to_thread(open_engine)
-        of_lane = await compute.run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()), lane)
+        of_lane = await compute.run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()), priority)
         assert set(while_opening) == {own}
         assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in runtimes} == {of_lane}
         assert bystander.native_id is not None

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from pathlib import Path
 
-from mesh.serving.inference.compute import ComputePool, Lane
+from mesh.serving.inference.compute import ComputePool, Priority
 from mesh.serving.inference.precedence import HOLD_SECONDS, LONGEST_WAIT_SECONDS, Precedence
 
 
@@ -93,7 +93,7 @@ async def test_a_pools_bulk_work_begins_when_its_query_is_answered() -> None:
         answered.wait(HOLD_SECONDS / 5)
         order.append("query")
 
-    interactive = asyncio.create_task(pool.run(query, Lane.INTERACTIVE))
+    interactive = asyncio.create_task(pool.run(query, Priority.INTERACTIVE))
     await begun.wait()
     await pool.run(lambda: order.append("photo"))
     await interactive
