@@ -116,8 +116,9 @@ async def test_a_recogniser_that_takes_bytes_gives_probabilities_or_its_choice(
     (path.parent / "charset.txt").write_text("a\n")
     engine = Engine(path, RuntimeSettings(cores=1), compute, model="made", part="recognition")
     recogniser = TextRecogniser(engine, path.parent)
-    line = np.zeros((48, 96, 3), np.uint8)
-    line[:, 10:20, 2] = line[:, 40:60, 2] = 255
+    # Four times as wide as high: read as it is, neither stretched nor squeezed, so that columns stay sharp.
+    line = np.zeros((48, 192, 3), np.uint8)
+    line[:, 20:40, 2] = line[:, 80:120, 2] = 255
     readings = await asyncio.wait_for(recogniser.read([line]), None)
     assert [reading.text for reading in readings] == ["aa"]
     assert readings[0].score > 0.95
