@@ -63,14 +63,19 @@ class Process:
         """Whether it ran and does not any more."""
         return self._child is not None and self._child.poll() is not None
 
-    async def start(self) -> None:
-        """Starts it and waits until it listens. Raises RuntimeError, with its log, when it does not."""
+    async def spawn(self) -> subprocess.Popen[bytes]:
+        """Starts it, without waiting for anything."""
         with self.log.open("ab") as log:
             self._child = await asyncio.to_thread(
                 subprocess.Popen, self.command, env=os.environ | self.environment, stdout=log, stderr=log
             )
+        return self._child
+
+    async def start(self) -> None:
+        """Starts it and waits until it listens. Raises RuntimeError, with its log, when it does not."""
+        child = await self.spawn()
         for _ in range(int(START_SECONDS / 0.05)):
-            if self._child.poll() is not None:
+            if child.poll() is not None:
                 break
             if await listens(self.port):
                 return
@@ -126,11 +131,14 @@ class Fleet:
                 await self._all_healthy(number, wanted)
 
     async def keep(self) -> None:
-        """Starts again, as a supervisor does, every replica that has died; until cancelled."""
+        """Starts again, as a supervisor does, every replica that has died; until cancelled.
+
+        It waits for none to listen: a payload that kills may end one as soon as it does.
+        """
         while True:
             for replica in self.all_replicas():
                 if replica.has_died:
-                    await replica.start()
+                    await replica.spawn()
             await asyncio.sleep(0.05)
 
     async def metric(self, number: int, name: str, **labels: str) -> float:
