@@ -24,6 +24,9 @@ return row ? [row.querySelector('.mark').getAttribute('aria-label'), row.querySe
 """
 TEXT = "return document.querySelector(arguments[0])?.innerText ?? ''"
 
+IMMICH = {"User-Agent": "immich-server/2.7.5"}
+"""As recorded."""
+
 
 async def row(browser: Browser, subject: str, mark: str) -> str:
     """What a row says, once it has this mark."""
@@ -39,14 +42,14 @@ async def call(stage: Stage, model: str = "asked") -> None:
     )
     form.add_field("image", b"photo", filename="blob")
     url = f"http://{stage.router.listener('immich_ml').address}/predict"
-    async with stage.admin.post(url, data=form) as reply:
+    async with stage.admin.post(url, data=form, headers=IMMICH) as reply:
         assert reply.status == 200
 
 
 async def test_the_last_call_is_shown_and_from_where(browser: Browser, stage: Stage) -> None:
     await browser.open(stage.url)
     assert "none since this router started" in await row(browser, "Last call from Immich", "to mend")
-    async with stage.admin.get(f"http://{stage.router.listener('immich_ml').address}/ping"):
+    async with stage.admin.get(f"http://{stage.router.listener('immich_ml').address}/ping", headers=IMMICH):
         pass
     assert "from 127.0.0.1 (ping)" in await row(browser, "Last call from Immich", "well")
     await call(stage)

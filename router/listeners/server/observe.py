@@ -85,7 +85,7 @@ def observing(context: ListenerContext, first_request: Callable[[web.Request], N
                 lease.release()
             task = _task_label(path, predict)
             metrics.request_done(name, task, status, took)
-            if task != "none" and status < 400:
+            if task != "none" and status < 400 and _is_immich(request):
                 context.recent.called(name, request.remote, task)
             if request.content_length:
                 sizes.observe(request.content_length)
@@ -195,3 +195,8 @@ def _write_line(name: str, request: web.Request, path: str, status: int, took: f
         ms=round(1000 * took, 1),
         bytes=request.content_length or 0,
     )
+
+
+def _is_immich(request: web.Request) -> bool:
+    """Whether Immich's server sent it (`User-Agent: immich-server/2.7.5`), and not our own probe or a person's curl."""
+    return request.headers.get("user-agent", "").startswith("immich")

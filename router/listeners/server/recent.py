@@ -35,7 +35,7 @@ class AnsweredRequest:
 
 @dataclass(frozen=True, slots=True)
 class LastCall:
-    """The last call that a listener answered: when, from which address, and whether it was a ping or work."""
+    """The last call of Immich's that a listener answered: when, from which address, and whether it was a ping or work."""
 
     at: datetime
     peer: str
@@ -43,7 +43,7 @@ class LastCall:
 
 
 class RecentRequests:
-    """A ring of the last requests, and for each listener the last call of any kind.
+    """A ring of the last requests, and for each listener Immich's last call of any kind.
 
     Attributes:
         last_calls: by listener.

@@ -52,8 +52,12 @@ async def test_the_last_call_from_immich_is_told(stage: Stage) -> None:
     await predict(stage)  # by the admin page itself: not Immich's
     assert (await get(stage, "/info"))["last_call"] is None
     address = stage.router.listener("immich_ml").address
-    async with aiohttp.ClientSession() as client, client.get(f"http://{address}/ping"):
-        pass
+    async with aiohttp.ClientSession() as client:
+        async with client.get(f"http://{address}/ping"):
+            pass
+        assert (await get(stage, "/info"))["last_call"] is None, "a probe of `up` is no call of Immich's"
+        async with client.get(f"http://{address}/ping", headers={"User-Agent": "immich-server/2.7.5"}):
+            pass
     call = (await get(stage, "/info"))["last_call"]
     assert (call["peer"], call["task"]) == ("127.0.0.1", "ping")
 
