@@ -35,7 +35,7 @@ class AnsweredRequest:
 
 @dataclass(frozen=True, slots=True)
 class LastCall:
-    """The last call of Immich's that a listener answered: when, from which address, and whether it was a ping or work."""
+    """Immich's last call that a listener answered: when, from which address, and whether it was a ping or work."""
 
     at: datetime
     peer: str
