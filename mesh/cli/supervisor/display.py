@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich.cells import set_cell_size
@@ -17,6 +17,7 @@ from mesh.cli.machine.plan import EVERYWHERE, reachable
 from mesh.cli.machine.plans import MachinePlan
 from mesh.cli.machine.ports import interface_address, lan_address
 from mesh.cli.output.language import tr
+from mesh.cli.supervisor.door import DoorCheck
 from mesh.cli.supervisor.probes import Condition, Level, starting
 from mesh.core.settings import LogFormat
 from mesh.core.version import mesh_version
@@ -81,9 +82,9 @@ class Display:
         if self._live:
             self._live.update(self._footer(), refresh=True)
 
-    def summary(self) -> None:
-        """Addresses, what is ready and what is not, and what to do next."""
-        lines = ["", f"[bold]Immich Mesh {mesh_version()}[/bold]", *self._listeners(), *self._services()]
+    def summary(self, door: Sequence[DoorCheck] = ()) -> None:
+        """Addresses, what is ready and what is not, how Immich is behind the front door, and what to do next."""
+        lines = ["", f"[bold]Immich Mesh {mesh_version()}[/bold]", *self._listeners(), *self._services(), *_door(door)]
         for line in [*lines, *self._next_steps(), ""]:
             self._console.print(line, highlight=False, soft_wrap=True)
 
@@ -185,6 +186,16 @@ def describe(condition: Condition) -> str:
     if condition.progress is not None:
         return f"{condition.text} ({int(condition.progress / STEP) * STEP:.0%})"
     return f"{mark(condition.level)}: {condition.text}"
+
+
+def _door(checks: Sequence[DoorCheck]) -> Iterator[str]:
+    """A row for each thing that is looked at in Immich; what is wrong with its remedy below."""
+    levels = {True: Level.READY, None: Level.COMING, False: Level.FAILED}
+    for check in checks:
+        colour, word = MARK_COLOURS[levels[check.ok]], {True: tr("well"), None: "-", False: tr("to mend")}[check.ok]
+        yield _row(escape(check.subject), "", f"[{colour}]{word}[/{colour}]", escape(check.text))
+        if check.ok is False and check.remedy:
+            yield f"  {'':<16} [dim]{escape(check.remedy)}[/dim]"
 
 
 def _row(title: str, address: str, mark: str, text: str) -> str:

@@ -12,6 +12,7 @@ from rich.console import Console
 from mesh.cli.machine.plans import MachinePlan
 from mesh.cli.output.language import tr
 from mesh.cli.supervisor.display import Display
+from mesh.cli.supervisor.door import DoorProbe
 from mesh.cli.supervisor.probes import HEALTH_NAMES, Condition, RouterProbe, ServiceProbe
 from mesh.cli.supervisor.sockets import bind_all
 from mesh.cli.supervisor.supervisor import Probe, Supervisor
@@ -81,7 +82,7 @@ async def run_machine(machine: MachinePlan) -> None:
         # A terminal that closes ends the mesh; without one, SIGHUP means what it means to the router.
         loop.add_signal_handler(signal.SIGHUP, on_signal if sys.stdin.isatty() else supervisor.reload)
         display.open()
-        summaries = asyncio.create_task(_summarise(display, settled))
+        summaries = asyncio.create_task(_summarise(display, settled, DoorProbe.of(machine)))
         try:
             await supervisor.run(stop, hurry)
         finally:
@@ -91,17 +92,19 @@ async def run_machine(machine: MachinePlan) -> None:
     on_line("mesh", tr("everything has ended"))
 
 
-async def _summarise(display: Display, settled: asyncio.Event) -> None:
+async def _summarise(display: Display, settled: asyncio.Event, door: DoorProbe) -> None:
     """Shows the summary when everything has settled, and a first one when that takes long."""
     try:
         await asyncio.wait_for(settled.wait(), SUMMARY_SECONDS)
     except TimeoutError:
+        checks = await door.checks()
         with suppress(OSError):  # nobody is there to read it
-            display.summary()
+            display.summary(checks)
         await settled.wait()
+    checks = await door.checks()
     with suppress(OSError):
         display.close()
-        display.summary()
+        display.summary(checks)
 
 
 async def _probes(machine: MachinePlan, stack: AsyncExitStack) -> dict[str, Probe]:

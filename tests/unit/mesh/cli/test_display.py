@@ -16,6 +16,7 @@ from mesh.cli.machine.ports import interface_address
 from mesh.cli.machine.routers import router_plans
 from mesh.cli.machine.supervisor_settings import SupervisorSettings
 from mesh.cli.supervisor.display import Display, describe, typed_command
+from mesh.cli.supervisor.door import DoorCheck
 from mesh.cli.supervisor.probes import Condition, Level, judge
 from mesh.core.settings import LogFormat
 from router.config import ImmichMlListener, ListenersSettings, MtPhotosListener, RouterSettings
@@ -204,3 +205,16 @@ def test_nothing_is_said_of_docker_where_only_this_machine_reaches_the_router() 
 def test_an_interface_has_the_address_that_the_kernel_gives() -> None:
     assert interface_address("lo") == "127.0.0.1"
     assert interface_address("no-such-bridge") == ""
+
+
+def test_the_summary_says_how_immich_is_behind_the_front_door() -> None:
+    shown, output = display()
+    shown.summary(
+        [
+            DoorCheck(subject="Immich", ok=True, text="3.0.3 at http://immich"),
+            DoorCheck(subject="database", ok=False, text="schema [mesh] is not there", remedy="immich-mesh db migrate"),
+        ]
+    )
+    text = output.getvalue()
+    assert re.search(r"Immich +well +3\.0\.3 at http://immich", text)
+    assert re.search(r"database +to mend +schema \[mesh\] is not there\n +immich-mesh db migrate", text)
