@@ -29,7 +29,7 @@ MIN_SCORE = 0.7
 IMPORTS = """
 import json, sys, time
 import face_service.__main__
-from mesh.serving.lifecycle.memory import resident_bytes
+from mesh.core.memory import resident_bytes
 before, modules, started = resident_bytes(), len(sys.modules), time.perf_counter()
 import insightface.model_zoo.scrfd, insightface.model_zoo.arcface_onnx, insightface.utils.face_align
 print(json.dumps({"seconds": time.perf_counter() - started, "memory_mb": (resident_bytes() - before) / 1e6,

@@ -22,11 +22,11 @@ import numpy as np
 
 from bench.models import FACE_MODEL, benchmark_cache
 from bench.photos import preview
+from mesh.core.memory import resident_bytes
 from mesh.hub import layout
 from mesh.hub.catalogue import Family
 from mesh.serving.inference.compute import BULK_NICENESS
 from mesh.serving.inference.engine import Engine
-from mesh.serving.lifecycle.memory import resident_bytes
 from mesh.serving.runtimes.session import Array, TensorInfo
 
 MIN_SCORE = 0.7

@@ -6,9 +6,9 @@ from typing import Any
 
 import structlog
 
+from mesh.core.memory import return_memory
 from mesh.serving import metrics
 from mesh.serving.inference.compute import ComputePool
-from mesh.serving.lifecycle.memory import return_memory
 from mesh.serving.lifecycle.slot import Loaded, Slot, State
 
 log = structlog.get_logger()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mesh.core.errors import UnavailableError
+from mesh.core.memory import trim_heap
 from mesh.core.settings import Device
-from mesh.serving.lifecycle.memory import trim_heap
 from mesh.serving.runtimes.cuda_driver import driver_fault
 from mesh.serving.runtimes.session import (
     Array,

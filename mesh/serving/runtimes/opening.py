@@ -14,8 +14,8 @@ from pathlib import Path
 import structlog
 
 from mesh.core.errors import UnavailableError
+from mesh.core.memory import return_memory
 from mesh.core.settings import Device, Precision
-from mesh.serving.lifecycle.memory import return_memory
 from mesh.serving.runtimes import onnxruntime, openvino
 from mesh.serving.runtimes.compiled import CompiledFiles, processor
 from mesh.serving.runtimes.devices import OPENVINO_DEVICES

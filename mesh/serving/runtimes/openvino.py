@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mesh.core.errors import UnavailableError
+from mesh.core.memory import trim_heap
 from mesh.core.settings import Device, Precision
-from mesh.serving.lifecycle.memory import trim_heap
 from mesh.serving.runtimes.session import Array, Feeds, RuntimeSettings, TensorInfo, first_line, size_with_external_data
 
 if TYPE_CHECKING:

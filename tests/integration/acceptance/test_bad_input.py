@@ -20,8 +20,8 @@ import face_service.__main__
 import ocr_service.__main__
 from clip_service.config import ClipSettings
 from face_service.config import FaceSettings
+from mesh.core.memory import resident_bytes, trim_heap
 from mesh.core.settings import ServiceSettings
-from mesh.serving.lifecycle.memory import resident_bytes, trim_heap
 from mesh.serving.server import Service, ServiceContext, running
 from ocr_service.config import OcrSettings
 from tests.builders.clip import write_clip

@@ -6,12 +6,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from mesh.core.memory import resident_bytes
 from mesh.hub.catalogue import Family
 from mesh.hub.store import ModelStore
 from mesh.serving.inference.compute import ComputePool
 from mesh.serving.inference.engine import Engine
 from mesh.serving.lifecycle.manager import ModelManager
-from mesh.serving.lifecycle.memory import resident_bytes
 from mesh.serving.lifecycle.part import ModelPart, PartFiles
 from mesh.serving.lifecycle.policy import LifecyclePolicy
 from mesh.serving.lifecycle.slot import Loaded

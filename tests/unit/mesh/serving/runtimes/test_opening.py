@@ -10,8 +10,8 @@ import onnx
 import pytest
 
 from mesh.core.errors import UnavailableError
+from mesh.core.memory import return_memory
 from mesh.core.settings import Device, Precision
-from mesh.serving.lifecycle.memory import return_memory
 from mesh.serving.runtimes import opening, openvino
 from mesh.serving.runtimes.onnxruntime import OnnxSession
 from mesh.serving.runtimes.opening import choose
