@@ -9,7 +9,7 @@ from ocr_service.detection.detector import input_size, scale_to
 from ocr_service.detection.tiles import LONG
 from ocr_service.models import OcrModels
 from ocr_service.options import Options
-from ocr_service.recognition.reader import Line, read_photo
+from ocr_service.reader import Line, read_photo
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from ocr_service.config import OcrSettings
 from ocr_service.detection.quads import Quad
 from ocr_service.options import Options
 from ocr_service.pipeline import OcrPipeline
-from ocr_service.recognition.reader import Line
+from ocr_service.reader import Line
 
 MIN_RESOLUTION = 32
 

@@ -20,7 +20,7 @@ from mesh.serving.inference.engine import Engine
 from mesh.serving.runtimes.session import RuntimeSettings
 from ocr_service.detection.detector import TextDetector
 from ocr_service.options import Options
-from ocr_service.recognition.reader import read_photo
+from ocr_service.reader import read_photo
 from ocr_service.recognition.recogniser import TextRecogniser
 
 Reader = Callable[[bytes], list[ReadLine]]

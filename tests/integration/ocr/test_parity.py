@@ -10,7 +10,7 @@ from rapidocr_onnxruntime import RapidOCR
 from bench.ocr.geometry import shared_area
 from ocr_service.detection.detector import TextDetector
 from ocr_service.options import Options
-from ocr_service.recognition.reader import read_photo
+from ocr_service.reader import read_photo
 from ocr_service.recognition.recogniser import TextRecogniser
 from tests.integration.ocr.conftest import labelled
 

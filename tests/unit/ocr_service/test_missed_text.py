@@ -11,7 +11,7 @@ from ocr_service.detection.missed_text import MAX_PLACES, look_at, missed_places
 from ocr_service.detection.regions import to_boxes
 from ocr_service.detection.small_text import MAX_RATIO
 from ocr_service.options import Options
-from ocr_service.recognition.reader import find_boxes
+from ocr_service.reader import find_boxes
 from tests.unit.ocr_service.doubles import FakeEngine
 
 SIZE, RATIO = (1080, 1920), 736 / 1080
