@@ -21,6 +21,8 @@ from bench.chaos.report import plot, row, services_document, table
 from bench.chaos.scenarios import SCENARIOS, Pace
 from bench.chaos.services import ServiceProcesses
 
+REAL_REQUESTS = {"killed": 2000}
+
 
 async def run(arguments: argparse.Namespace) -> list[Result]:
     """All scenarios asked for, one after the other on one fleet."""
@@ -28,7 +30,7 @@ async def run(arguments: argparse.Namespace) -> list[Result]:
     with tempfile.TemporaryDirectory() as folder:
         async with fleet(Path(folder), replicas=(arguments.replicas or [3])[0], work_ms=arguments.work_ms) as made:
             for name in arguments.only or SCENARIOS:
-                result = await experiment(made, name, arguments.requests, arguments.concurrency)
+                result = await experiment(made, name, arguments.requests or 2000, arguments.concurrency)
                 failed = len(result.outcome.failures)
                 print(
                     f"{name}: {result.outcome.answered} answered, {failed} failed, {result.seconds:.1f} s", flush=True
@@ -46,11 +48,10 @@ async def run_real(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]],
         with tempfile.TemporaryDirectory() as folder:
             async with fleet(Path(folder), replicas=replicas, make=ServiceProcesses(Path(folder))) as made:
                 for name in arguments.only or REAL_SCENARIOS:
+                    requests = arguments.requests or REAL_REQUESTS.get(name, 500)
                     pace = Pace(between=5.0)
-                    result = await experiment(
-                        made, name, arguments.requests, arguments.concurrency, pace=pace, real=True
-                    )
-                    rows.append(row(result, replicas, arguments.requests))
+                    result = await experiment(made, name, requests, arguments.concurrency, pace=pace, real=True)
+                    rows.append(row(result, replicas, requests))
                     results.append(replace(result, scenario=f"{name}, {replicas}"))
                     print({key: value for key, value in rows[-1].items() if key != "description"}, flush=True)
     return rows, results
@@ -70,7 +71,7 @@ def measure_real(arguments: argparse.Namespace) -> int:
 def main() -> int:
     """Runs, writes, judges."""
     parser = argparse.ArgumentParser(prog="python -m bench.chaos", description=__doc__)
-    parser.add_argument("--requests", type=int, default=2000)
+    parser.add_argument("--requests", type=int, help="2,000; on real services that many when killed, else 500")
     parser.add_argument("--concurrency", type=int, default=None, help="24; 8 on real services")
     parser.add_argument("--replicas", type=int, action="append", help="of each service: 3; 1, 2 and 3 for real ones")
     parser.add_argument("--real", action="store_true", help="real services on small models")
