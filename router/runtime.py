@@ -19,7 +19,7 @@ from router.dispatch.dispatcher import Dispatcher
 from router.gateway.healing.service import Healing
 from router.gateway.health.monitor import ImmichMonitor
 from router.gateway.refresh.mesh_recogniser import MeshRecogniser
-from router.listeners.admin import Admin, AdminContext
+from router.listeners.admin.application import Admin, AdminContext
 from router.listeners.immich_ml import ImmichMl
 from router.listeners.mt_photos import MtPhotos
 from router.listeners.photos import photos_application

@@ -92,6 +92,11 @@ class ImmichMlListener(BufferingListenerSettings):
         description="When set, only requests to one of these host names are answered: Immich can send no key.",
     )
 
+    urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Addresses of all routers as Immich reaches them, for the admin page to show, without the secret"
+        " path; `immich-mesh up` sets it. Empty: this listener's own, by the name that the page was opened with.",
+    )
     path: SecretStr | None = Field(
         None,
         description="Secret path, the only key that Immich (3 or later) can carry: with `SECRET` here Immich's URL is"
@@ -108,7 +113,7 @@ class ImmichMlListener(BufferingListenerSettings):
             raise ValueError("a path has letters, digits and . _ ~ - and / between its parts")
         return SecretStr(path) if path else None
 
-    @field_validator("secret_hosts", mode="before")
+    @field_validator("secret_hosts", "urls", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:
         return split_names(value)

@@ -98,6 +98,10 @@ class Cluster:
         """Bytes of the requests that wait."""
         return self._admission.held_bytes
 
+    def longest_wait_seconds(self) -> float:
+        """How long the request that has waited longest has done so; 0 while none waits."""
+        return self._admission.longest_wait_seconds
+
     def endpoint_states(self) -> Iterable[str]:
         """One word for each endpoint: healthy, unhealthy, unknown, ejected or draining."""
         for endpoint in self.endpoints:

@@ -1,19 +1,9 @@
 """The operator's first page: is my Immich connected, what is to be done, and which model answered."""
 
-from collections.abc import AsyncIterator, Callable
-
-import aiohttp
-import pytest
 from aiohttp import FormData
-from pydantic import SecretStr
 
-from router.config import RouterSettings
-from router.config.healing import HealingSettings
-from router.runtime import Router
 from tests.browser.conftest import Browser, Stage
 from tests.doubles.immich import ImmichDouble
-from tests.doubles.mesh_service import MeshService, serving
-from tests.integration.admin.conftest import until_ready
 
 HOSTILE = "<img src=x onerror=document.title='broken'>"
 ROW = """
@@ -92,31 +82,9 @@ async def test_hostile_names_of_models_are_text(browser: Browser, stage: Stage) 
     assert await browser.complaints() == []
 
 
-@pytest.fixture
-async def connected(configure: Callable[[str], RouterSettings]) -> AsyncIterator[tuple[Stage, ImmichDouble]]:
-    """A router that knows where Immich is, with an administrator's key."""
-    immich, service = ImmichDouble((3, 0, 3)), MeshService()
-    immich.user("admin", "admin-key").admin = True
-    async with immich.running(), serving(service) as address:
-        settings = configure(address)
-        photos = settings.listeners.photos.model_copy(update={"immich_url": immich.url, "host": "127.0.0.1", "port": 0})
-        listeners = settings.listeners.model_copy(update={"photos": photos})
-        healing = HealingSettings(api_key=SecretStr("admin-key"), pause_on_stop=False)
-        router = Router(settings.model_copy(update={"listeners": listeners, "healing": healing}))
-        immich.ml["urls"] = [HOSTILE]
-        await router.start()
-        try:
-            await until_ready(router)
-
-            url = f"http://{router.listener('admin').address}"
-            async with aiohttp.ClientSession(url) as client:
-                yield Stage(router, service, client, url), immich
-        finally:
-            await router.stop()
-
-
 async def test_immichs_own_settings_are_checked(browser: Browser, connected: tuple[Stage, ImmichDouble]) -> None:
-    stage, _ = connected
+    stage, immich = connected
+    immich.ml["urls"] = [HOSTILE]
     await browser.open(stage.url)
     assert "3.0.3" in await row(browser, "Immich", "well")
     assert HOSTILE in str(await browser.run("return document.querySelector('#connected').innerText"))

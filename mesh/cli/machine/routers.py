@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from mesh.cli.machine.plan import STOP_MARGIN_SECONDS, Port, RouterPlan, open_listeners, reachable
+from mesh.cli.machine.plan import EVERYWHERE, STOP_MARGIN_SECONDS, Port, RouterPlan, open_listeners, reachable
+from mesh.cli.machine.ports import lan_address
 from mesh.cli.machine.supervisor_settings import SupervisorSettings
 from router.config import RouterSettings
 
@@ -17,14 +18,24 @@ SETTING_OF_SECOND = {
 def router_plans(
     settings: RouterSettings, own: SupervisorSettings, environment: Mapping[str, str]
 ) -> tuple[RouterPlan, ...]:
-    """The routers of one machine. The second has Immich's API and an admin page, on ports of its own."""
+    """The routers of one machine. The second has Immich's API and an admin page, on ports of its own.
+
+    Each is told the addresses of both, which its admin page shows.
+    """
+    ml = settings.listeners.immich_ml
+    second_port = own.second_router_port if ml.enabled else None
+    ports = (ml.port,) if second_port is None else (ml.port, second_port)
+    urls = ml.urls or tuple(f"http://{public(ml.host)}:{port}" for port in ports)
+    environment = {**environment, "ROUTER_LISTENERS__IMMICH_ML__URLS": ",".join(urls)}
+    told = settings.listeners.model_copy(update={"immich_ml": ml.model_copy(update={"urls": urls})})
+    settings = settings.model_copy(update={"listeners": told})
     first = _router_plan("router", settings, environment)
-    if own.second_router_port is None or not settings.listeners.immich_ml.enabled:
+    if second_port is None:
         return (first,)
     listeners = settings.listeners
     admin_port = own.second_router_admin_port
     changes: dict[str, dict[str, Any]] = {
-        "immich_ml": {"port": own.second_router_port},
+        "immich_ml": {"port": second_port},
         "admin": {"enabled": False} if admin_port is None else {"port": admin_port},
         "mt_photos": {"enabled": False},
         "photos": {"enabled": False},
@@ -44,6 +55,11 @@ def router_plans(
         variables["ROUTER_METRICS_PORT"] = str(settings.metrics_port + 1)
     second = _router_plan("router-2", settings.model_copy(update=update), {**environment, **variables})
     return first, replace(second, ports=tuple(_renamed(port) for port in second.ports))
+
+
+def public(host: str) -> str:
+    """The address at which other machines reach a listener, as far as this one can tell."""
+    return lan_address() if host in EVERYWHERE else reachable(host)
 
 
 def _renamed(port: Port) -> Port:

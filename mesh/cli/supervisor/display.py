@@ -16,6 +16,7 @@ from mesh.cli.clients.connection import DEFAULT_URL
 from mesh.cli.machine.plan import EVERYWHERE, reachable
 from mesh.cli.machine.plans import MachinePlan
 from mesh.cli.machine.ports import interface_address, lan_address
+from mesh.cli.machine.routers import public
 from mesh.cli.output.language import tr
 from mesh.cli.supervisor.door import DoorCheck
 from mesh.cli.supervisor.probes import Condition, Level, starting
@@ -100,7 +101,7 @@ class Display:
     def _listeners(self) -> Iterator[str]:
         for router in self._machine.routers:
             for name, listener in router.listeners.items():
-                url = f"http://{_public(listener.host)}:{listener.port}"
+                url = f"http://{public(listener.host)}:{listener.port}"
                 yield _row(title(name), url, *_marked(self._conditions[router.name]))
         closed = self._machine.router_settings.listeners.mt_photos
         if closed.enabled and closed.api_key is None:
@@ -156,11 +157,6 @@ def title(listener: str) -> str:
 def mark(level: Level) -> str:
     """A level in a word or two."""
     return {Level.READY: tr("ready"), Level.COMING: tr("on its way"), Level.FAILED: tr("not ready")}[level]
-
-
-def _public(host: str) -> str:
-    """The address at which other machines reach a listener."""
-    return lan_address() if host in EVERYWHERE else reachable(host)
 
 
 def _from_docker(port: int) -> str:

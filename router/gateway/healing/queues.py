@@ -3,7 +3,7 @@
 Starting a queue with `force: false` makes Immich queue what it knows to be missing; that call is `/api/jobs` in both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -34,6 +34,16 @@ class QueueState:
     jobs: int
 
 
+@dataclass(frozen=True)
+class JobQueue:
+    """Any queue of Immich's, as its own page of queues shows it: jobs under way, and jobs that are still to come."""
+
+    name: str
+    paused: bool
+    active: int
+    waiting: int
+
+
 class _Counts(Answer):
     active: int = Field(0, ge=0)
     waiting: int = Field(0, ge=0)
@@ -41,8 +51,8 @@ class _Counts(Answer):
     paused: int = Field(0, ge=0)
 
     @property
-    def all(self) -> int:
-        return self.active + self.waiting + self.delayed + self.paused
+    def coming(self) -> int:
+        return self.waiting + self.delayed + self.paused
 
 
 class _LegacyStatus(Answer):
@@ -64,31 +74,38 @@ _LEGACY: TypeAdapter[dict[str, _LegacyQueue]] = TypeAdapter(dict[str, _LegacyQue
 _QUEUES: TypeAdapter[tuple[_Queue, ...]] = TypeAdapter(tuple[_Queue, ...])
 
 
+def _job_queue(name: str, paused: bool, counts: _Counts) -> JobQueue:
+    return JobQueue(name, paused, counts.active, counts.coming)
+
+
 class ImmichQueues:
-    """The three queues, with an administrator's key. Every call raises as `rights.demand`, and ImmichAwayError."""
+    """Immich's queues, with an administrator's key. Every call raises as `rights.demand`, and ImmichAwayError."""
 
     def __init__(self, api: ImmichApi, api_key: str) -> None:
         self._api = api
         self._credentials = Credentials({"x-api-key": api_key}, {}, by_key=True, present=True)
 
     async def states(self) -> Mapping[Queue, QueueState]:
-        """The queues that this Immich has."""
+        """The three queues, those of them that this Immich has."""
+        told = {queue.name: QueueState(queue.paused, queue.active + queue.waiting) for queue in await self.every()}
+        return {queue: told[queue] for queue in Queue if queue in told}
+
+    async def every(self) -> Sequence[JobQueue]:
+        """All queues of this Immich, in its own order."""
         if await self._modern():
             reply = await self._api.ask("GET", "/api/queues", self._credentials)
             demand(reply)
-            told = {queue.name: QueueState(queue.is_paused, queue.statistics.all) for queue in reply.read(_QUEUES)}
-        else:
-            reply = await self._api.ask("GET", "/api/jobs", self._credentials)
-            demand(reply)
-            legacy = reply.read(_LEGACY)
-            told = {name: QueueState(queue.status.is_paused, queue.counts.all) for name, queue in legacy.items()}
-        return {queue: told[queue] for queue in Queue if queue in told}
+            return [_job_queue(one.name, one.is_paused, one.statistics) for one in reply.read(_QUEUES)]
+        reply = await self._api.ask("GET", "/api/jobs", self._credentials)
+        demand(reply)
+        legacy = reply.read(_LEGACY)
+        return [_job_queue(name, one.status.is_paused, one.counts) for name, one in legacy.items()]
 
-    async def pause(self, queue: Queue) -> None:
+    async def pause(self, queue: str) -> None:
         """Jobs wait from now on; those under way are finished."""
         await self._set(queue, paused=True)
 
-    async def resume(self, queue: Queue) -> None:
+    async def resume(self, queue: str) -> None:
         """Jobs are worked on again."""
         await self._set(queue, paused=False)
 
@@ -101,7 +118,7 @@ class ImmichQueues:
         demand(reply)
         return True
 
-    async def _set(self, queue: Queue, *, paused: bool) -> None:
+    async def _set(self, queue: str, *, paused: bool) -> None:
         if await self._modern():
             body: dict[str, object] = {"isPaused": paused}
             demand(await self._api.ask("PUT", f"/api/queues/{queue}", self._credentials, body=body))

@@ -33,7 +33,7 @@ def why_off(photos: PhotosSettings, settings: HealingSettings) -> str:
 
 
 class Healing:
-    """One router's self-healing. `off` says why there is none.
+    """One router's self-healing. `off` says why there is none; `queues` are Immich's, None where no key opens them.
 
     Args:
         photos: where Immich and its database are.
@@ -57,6 +57,7 @@ class Healing:
         self._failures = failures
         self._can_serve = can_serve
         self._metrics = HealingMetrics(registry)
+        self.queues: ImmichQueues | None = None
         self._healer: Healer | None = None
         self._task: asyncio.Task[None] | None = None
         self._resources = AsyncExitStack()
@@ -67,16 +68,19 @@ class Healing:
         return self._healer.status if self._healer else None
 
     async def start(self) -> None:
-        """Begins to watch, unless it is off."""
-        if self.off or self._settings.api_key is None:
+        """Opens the way to Immich's queues, and begins to watch unless that is off."""
+        if not self._photos.immich_url or self._settings.api_key is None:
             return
         session = await self._resources.enter_async_context(ClientSession(cookie_jar=DummyCookieJar()))
         api = ImmichApi(session, self._photos.immich_url, timeout_seconds=self._photos.api_timeout_seconds)
+        self.queues = ImmichQueues(api, self._settings.api_key.get_secret_value())
+        if self.off:
+            return
         lost_text = None
         if self._photos.database.url is not None:
             lost_text = await self._resources.enter_async_context(HealingRepository(self._photos.database))
         self._healer = Healer(
-            ImmichQueues(api, self._settings.api_key.get_secret_value()),
+            self.queues,
             self._coordination(),
             lost_text,
             self._failures,
@@ -94,6 +98,7 @@ class Healing:
             await asyncio.gather(self._task, return_exceptions=True)
             await self._healer.stop()
             self._task = None
+        self.queues = None
         await self._resources.aclose()
 
     def _coordination(self) -> Coordination:

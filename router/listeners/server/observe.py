@@ -20,7 +20,7 @@ from router.listeners.server.access import AccessLog
 from router.listeners.server.bodies import BODIES, LEASE
 from router.listeners.server.body_budget import BodyBudget
 from router.listeners.server.guard import Guard
-from router.listeners.server.messages import PREDICT, json_response
+from router.listeners.server.messages import PREDICT, REASON, json_response
 from router.listeners.server.recent import AnsweredRequest, RecentRequests
 from router.metrics import RouterMetrics
 
@@ -126,12 +126,12 @@ async def _answered(
     except web.HTTPException as answer:
         if answer.status < 400:
             raise
-        return _error_response(_in_our_words(answer, request, path), identity)
+        return _error_response(_in_our_words(answer, request, path), identity, request)
     except MeshError as failure:
-        return _error_response(failure, identity)
+        return _error_response(failure, identity, request)
     except Exception as failure:
         log.exception("request failed", path=path)
-        return _error_response(failure, identity)
+        return _error_response(failure, identity, request)
 
 
 def _in_our_words(answer: web.HTTPException, request: web.Request, path: str) -> MeshError:
@@ -142,7 +142,8 @@ def _in_our_words(answer: web.HTTPException, request: web.Request, path: str) ->
     return InvalidInputError(answer.reason)
 
 
-def _error_response(error: Exception, identity: str) -> web.Response:
+def _error_response(error: Exception, identity: str, request: web.Request) -> web.Response:
+    request[REASON] = error.message if isinstance(error, MeshError) else "internal error"
     response = json_response(error_body(error, identity), http_status(error)[0])
     if (seconds := retry_after(error)) is not None:
         response.headers["Retry-After"] = seconds
@@ -170,6 +171,7 @@ def _answered_request(
         bytes=predict.size,
         shared=any(call.shared for call in calls),
         answered_by=",".join(call.model for call in calls if call.model),
+        reason=request.get(REASON, ""),
     )
 
 

@@ -12,7 +12,8 @@ KEPT = 200
 class AnsweredRequest:
     """One answered request. Times in milliseconds; `task`, models and `endpoint` hold several, separated by commas.
 
-    `model` is what was asked for, `answered_by` what the service says it used.
+    `model` is what was asked for, `answered_by` what the service says it used, `reason` what the caller was told of a
+    failure.
     """
 
     at: datetime
@@ -31,6 +32,7 @@ class AnsweredRequest:
     bytes: int
     shared: bool = False
     answered_by: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

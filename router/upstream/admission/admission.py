@@ -54,7 +54,7 @@ class Admission:
         self._left = left
         self._metrics = metrics
         self._timing = timing
-        self._pending = PendingQueue(cluster, settings.circuit_breakers)
+        self._pending = PendingQueue(cluster, settings.circuit_breakers, timing.now)
         self._breakers = {lane: CircuitBreaker(settings.circuit_breakers, settings.retry_budget) for lane in Lane}
         self._choice = make_balancer(settings.balancer, rng)
 
@@ -67,6 +67,11 @@ class Admission:
     def held_bytes(self) -> int:
         """Bytes of the requests that wait."""
         return self._pending.pending_bytes
+
+    @property
+    def longest_wait_seconds(self) -> float:
+        """How long the request that has waited longest has done so; 0 while none waits."""
+        return self._pending.longest_wait_seconds
 
     def active(self, lane: Lane) -> int:
         """Requests at the endpoints."""

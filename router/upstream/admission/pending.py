@@ -5,7 +5,7 @@ is saturated or moves. Every kind of turn has its queue: what stops retries does
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -41,14 +41,16 @@ class Waiter:
 
 
 class PendingQueue:
-    """The waiting requests of one cluster."""
+    """The waiting requests of one cluster. `now` is the clock."""
 
-    def __init__(self, cluster: str, limits: CircuitBreakerSettings) -> None:
+    def __init__(self, cluster: str, limits: CircuitBreakerSettings, now: Callable[[], float]) -> None:
         self._cluster = cluster
         self._limits = limits
+        self._now = now
         # Dictionaries as queues: ordered, and a request that leaves early is removed at once.
         self._queues: dict[tuple[Lane, Turn], dict[Waiter, None]] = {key: {} for key in QUEUE_ORDER}
         self._pending: dict[Lane, int] = dict.fromkeys(Lane, 0)
+        self._since: dict[object, float] = {}
         self._bytes: dict[Lane, int] = dict.fromkeys(Lane, 0)
 
     def pending(self, lane: Lane) -> int:
@@ -59,6 +61,12 @@ class PendingQueue:
     def pending_bytes(self) -> int:
         """Bytes of all requests that wait."""
         return sum(self._bytes.values())
+
+    @property
+    def longest_wait_seconds(self) -> float:
+        """How long the one that has waited longest has done so; 0 while nobody waits."""
+        oldest = next(iter(self._since.values()), None)  # in the order in which they came
+        return 0.0 if oldest is None else self._now() - oldest
 
     def waiting(self, lane: Lane, turn: Turn) -> bool:
         """Whether somebody is in front of a newcomer."""
@@ -76,11 +84,14 @@ class PendingQueue:
             raise QueueFullError(
                 f"the requests that wait for cluster {self._cluster} fill its memory limit: try again later", 5.0
             )
+        token = object()
+        self._since[token] = self._now()
         self._pending[lane] += 1
         self._bytes[lane] += size
         try:
             yield
         finally:
+            del self._since[token]
             self._pending[lane] -= 1
             self._bytes[lane] -= size
 

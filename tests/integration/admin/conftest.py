@@ -9,7 +9,9 @@ import pytest
 from pydantic import SecretStr
 
 from router.config import AdminListener, ImmichMlListener, ListenersSettings, MtPhotosListener, RouterSettings
+from router.config.healing import HealingSettings
 from router.runtime import Router
+from tests.doubles.immich import ImmichDouble
 from tests.doubles.mesh_service import MeshService, serving
 from tests.waiting import until
 
@@ -62,5 +64,26 @@ async def stage(configure: Callable[[str], RouterSettings]) -> AsyncIterator[Sta
             url = f"http://{router.listener('admin').address}"
             async with aiohttp.ClientSession(url) as client:
                 yield Stage(router, service, client, url)
+        finally:
+            await router.stop()
+
+
+@pytest.fixture
+async def connected(configure: Callable[[str], RouterSettings]) -> AsyncIterator[tuple[Stage, ImmichDouble]]:
+    """A router that knows where Immich is, with an administrator's key."""
+    immich, service = ImmichDouble((3, 0, 3)), MeshService()
+    immich.user("admin", "admin-key").admin = True
+    async with immich.running(), serving(service) as address:
+        settings = configure(address)
+        photos = settings.listeners.photos.model_copy(update={"immich_url": immich.url, "host": "127.0.0.1", "port": 0})
+        listeners = settings.listeners.model_copy(update={"photos": photos})
+        healing = HealingSettings(api_key=SecretStr("admin-key"), pause_on_stop=False)
+        router = Router(settings.model_copy(update={"listeners": listeners, "healing": healing}))
+        await router.start()
+        try:
+            await until_ready(router)
+            url = f"http://{router.listener('admin').address}"
+            async with aiohttp.ClientSession(url) as client:
+                yield Stage(router, service, client, url), immich
         finally:
             await router.stop()

@@ -10,6 +10,7 @@ import aiohttp
 import grpc
 import pytest
 from aiohttp import FormData
+from pydantic import SecretStr
 
 from tests.integration.admin.conftest import Stage
 from tests.waiting import PATIENCE_SECONDS
@@ -60,6 +61,28 @@ async def test_the_last_call_from_immich_is_told(stage: Stage) -> None:
             pass
     call = (await get(stage, "/info"))["last_call"]
     assert (call["peer"], call["task"]) == ("127.0.0.1", "ping")
+
+
+async def test_both_routers_addresses_are_told_as_they_were_set(stage: Stage) -> None:
+    settings = stage.router.status.settings
+    urls = ("http://192.0.2.1:3003", "http://192.0.2.1:3004")
+    ml = settings.listeners.immich_ml.model_copy(update={"urls": urls, "path": SecretStr("hidden-path")})
+    listeners = settings.listeners.model_copy(update={"immich_ml": ml})
+    stage.router.status.settings = settings.model_copy(update={"listeners": listeners})
+    info = await get(stage, "/info")
+    assert info["immich_ml_urls"] == list(urls)
+    assert info["immich_ml_path"] is True
+    assert "hidden-path" not in json.dumps(info)
+
+
+async def test_a_tried_photo_tells_where_its_time_went(stage: Stage) -> None:
+    form = FormData()
+    form.add_field("entries", json.dumps({"ocr": {"recognition": {"modelName": "m"}}}))
+    form.add_field("image", b"photo", filename="blob")
+    async with stage.admin.post("/predict", data=form) as response:
+        stages = dict(part.split(";dur=") for part in response.headers["Server-Timing"].split(", "))
+    assert set(stages) == {"wait", "service", "router"}
+    assert float(stages["service"]) > 0
 
 
 async def test_clusters_show_endpoints_and_counts(stage: Stage) -> None:
@@ -121,6 +144,8 @@ async def test_recent_requests_are_newest_first_and_without_payload(stage: Stage
     assert shown[2]["tries"] == 1
     assert (shown[2]["model"], shown[2]["answered_by"]) == ("m", "double")
     assert shown[0]["answered_by"] == ""
+    assert "nobody" in shown[0]["reason"]
+    assert shown[1]["reason"] == ""
     assert shown[2]["bytes"] > 0
 
 
@@ -194,7 +219,15 @@ async def test_a_reload_reports_what_it_found(stage: Stage) -> None:
     assert (await get(stage, "/info"))["last_reload"]["at"] == report["at"]
 
 
-POSTS = ["/drain", "/reload", "/logging?level=INFO", "/models/unload?cluster=ocr", "/predict"]
+POSTS = [
+    "/jobs/pause?queue=ocr",
+    "/jobs/start?queue=ocr",
+    "/drain",
+    "/reload",
+    "/logging?level=INFO",
+    "/models/unload?cluster=ocr",
+    "/predict",
+]
 
 
 @pytest.mark.parametrize("path", POSTS)

@@ -38,6 +38,15 @@ def test_the_router_is_told_where_a_moved_service_is(environment: pytest.MonkeyP
     assert machine.routers[0].environment["ROUTER_CLIP_ENDPOINTS"] == "127.0.0.1:7777"
 
 
+def test_each_router_is_told_the_addresses_of_both(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("ROUTER_LISTENERS__IMMICH_ML__HOST", "192.0.2.7")
+    first, second = plans.plan_machine().routers
+    assert first.settings.listeners.immich_ml.urls == ("http://192.0.2.7:3003", "http://192.0.2.7:3004")
+    assert second.settings.listeners.immich_ml.urls == first.settings.listeners.immich_ml.urls
+    environment.setenv("ROUTER_LISTENERS__IMMICH_ML__URLS", "http://mesh.lan:3003")
+    assert plans.plan_machine().routers[1].settings.listeners.immich_ml.urls == ("http://mesh.lan:3003",)
+
+
 def test_what_the_user_set_is_left_alone(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("CLIP_METRICS_PORT", "1234")
     environment.setenv("ROUTER_OCR_ENDPOINTS", "10.0.0.1:50051")

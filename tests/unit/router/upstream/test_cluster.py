@@ -74,6 +74,7 @@ async def test_without_a_healthy_endpoint_requests_wait_in_their_order() -> None
         await stand.timing.advance(100)
         assert stand.cluster.held(Lane.IMAGE) == 5
         assert stand.cluster.held_bytes() == 5
+        assert stand.cluster.longest_wait_seconds() == 100
         assert not stand.endpoints["a:1"].calls
         stand.endpoints["a:1"].health = Probe.SERVING
         await stand.timing.advance(1)
@@ -81,6 +82,7 @@ async def test_without_a_healthy_endpoint_requests_wait_in_their_order() -> None
         assert [call.content.data for call in stand.endpoints["a:1"].calls] == [b"0", b"1", b"2", b"3", b"4"]
         assert stand.endpoints["a:1"].calls[0].stats.held_seconds > 99
         assert stand.cluster.held(Lane.IMAGE) == 0
+        assert stand.cluster.longest_wait_seconds() == 0
 
 
 async def test_a_held_request_ends_at_its_deadline_and_says_why() -> None:

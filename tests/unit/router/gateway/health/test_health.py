@@ -20,7 +20,7 @@ from router.gateway.health.immich import MachineLearning, all_checks, check_clip
 from router.gateway.health.monitor import ImmichMonitor
 from router.gateway.immich import ImmichApi
 from router.gateway.metrics import PhotosMetrics
-from router.listeners.admin_views import check_line
+from router.listeners.admin.views import check_line
 from tests.doubles.immich import ImmichDouble
 
 SERVED = "ViT-B-16__cn-clip"

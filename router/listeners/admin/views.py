@@ -26,6 +26,7 @@ def cluster_view(cluster: Cluster) -> dict[str, Any]:
         "active": {lane.value: cluster.active(lane) for lane in Lane},
         "held": {lane.value: cluster.held(lane) for lane in Lane},
         "held_bytes": cluster.held_bytes(),
+        "longest_wait_seconds": round(cluster.longest_wait_seconds(), 1),
         "limits": cluster.settings.circuit_breakers.model_dump(),
         "endpoints": [endpoint_view(endpoint) for endpoint in cluster.endpoints],
     }
