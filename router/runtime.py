@@ -16,13 +16,13 @@ from prometheus_client import start_http_server
 from router.config import ListenerSettings, RouterSettings
 from router.dispatch.cluster_manager import ClusterManager, Opener
 from router.dispatch.dispatcher import Dispatcher
-from router.gateway.healing.service import Healing
-from router.gateway.health.monitor import ImmichMonitor
-from router.gateway.refresh.mesh_recogniser import MeshRecogniser
+from router.front_door.healing.service import Healing
+from router.front_door.health.monitor import ImmichMonitor
+from router.front_door.refresh.mesh_recogniser import MeshRecogniser
 from router.listeners.admin.application import Admin, AdminContext
+from router.listeners.front_door import front_door_application
 from router.listeners.immich_ml import ImmichMl
 from router.listeners.mt_photos import MtPhotos
-from router.listeners.photos import photos_application
 from router.listeners.server.access import AccessLog
 from router.listeners.server.listener import HttpListener, ListenerContext
 from router.listeners.server.recent import RecentRequests
@@ -128,7 +128,7 @@ class Router:
         if listeners.admin.enabled:
             found.append(("admin", listeners.admin, Admin(self._admin_context(), listeners.admin).application()))
         if listeners.photos.enabled and listeners.photos.immich_url:
-            app = photos_application(listeners.photos, MeshRecogniser(predict), self.metrics.registry)
+            app = front_door_application(listeners.photos, MeshRecogniser(predict), self.metrics.registry)
             found.append(("photos", listeners.photos, app))
         return found
 

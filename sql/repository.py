@@ -100,10 +100,10 @@ class SearchRepository:
         # Each side on its own connection; none is held while another is waited for.
         if self._settings.pool_size == 1:
             by_text = await self._read(search.by_text)
-            by_look, background = await self._read(search.by_look)
+            by_vector, background = await self._read(search.by_vector)
         else:
-            by_text, (by_look, background) = await _both(self._read(search.by_text), self._read(search.by_look))
-        return search.page(by_text, by_look, background, limit, offset)
+            by_text, (by_vector, background) = await _both(self._read(search.by_text), self._read(search.by_vector))
+        return search.page(by_text, by_vector, background, limit, offset)
 
     async def explain(
         self,

@@ -95,11 +95,11 @@ class FullScan:
         else:
             rows = await self._connection.fetch(
                 f"""
-                WITH by_text AS ({by_text}), by_look AS (
+                WITH by_text AS ({by_text}), by_vector AS (
                   SELECT "assetId" AS id, row_number() OVER (ORDER BY embedding <=> $4::vector, "assetId") AS place
                   FROM smart_search)
-                SELECT id FROM by_text FULL JOIN by_look USING (id) JOIN asset USING (id) WHERE {visible} ORDER BY
-                coalesce(1.0 / (60 + by_text.place), 0) + coalesce(1.0 / (60 + by_look.place), 0) DESC, id LIMIT $3
+                SELECT id FROM by_text FULL JOIN by_vector USING (id) JOIN asset USING (id) WHERE {visible} ORDER BY
+                coalesce(1.0 / (60 + by_text.place), 0) + coalesce(1.0 / (60 + by_vector.place), 0) DESC, id LIMIT $3
                 """,
                 list(OWNERS[:2]),
                 text,

@@ -18,12 +18,12 @@ from router.config.listeners import (
     PRIVATE_NETWORKS,
     AdminListener,
     BufferingListenerSettings,
+    FrontDoorListener,
     ImmichMlListener,
     ListenerSettings,
     ListenersSettings,
     MtPhotosListener,
     Network,
-    PhotosListener,
 )
 from router.config.routes import MirrorSettings, RetrySettings, RouteSettings, WeightedCluster
 from router.config.settings import DEFAULT_CONFIG_VARIABLE, AliasedNames, RouterSettings, config_path
@@ -37,6 +37,7 @@ __all__ = [
     "BufferingListenerSettings",
     "CircuitBreakerSettings",
     "ClusterSettings",
+    "FrontDoorListener",
     "HealthCheckSettings",
     "ImmichMlListener",
     "ListenerSettings",
@@ -45,7 +46,6 @@ __all__ = [
     "MtPhotosListener",
     "Network",
     "OutlierSettings",
-    "PhotosListener",
     "Protocol",
     "QuarantineSettings",
     "RetryBudgetSettings",

@@ -10,7 +10,7 @@ from pydantic_settings import NoDecode
 
 from mesh.core.settings import MAX_MESSAGE_BYTES, Frozen
 from mesh.core.sockets import bare_host
-from router.config.photos import PhotosSettings
+from router.config.front_door import FrontDoorSettings
 
 PRIVATE_NETWORKS = (
     "127.0.0.0/8",
@@ -145,7 +145,7 @@ class AdminListener(BufferingListenerSettings):
         return split_names(value)
 
 
-class PhotosListener(PhotosSettings, ListenerSettings):
+class FrontDoorListener(FrontDoorSettings, ListenerSettings):
     """The photo front door; it opens when `immich_url` is set."""
 
     port: int = Field(2283, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
@@ -156,7 +156,7 @@ class PhotosListener(PhotosSettings, ListenerSettings):
     )
 
     @model_validator(mode="after")
-    def _not_itself(self) -> "PhotosListener":
+    def _not_itself(self) -> "FrontDoorListener":
         """This machine's own name and the port that this listener takes: no Immich can be there."""
         immich = urlsplit(self.immich_url)
         if self.port and immich.port == self.port and immich.hostname in ("localhost", "127.0.0.1", "::1"):
@@ -172,5 +172,5 @@ class ListenersSettings(Frozen):
 
     immich_ml: ImmichMlListener = ImmichMlListener()
     mt_photos: MtPhotosListener = MtPhotosListener()
-    photos: PhotosListener = PhotosListener()
+    photos: FrontDoorListener = FrontDoorListener()
     admin: AdminListener = AdminListener()

@@ -103,7 +103,7 @@ class HybridSearch:
         texts = {hit.asset_id: hit for hit in page.hits}
         return Candidates(texts, await self._distances(connection, list(texts)))
 
-    async def by_look(self, connection: Any) -> tuple[Candidates, Background]:
+    async def by_vector(self, connection: Any) -> tuple[Candidates, Background]:
         """The best of the vector index, and what is usual in this library."""
         if self.text.schema.dimension == 0:
             return Candidates({}, {}), Background(0.0, 0.0)
@@ -112,11 +112,11 @@ class HybridSearch:
         return Candidates(texts, distances), await self._background(connection)
 
     def page(
-        self, by_text: Candidates, by_look: Candidates, background: Background, limit: int, offset: int
+        self, by_text: Candidates, by_vector: Candidates, background: Background, limit: int, offset: int
     ) -> SearchPage:
         """The hits from `offset` on, at most `limit`; all pages together hold the candidates that pass the cut."""
-        texts = {**by_look.texts, **by_text.texts}
-        distances = {**by_text.distances, **by_look.distances}
+        texts = {**by_vector.texts, **by_text.texts}
+        distances = {**by_text.distances, **by_vector.distances}
         hits = [
             self._hit(asset_id, texts.get(asset_id), distances.get(asset_id), background)
             for asset_id in texts.keys() | distances.keys()
@@ -182,10 +182,10 @@ class HybridSearch:
     def _hit(self, asset_id: UUID, text: Hit | None, distance: float | None, background: Background) -> Hit:
         largest = max(self.weights.text, self.weights.vector) or 1.0
         by_text = (text.score if text else 0.0) * self.weights.text / largest
-        by_look = (background.evidence(distance) if distance is not None else 0.0) * self.weights.vector / largest
+        by_vector = (background.evidence(distance) if distance is not None else 0.0) * self.weights.vector / largest
         return Hit(
             asset_id,
-            score=1 - (1 - by_text) * (1 - by_look),
+            score=1 - (1 - by_text) * (1 - by_vector),
             match=text.match if text else Match.VECTOR,
             text_rank=text.score if text else None,
             vector_distance=distance,

@@ -12,10 +12,10 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from mesh.core.errors import MeshError
-from router.config.photos import PhotosSettings
-from router.gateway.metrics import PhotosMetrics
-from router.gateway.recognition import OcrModel, ReadText
-from router.listeners.photos import application_of, photos_door
+from router.config.front_door import FrontDoorSettings
+from router.front_door.metrics import FrontDoorMetrics
+from router.front_door.recognition import OcrModel, ReadText
+from router.listeners.front_door import application_of, open_front_door
 from router.listeners.server.listener import SERVER_OPTIONS
 from sql.filters import AssetFilters, Scope
 from sql.refresh import OcrLine, TextChange
@@ -191,7 +191,7 @@ async def open_door(
     refresh = FakeRefresh() if database else None
     services = FakeMesh() if mesh else None
     registry = CollectorRegistry()
-    chosen = PhotosSettings(immich_url=immich.url, **settings)
-    app = application_of(lambda: photos_door(chosen, services, search, refresh, PhotosMetrics(registry)))  # type: ignore[arg-type]
+    chosen = FrontDoorSettings(immich_url=immich.url, **settings)
+    app = application_of(lambda: open_front_door(chosen, services, search, refresh, FrontDoorMetrics(registry)))  # type: ignore[arg-type]
     async with served(app) as url:
         yield OpenDoor(url, immich, search, refresh, services, registry)

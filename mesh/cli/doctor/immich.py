@@ -3,10 +3,10 @@
 from aiohttp import ClientSession, DummyCookieJar
 
 from mesh.cli.doctor.finding import Finding, Verdict
-from router.config.photos import PhotosSettings
-from router.gateway.health.check import Check
-from router.gateway.health.immich import all_checks, probing
-from router.gateway.immich import ImmichApi
+from router.config.front_door import FrontDoorSettings
+from router.front_door.health.check import Check
+from router.front_door.health.immich import all_checks, probing
+from router.front_door.immich.api import ImmichApi
 
 VERDICTS = {True: Verdict.GOOD, None: Verdict.NOTE, False: Verdict.BAD}
 SECONDS = 10.0
@@ -20,7 +20,7 @@ async def check_immich(url: str, api_key: str | None, served_model: str) -> list
         api_key: an administrator's; without one only Immich's version is seen.
         served_model: the CLIP model that the mesh is set to serve.
     """
-    settings = PhotosSettings(immich_url=url)
+    settings = FrontDoorSettings(immich_url=url)
     async with ClientSession(cookie_jar=DummyCookieJar()) as session:
         api = ImmichApi(session, settings.immich_url, timeout_seconds=SECONDS)
         return [_finding(check) for check in await all_checks(api, api_key, probing(session), served_model, None)]

@@ -20,8 +20,8 @@ from router.config import AdminListener
 from router.config.file import config_dump
 from router.dispatch.cluster_manager import ClusterManager
 from router.domain.requests import Predict
-from router.gateway.healing.service import Healing
-from router.gateway.health.monitor import ImmichMonitor
+from router.front_door.healing.service import Healing
+from router.front_door.health.monitor import ImmichMonitor
 from router.listeners.admin.jobs import JobCalls
 from router.listeners.admin.messages import admin_json, read_order
 from router.listeners.admin.models import ModelCalls

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict
 
 from mesh.core.errors import InvalidInputError, MeshError, UnauthenticatedError
 from router.config import AdminListener
-from router.gateway.healing.queues import ImmichQueues, JobQueue, Queue
-from router.gateway.healing.service import Healing
-from router.gateway.rights import RefusedByImmichError
+from router.front_door.healing.queues import ImmichQueues, JobQueue, Queue
+from router.front_door.healing.service import Healing
+from router.front_door.immich.rights import RefusedByImmichError
 from router.listeners.admin.messages import admin_json, read_order
 
 log = structlog.get_logger()

@@ -8,9 +8,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from router.domain.tasks import Lane
-from router.gateway.healing.service import Healing
-from router.gateway.health.check import Check
-from router.gateway.health.monitor import ImmichMonitor
+from router.front_door.healing.service import Healing
+from router.front_door.health.check import Check
+from router.front_door.health.monitor import ImmichMonitor
 from router.listeners.server.listener import HttpListener
 from router.upstream.cluster import Cluster
 from router.upstream.endpoints.endpoint import Endpoint

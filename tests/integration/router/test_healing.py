@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from router.gateway.healing.queues import Queue
+from router.front_door.healing.queues import Queue
 from tests.doubles.immich import ImmichDouble
 from tests.doubles.services import Services
 from tests.waiting import until
