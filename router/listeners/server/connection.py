@@ -1,6 +1,5 @@
 """One client's connection: aiohttp's, but what is no HTTP is answered and noted as everything else here is."""
 
-import asyncio
 import secrets
 from http import HTTPStatus
 from typing import Any
@@ -17,9 +16,6 @@ from router.listeners.server.messages import json_response
 
 log = structlog.get_logger()
 
-MAX_READ_BYTES = 64 * 1024
-"""Of one step of the event loop: a body in chunks of one byte costs a microsecond or two per chunk to parse."""
-
 _OF_THE_CLIENT = (HttpProcessingError, web.RequestPayloadError, ConnectionError)
 
 
@@ -35,11 +31,6 @@ class Connection(RequestHandler):
         connection = cls(server, loop=server._loop, **server._kwargs)
         connection._listener = listener
         return connection
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client is there. asyncio reads four times as much at once by default."""
-        transport.max_size = MAX_READ_BYTES  # type: ignore[attr-defined]
-        super().connection_made(transport)
 
     def handle_error(
         self,

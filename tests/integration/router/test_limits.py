@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from router.listeners.server.connection import MAX_READ_BYTES, Connection
 from tests.doubles.router import Front, front, quiet_listeners
 from tests.doubles.services import Services
 from tests.integration.router.test_listener import CLIP, connect, status
@@ -115,25 +114,4 @@ async def test_an_url_encoded_body_is_refused_before_it_is_there(stage: Front) -
         b"Content-Length: 60000000\r\n\r\n" + b"a=b&" * 100_000
     )
     assert await asyncio.wait_for(status(reader), PATIENCE_SECONDS) == 413
-    writer.close()
-
-
-async def test_a_body_is_parsed_in_short_steps(stage: Front, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In chunks of one byte, each step costs thousands of callbacks: the step is what stops the others."""
-    steps: list[int] = []
-    parse = Connection.data_received
-
-    def noted(self: Connection, data: bytes) -> None:
-        steps.append(len(data))
-        parse(self, data)
-
-    monkeypatch.setattr(Connection, "data_received", noted)
-    body = b"".join(b"1\r\n%c\r\n" % byte for byte in PART + bytes(100_000) + END)
-    reader, writer = await connect(stage)
-    writer.write(
-        b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=X\r\n"
-        b"Transfer-Encoding: chunked\r\n\r\n" + body + b"0\r\n\r\n"
-    )
-    assert await asyncio.wait_for(status(reader), PATIENCE_SECONDS) == 200
-    assert max(steps) <= MAX_READ_BYTES < len(body) / 4
     writer.close()
