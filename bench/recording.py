@@ -22,8 +22,8 @@ import face_service.__main__
 import ocr_service.__main__
 from clip_service.config import ClipSettings
 from face_service.config import FaceSettings
-from mesh.core.channels import open_channel
 from mesh.core.logs import configure_logs
+from mesh.core.rpc.channels import open_channel
 from mesh.core.settings import Device, LogFormat, ServiceSettings
 from mesh.serving.runtimes.opening import Choice, choose
 from mesh.serving.runtimes.self_check import MakeCheck

@@ -19,7 +19,7 @@ from immich_mesh.clip.v1 import clip_pb2
 from immich_mesh.face.v1 import face_pb2
 from immich_mesh.ocr.v1 import ocr_pb2
 
-from mesh.core.channels import SERVER_OPTIONS
+from mesh.core.rpc.channels import SERVER_OPTIONS
 
 DIMENSION = 512
 VECTOR = [DIMENSION**-0.5] * DIMENSION

@@ -9,8 +9,8 @@ from clip_service.config import ClipSettings
 from clip_service.models import ClipModels
 from clip_service.pipeline import ClipPipeline
 from clip_service.servicer import ClipServicer
-from mesh.serving.decoding import PhotoIntake
 from mesh.serving.gate import Gate
+from mesh.serving.intake import PhotoIntake
 from mesh.serving.lifecycle.policy import LifecyclePolicy
 from mesh.serving.server import Service, ServiceContext, run
 

@@ -2,8 +2,8 @@
 
 from clip_service.models import ClipModels
 from clip_service.visual import EncodedPhoto
-from mesh.serving.decoding import PhotoIntake
 from mesh.serving.embedding import Embedding
+from mesh.serving.intake import PhotoIntake
 
 
 class ClipPipeline:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from clip_service.preprocessing import Preprocessing
-from mesh.serving.decoding import AdmittedPhoto
 from mesh.serving.embedding import Embedding, embedding_of
 from mesh.serving.image_input import ImageInput
 from mesh.serving.images import ChannelOrder
 from mesh.serving.inference.engine import Engine
+from mesh.serving.intake import AdmittedPhoto
 from mesh.serving.runtimes.session import Array
 
 

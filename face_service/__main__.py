@@ -9,8 +9,8 @@ from face_service.config import FaceSettings
 from face_service.models import FaceModels
 from face_service.pipeline import FacePipeline
 from face_service.servicer import FaceServicer
-from mesh.serving.decoding import PhotoIntake
 from mesh.serving.gate import Gate
+from mesh.serving.intake import PhotoIntake
 from mesh.serving.lifecycle.policy import LifecyclePolicy
 from mesh.serving.server import Service, ServiceContext, run
 

@@ -14,9 +14,9 @@ from face_service.models import FaceModels
 from face_service.recogniser import FaceRecogniser
 from face_service.scrfd import Candidates
 from mesh.core.errors import InvalidInputError
-from mesh.serving.decoding import PhotoIntake
 from mesh.serving.embedding import Embedding
 from mesh.serving.images import ChannelOrder, Pixels
+from mesh.serving.intake import PhotoIntake
 
 WORKING_BYTES = 16 << 20
 """What detection and the crops of many faces take beside the photo, whatever its size."""

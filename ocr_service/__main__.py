@@ -5,8 +5,8 @@ from functools import partial
 
 from immich_mesh.ocr.v1 import ocr_pb2_grpc
 
-from mesh.serving.decoding import PhotoIntake
 from mesh.serving.gate import Gate
+from mesh.serving.intake import PhotoIntake
 from mesh.serving.lifecycle.policy import LifecyclePolicy
 from mesh.serving.server import Service, ServiceContext, run
 from ocr_service.config import OcrSettings

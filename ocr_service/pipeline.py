@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from functools import partial
 
-from mesh.serving.decoding import PhotoIntake
 from mesh.serving.images import ChannelOrder, OpenPhoto
+from mesh.serving.intake import PhotoIntake
 from ocr_service.detection.detector import input_size, scale_to
 from ocr_service.detection.tiles import LONG
 from ocr_service.models import OcrModels

@@ -16,7 +16,7 @@ import structlog
 import uvloop
 
 from mesh.core.logs import configure_logs
-from mesh.core.setting_names import unknown_settings
+from mesh.core.settings.unknown import unknown_settings
 from mesh.core.tracing import configure_tracing
 from router.config import RouterSettings, config_path
 from router.config.file import ConfigError, json_schema, load

@@ -22,8 +22,8 @@ from immich_mesh.face.v1 import face_pb2
 from immich_mesh.ocr.v1 import ocr_pb2
 
 from bench.chaos import answers
-from mesh.core.channels import SERVER_OPTIONS
 from mesh.core.errors import OverloadedError
+from mesh.core.rpc.channels import SERVER_OPTIONS
 from mesh.serving.interceptors import CallInterceptor
 
 DRAIN_SECONDS = 20.0

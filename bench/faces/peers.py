@@ -48,7 +48,7 @@ def graph(part: str) -> Path:
 async def mesh() -> AsyncIterator[Find]:
     """The face service's pipeline, from bytes to embeddings."""
     from face_service.pipeline import FacePipeline
-    from mesh.serving.decoding import PhotoIntake
+    from mesh.serving.intake import PhotoIntake
 
     async with _face_models() as (models, settings, gate):
         photos = PhotoIntake.of("face", gate, settings)

@@ -17,7 +17,7 @@ UnauthenticatedError    UNAUTHENTICATED       401                      no
 anything else           INTERNAL              500                      once, elsewhere
 ======================  ====================  =======================  =================
 
-`mesh.core.status` says how an error's own word travels beside its gRPC code.
+`mesh.core.rpc.status` says how an error's own word travels beside its gRPC code.
 """
 
 from typing import ClassVar

@@ -10,8 +10,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from mesh.core.context import request_id
-from mesh.core.levels import level_number
-from mesh.core.settings import LogFormat
+from mesh.core.settings import LogFormat, level_number
 
 
 def _add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -10,10 +10,10 @@ import threading
 import httpx
 
 from mesh.core.settings import ServiceSettings
-from mesh.hub.download import Patience
 from mesh.hub.entry import ModelSource, SourceKind
-from mesh.hub.hugging_face import HubToken, HuggingFace
-from mesh.hub.problems import SourceError
+from mesh.hub.fetch.download import Patience
+from mesh.hub.fetch.hugging_face import HubToken, HuggingFace
+from mesh.hub.fetch.problems import SourceError
 
 
 def section(hub: HuggingFace, location: str) -> str:

@@ -14,11 +14,11 @@ from pathlib import Path, PurePosixPath
 from mesh.core.errors import InvalidInputError, MeshError, ModelNotFoundError
 from mesh.core.settings import ServiceSettings
 from mesh.hub import catalogue, layout
-from mesh.hub.backoff import FetchBackoff
-from mesh.hub.download import Patience
 from mesh.hub.entry import Adapter, Family, ModelEntry, ModelSource, SourceKind
-from mesh.hub.fetching import Fetcher
-from mesh.hub.progress import DownloadProgress, ProgressListener, Stage, ignore
+from mesh.hub.fetch.backoff import FetchBackoff
+from mesh.hub.fetch.download import Patience
+from mesh.hub.fetch.fetching import Fetcher
+from mesh.hub.fetch.progress import DownloadProgress, ProgressListener, Stage, ignore
 
 __all__ = ["CachedModel", "DownloadProgress", "ModelStore", "Stage"]
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from mesh.core.status import EXCLUSIVE_SECONDS
+from mesh.core.rpc.status import EXCLUSIVE_SECONDS
 
 
 class Exclusivity:

@@ -1,7 +1,7 @@
 """What happens around every call of a service: its token is checked, its id, deadline and trace are taken up, it is
 timed and logged, and a domain error becomes a gRPC status. The only place that maps errors to codes.
 
-Every status carries the mark of `mesh.core.status`, and the mark that the work has begun is sent before it begins.
+Every status carries the mark of `mesh.core.rpc.status`, and the mark that the work has begun is sent before it begins.
 """
 
 import functools
@@ -14,9 +14,10 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError
 
-from mesh.core import context, status
-from mesh.core.credentials.tokens import BearerToken
+from mesh.core import context
 from mesh.core.errors import InvalidInputError, MeshError, UnauthenticatedError
+from mesh.core.rpc import status
+from mesh.core.rpc.tokens import BearerToken
 from mesh.core.tracing import remote_span
 from mesh.serving import metrics
 from mesh.serving.exclusivity import Exclusivity

@@ -17,13 +17,13 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from immich_mesh.model.v1 import model_pb2_grpc
 
-from mesh.core.channels import SERVER_OPTIONS, server_credentials
-from mesh.core.credentials.tokens import BearerToken
 from mesh.core.errors import MeshError
-from mesh.core.faults import InvalidSettingsError, read_settings
 from mesh.core.logs import configure_logs
-from mesh.core.setting_names import unknown_settings
+from mesh.core.rpc.channels import SERVER_OPTIONS, server_credentials
+from mesh.core.rpc.tokens import BearerToken
 from mesh.core.settings import ServiceSettings
+from mesh.core.settings.reading import InvalidSettingsError, read_settings
+from mesh.core.settings.unknown import unknown_settings
 from mesh.core.tracing import configure_tracing
 from mesh.core.version import mesh_version
 from mesh.hub.store import ModelStore

@@ -11,8 +11,8 @@ import yaml
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from mesh.core.faults import variable
 from mesh.core.settings import Place
+from mesh.core.settings.reading import variable
 from router.config import RouterSettings
 
 

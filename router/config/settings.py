@@ -8,8 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from mesh.core.levels import LogLevel
-from mesh.core.settings import LogFormat, MeshSettings, TlsSettings
+from mesh.core.settings import LogFormat, LogLevel, MeshSettings, TlsSettings
 from mesh.hub.catalogue import clip_dimension
 from router.config.clusters import ClusterSettings, Protocol
 from router.config.healing import HealingSettings

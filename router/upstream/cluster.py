@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from mesh.core.status import EXCLUSIVE_SECONDS
+from mesh.core.rpc.status import EXCLUSIVE_SECONDS
 from mesh.core.tracing import span
 from router.config import ClusterSettings, RetrySettings
 from router.domain.tasks import Lane

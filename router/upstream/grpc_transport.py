@@ -1,7 +1,7 @@
 """gRPC to one endpoint: one channel of its own, so that load is spread per request and not per connection.
 
 Messages cross this seam as bytes: a call is serialised once, however many tries it takes. Whose a failure is, is read
-from the marks of `mesh.core.status`, never from a text.
+from the marks of `mesh.core.rpc.status`, never from a text.
 """
 
 import asyncio
@@ -11,9 +11,6 @@ import grpc
 from grpc_health.v1 import health_pb2
 from immich_mesh.model.v1 import model_pb2
 
-from mesh.core import status
-from mesh.core.channels import open_channel
-from mesh.core.credentials.tokens import BearerToken
 from mesh.core.errors import (
     DeadlineExceededError,
     DimensionMismatchError,
@@ -25,6 +22,9 @@ from mesh.core.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from mesh.core.rpc import status
+from mesh.core.rpc.channels import open_channel
+from mesh.core.rpc.tokens import BearerToken
 from mesh.core.settings import TlsSettings
 from mesh.core.tracing import trace_headers
 from router.errors import from_grpc

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from mesh.core.credentials.tokens import BearerToken
+from mesh.core.rpc.tokens import BearerToken
 from router.config import ClusterSettings, Protocol
 from router.domain.tasks import CLIP, FACE, OCR
 from router.upstream.clients import CLIP_SERVICE, FACE_SERVICE, OCR_SERVICE

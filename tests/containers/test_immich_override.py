@@ -140,7 +140,7 @@ def test_the_example_names_settings_that_something_reads() -> None:
     """Commented lines of `.env.example`: each is read by a compose file, by make or by a process of ours."""
     from clip_service.config import ClipSettings
     from face_service.config import FaceSettings
-    from mesh.core.setting_names import known_names
+    from mesh.core.settings.unknown import known_names
     from ocr_service.config import OcrSettings
     from router.config import RouterSettings
 

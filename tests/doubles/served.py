@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import grpc
 
-from mesh.core.channels import open_channel
+from mesh.core.rpc.channels import open_channel
 from mesh.core.settings import ServiceSettings
 from mesh.serving.inference.compute import ComputePool
 from mesh.serving.server import Service, ServiceContext, running

@@ -9,8 +9,8 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from bench.chaos.replica import METHODS, Reply
-from mesh.core.channels import SERVER_OPTIONS
 from mesh.core.errors import MeshError
+from mesh.core.rpc.channels import SERVER_OPTIONS
 from mesh.serving.interceptors import CallInterceptor
 
 Behaviour = Callable[[str, bytes, Any], Awaitable[bytes | None]]

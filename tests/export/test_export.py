@@ -17,7 +17,7 @@ from mesh.hub.clip_export import cn_clip, export, towers, verify
 from mesh.hub.clip_export.cn_clip import ARCHITECTURES
 from mesh.hub.clip_export.towers import ImageTower, TextTower, write_onnx
 from mesh.hub.clip_import import tower
-from mesh.hub.fetching import STAGING_FOLDER
+from mesh.hub.fetch.fetching import STAGING_FOLDER
 
 SMALL: Mapping[str, Mapping[str, Any]] = {
     "ViT-B-16": {"vision_layers": 2, "vision_width": 128, "embed_dim": 64},

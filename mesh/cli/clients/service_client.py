@@ -13,8 +13,8 @@ from immich_mesh.ocr.v1 import ocr_pb2, ocr_pb2_grpc
 from mesh.cli.clients.answers import ClipAnswer, Face, FaceAnswer, Line, OcrAnswer, Point
 from mesh.cli.clients.client import OcrOptions
 from mesh.cli.output.outcome import CommandError, ExitCode, one_line
-from mesh.core.channels import open_channel
-from mesh.core.credentials.tokens import BearerToken
+from mesh.core.rpc.channels import open_channel
+from mesh.core.rpc.tokens import BearerToken
 from mesh.core.settings import TlsSettings
 
 Reply = TypeVar("Reply")

@@ -14,8 +14,8 @@ from mesh.cli.machine.preflight import busy_ports
 from mesh.cli.machine.settings import FAMILIES, SERVICES, service_settings, unknown_names
 from mesh.cli.output.outcome import CommandError
 from mesh.cli.supervisor.probes import HEALTH_NAMES, Condition, Level, RouterProbe, ServiceProbe
-from mesh.core.credentials.tokens import BearerToken
 from mesh.core.errors import MeshError
+from mesh.core.rpc.tokens import BearerToken
 from mesh.core.settings import ServiceSettings
 from mesh.hub import catalogue
 from mesh.hub.catalogue import SourceKind

@@ -8,9 +8,9 @@ from clip_service.config import ClipSettings
 from face_service.config import FaceSettings
 from mesh.cli.machine.supervisor_settings import SupervisorSettings
 from mesh.cli.output.outcome import CommandError, ExitCode
-from mesh.core.faults import InvalidSettingsError, read_settings
-from mesh.core.setting_names import UnknownSetting, unknown_settings
 from mesh.core.settings import ServiceSettings
+from mesh.core.settings.reading import InvalidSettingsError, read_settings
+from mesh.core.settings.unknown import UnknownSetting, unknown_settings
 from mesh.hub.catalogue import Family
 from ocr_service.config import OcrSettings
 from router.config import RouterSettings, config_path

@@ -15,7 +15,7 @@ from rich.progress import (
 )
 
 from mesh.cli.output.language import tr
-from mesh.hub.progress import DownloadProgress, ProgressListener, Stage
+from mesh.hub.fetch.progress import DownloadProgress, ProgressListener, Stage
 
 _STEP = 0.1
 """Outside a terminal, one line for each tenth."""

@@ -8,8 +8,8 @@ import grpc
 from immich_mesh.model.v1 import model_pb2, model_pb2_grpc
 
 from mesh.cli.machine.settings import all_service_settings
-from mesh.core.channels import open_channel
-from mesh.core.credentials.tokens import BearerToken
+from mesh.core.rpc.channels import open_channel
+from mesh.core.rpc.tokens import BearerToken
 from mesh.core.settings import ServiceSettings
 from mesh.hub import catalogue
 from mesh.hub.catalogue import Family, SourceKind

@@ -16,7 +16,7 @@ from mesh.cli.supervisor.door import DoorProbe
 from mesh.cli.supervisor.probes import HEALTH_NAMES, Condition, RouterProbe, ServiceProbe
 from mesh.cli.supervisor.sockets import bind_all
 from mesh.cli.supervisor.supervisor import Probe, Supervisor
-from mesh.core.credentials.tokens import BearerToken
+from mesh.core.rpc.tokens import BearerToken
 
 SUMMARY_SECONDS = 60.0
 """A first summary is shown by then, whatever is still on its way."""

@@ -12,8 +12,8 @@ from immich_mesh.model.v1 import model_pb2, model_pb2_grpc
 
 from mesh.cli.output.language import tr
 from mesh.cli.output.outcome import one_line
-from mesh.core.channels import open_channel
-from mesh.core.credentials.tokens import BearerToken
+from mesh.core.rpc.channels import open_channel
+from mesh.core.rpc.tokens import BearerToken
 from mesh.core.settings import TlsSettings
 
 PROBE_SECONDS = 2.0

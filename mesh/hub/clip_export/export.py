@@ -15,7 +15,7 @@ from mesh.hub.clip_export import cn_clip
 from mesh.hub.clip_export.cn_clip import ARCHITECTURES, Architecture
 from mesh.hub.clip_export.tokenizer import shipped_file
 from mesh.hub.clip_import.companions import write_companions
-from mesh.hub.fetching import STAGING_FOLDER
+from mesh.hub.fetch.fetching import STAGING_FOLDER
 
 
 @dataclass

@@ -10,8 +10,8 @@ from pathlib import Path
 import structlog
 
 from mesh.hub.clip_import import graph_file, tower
-from mesh.hub.clip_import.batch_axis import open_batch_axis
-from mesh.hub.clip_import.batch_view import CannotOpenError
+from mesh.hub.clip_import.batch.axis import open_batch_axis
+from mesh.hub.clip_import.batch.view import CannotOpenError
 from mesh.hub.clip_import.check import agrees
 from mesh.hub.clip_import.companions import write_companions
 from mesh.hub.layout import MODEL_FILE

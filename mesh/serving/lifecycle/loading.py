@@ -11,7 +11,7 @@ import structlog
 
 from mesh.core.errors import MeshError, ModelNotFoundError, ModelUnavailableError
 from mesh.hub.catalogue import Family
-from mesh.hub.progress import DownloadProgress
+from mesh.hub.fetch.progress import DownloadProgress
 from mesh.hub.store import ModelStore
 from mesh.serving import metrics
 from mesh.serving.lifecycle.part import ModelPart, PartFiles

@@ -14,7 +14,7 @@ from mesh.core import context
 from mesh.core.errors import MeshError, ModelNotFoundError, UnavailableError
 from mesh.hub import catalogue, layout
 from mesh.hub.catalogue import Family
-from mesh.hub.progress import DownloadProgress
+from mesh.hub.fetch.progress import DownloadProgress
 from mesh.hub.store import ModelStore
 from mesh.serving import metrics
 from mesh.serving.inference.compute import ComputePool

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, Protocol, TypeVar
 
-from mesh.hub.progress import DownloadProgress
+from mesh.hub.fetch.progress import DownloadProgress
 from mesh.serving.lifecycle.failure import Failure
 
 M = TypeVar("M")

@@ -16,13 +16,13 @@ from onnx import helper
 from mesh.core.errors import UnavailableError
 from mesh.hub import catalogue, layout
 from mesh.hub.catalogue import Family
-from mesh.hub.clip_import.batch_axis import open_batch_axis
-from mesh.hub.clip_import.batch_view import CannotOpenError
+from mesh.hub.clip_import.batch.axis import open_batch_axis
+from mesh.hub.clip_import.batch.view import CannotOpenError
 from mesh.hub.clip_import.joint import adapt_joint
 from mesh.hub.clip_import.pair import adapt_pair
-from mesh.hub.download import Patience
 from mesh.hub.entry import SourceKind
-from mesh.hub.progress import DownloadProgress, Stage
+from mesh.hub.fetch.download import Patience
+from mesh.hub.fetch.progress import DownloadProgress, Stage
 from mesh.hub.store import ModelStore
 from tests.builders.graph import Graph
 from tests.builders.hub import fake_hub
@@ -157,7 +157,7 @@ def test_closing_the_store_ends_a_conversion(tmp_path: Path, monkeypatch: pytest
     endless = tmp_path / "python"
     endless.write_text("#!/bin/sh\nexec sleep 100\n")
     endless.chmod(0o755)
-    monkeypatch.setattr("mesh.hub.conversion.sys.executable", str(endless))
+    monkeypatch.setattr("mesh.hub.fetch.conversion.sys.executable", str(endless))
     content = {path.name: path.read_bytes() for path in (DATA / "pair-dynamo").iterdir()}
     with fake_hub({"eisneim/cn-clip_vit-b-16": content}) as hub:
         one = ModelStore(tmp_path / "cache", endpoint=hub.endpoint)

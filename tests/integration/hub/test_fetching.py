@@ -14,9 +14,9 @@ import pytest
 from mesh.core.errors import InvalidInputError, ModelNotFoundError, UnavailableError
 from mesh.hub import catalogue, layout
 from mesh.hub.catalogue import Family, ModelEntry, ModelFile, ModelSource, SourceKind
-from mesh.hub.download import Patience
-from mesh.hub.fetching import staging_name
-from mesh.hub.progress import DownloadProgress, Stage
+from mesh.hub.fetch.download import Patience
+from mesh.hub.fetch.fetching import staging_name
+from mesh.hub.fetch.progress import DownloadProgress, Stage
 from mesh.hub.store import ModelStore
 from tests.builders import write_faces
 from tests.builders.hub import FakeHub, fake_hub
@@ -31,7 +31,7 @@ REPOSITORY = f"immich-app/{NAME}"
 
 @pytest.fixture(autouse=True)
 def every_piece_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mesh.hub.progress._TELL_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("mesh.hub.fetch.progress._TELL_EVERY_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -316,7 +316,9 @@ def test_the_official_checkpoint_is_downloaded_for_the_exporter(tmp_path: Path) 
 
 
 def test_a_full_disk_is_said_before_the_download(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mesh.hub.fetching.shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6, 1000))
+    monkeypatch.setattr(
+        "mesh.hub.fetch.fetching.shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10**6, 10**6, 1000)
+    )
     with pytest.raises(UnavailableError, match=r"antelopev2 needs 0 MB and the disk of .* has 0 MB left"):
         store(hub, tmp_path).fetch(Family.FACE, NAME)
     assert hub.downloads(GRAPH) == []

@@ -12,7 +12,7 @@ from mesh.cli import app as cli
 from mesh.cli.commands import models as models_commands
 from mesh.cli.output.download_bar import download_bar
 from mesh.hub.catalogue import Family
-from mesh.hub.progress import DownloadProgress, Stage
+from mesh.hub.fetch.progress import DownloadProgress, Stage
 from tests.builders import write_clip, write_faces
 from tests.builders.hub import FakeHub, fake_hub
 

@@ -13,9 +13,9 @@ from structlog.testing import capture_logs
 
 from mesh.core.errors import ModelNotFoundError, UnavailableError
 from mesh.hub import catalogue, pin
-from mesh.hub.download import Downloader, Patience, RemoteFile
 from mesh.hub.entry import Family, ModelEntry, ModelFile, ModelSource, SourceKind
-from mesh.hub.problems import SourceError
+from mesh.hub.fetch.download import Downloader, Patience, RemoteFile
+from mesh.hub.fetch.problems import SourceError
 from mesh.hub.store import ModelStore
 from tests.builders import write_faces
 from tests.builders.hub import COMMIT as HUB_COMMIT
@@ -80,7 +80,7 @@ def store(hub: FakeHub, tmp_path: Path, token: str = "") -> ModelStore:
 def test_a_source_that_fails_is_followed_by_the_next_and_the_log_says_why(
     hub: FakeHub, know: Know, tmp_path: Path, content: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mesh.hub.fetching.log", structlog.get_logger())  # one that no other test has set up
+    monkeypatch.setattr("mesh.hub.fetch.fetching.log", structlog.get_logger())  # one that no other test has set up
     know(on_hub("gone"), on_hub("first"))
     with capture_logs() as said:
         folder = store(hub, tmp_path).fetch(Family.FACE, "faces")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mesh.core.errors import MeshError, ModelNotFoundError, ModelUnavailableError, UnavailableError
-from mesh.hub.download import Patience
 from mesh.hub.entry import Family
+from mesh.hub.fetch.download import Patience
 from mesh.hub.store import ModelStore
 from tests.builders import write_faces
 from tests.builders.hub import FakeHub, fake_hub
@@ -82,7 +82,7 @@ def test_a_full_disk(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mesh.hub.download.os.fsync", full)
+    monkeypatch.setattr("mesh.hub.fetch.download.os.fsync", full)
     error = failure(hub.endpoint, tmp_path)
     assert isinstance(error, ModelUnavailableError)
     assert "the disk of" in error.message

@@ -13,7 +13,7 @@ import pytest_asyncio
 from immich_mesh.ocr.v1 import ocr_pb2, ocr_pb2_grpc
 
 from bench.ocr.scene import LabelledLine
-from mesh.core.channels import open_channel
+from mesh.core.rpc.channels import open_channel
 from mesh.hub import layout
 from mesh.hub.catalogue import Family
 from mesh.hub.store import ModelStore

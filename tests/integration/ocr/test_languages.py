@@ -10,7 +10,7 @@ import grpc
 import pytest
 from immich_mesh.ocr.v1 import ocr_pb2_grpc
 
-from mesh.core.channels import open_channel
+from mesh.core.rpc.channels import open_channel
 from mesh.serving.server import ServiceContext, running
 from ocr_service.__main__ import build
 from ocr_service.config import OcrSettings

@@ -7,8 +7,8 @@ from typing import Any
 import grpc
 import pytest
 
-from mesh.core.channels import server_credentials
 from mesh.core.errors import UnauthenticatedError
+from mesh.core.rpc.channels import server_credentials
 from mesh.core.settings import TlsSettings
 from router.upstream.clients import OCR_SERVICE
 from router.upstream.endpoints.discovery import Address

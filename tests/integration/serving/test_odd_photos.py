@@ -22,7 +22,7 @@ from immich_mesh.clip.v1 import clip_pb2, clip_pb2_grpc
 from immich_mesh.face.v1 import face_pb2, face_pb2_grpc
 from immich_mesh.ocr.v1 import ocr_pb2, ocr_pb2_grpc
 
-from mesh.core.channels import CHANNEL_OPTIONS
+from mesh.core.rpc.channels import CHANNEL_OPTIONS
 from tests.builders import bombs, write_clip, write_faces
 from tests.integration.cli.conftest import free_ports
 from tests.waiting import PATIENCE_SECONDS

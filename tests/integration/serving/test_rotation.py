@@ -9,9 +9,9 @@ from typing import Any
 import grpc
 import pytest
 
-from mesh.core.channels import SERVER_OPTIONS, open_channel, server_credentials
-from mesh.core.credentials.renewing_channel import RenewingChannel
-from mesh.core.credentials.tokens import BearerToken
+from mesh.core.rpc.channels import SERVER_OPTIONS, open_channel, server_credentials
+from mesh.core.rpc.renewing_channel import RenewingChannel
+from mesh.core.rpc.tokens import BearerToken
 from mesh.core.settings import TlsSettings
 from mesh.serving.interceptors import TokenInterceptor
 from tests.builders.certificates import Authority
@@ -52,7 +52,7 @@ async def serving(echo: Echo, tls: TlsSettings | None, token: BearerToken | None
 
 @pytest.fixture(autouse=True)
 def looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mesh.core.credentials.watched_files.LOOK_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("mesh.core.rpc.watched_files.LOOK_EVERY_SECONDS", 0.0)
 
 
 async def say(channel: grpc.aio.Channel, what: bytes = b"hello", *, wait: bool = True) -> bytes:

@@ -22,7 +22,6 @@ from immich_mesh.ocr.v1 import ocr_pb2, ocr_pb2_grpc
 from pydantic import SecretStr
 
 from mesh.core import context
-from mesh.core.channels import open_channel
 from mesh.core.errors import (
     InvalidInputError,
     MeshError,
@@ -31,6 +30,7 @@ from mesh.core.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from mesh.core.rpc.channels import open_channel
 from mesh.core.settings import ServiceSettings, TlsSettings
 from mesh.hub.catalogue import Family
 from mesh.hub.store import ModelStore

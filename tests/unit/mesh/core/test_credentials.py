@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from mesh.core.credentials.tokens import FORMER_SECONDS, BearerToken
-from mesh.core.credentials.watched_files import WatchedFiles
+from mesh.core.rpc.tokens import FORMER_SECONDS, BearerToken
+from mesh.core.rpc.watched_files import WatchedFiles
 
 
 class Clock:

@@ -8,9 +8,8 @@ import structlog
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from mesh.core import context, tracing
-from mesh.core.levels import level_number
 from mesh.core.logs import configure_logs, set_level
-from mesh.core.settings import LogFormat
+from mesh.core.settings import LogFormat, level_number
 
 pytestmark = pytest.mark.usefixtures("restored_logs")
 

@@ -5,7 +5,7 @@ import pytest
 from clip_service.config import ClipSettings
 from face_service.config import FaceSettings
 from mesh.cli.machine.supervisor_settings import SupervisorSettings
-from mesh.core.setting_names import NO_EFFECT, NO_EFFECT_GROUPS, known_names, unknown_settings
+from mesh.core.settings.unknown import NO_EFFECT, NO_EFFECT_GROUPS, known_names, unknown_settings
 from ocr_service.config import OcrSettings
 from router.config import RouterSettings
 

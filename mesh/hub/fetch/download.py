@@ -17,7 +17,7 @@ import httpx
 import structlog
 
 from mesh.core.errors import UnavailableError
-from mesh.hub.problems import SourceError, disk_error, network_reason, never_connected
+from mesh.hub.fetch.problems import SourceError, disk_error, network_reason, never_connected
 
 log = structlog.get_logger()
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from mesh.core.settings import MeshSettings
+from mesh.core.settings.base import MeshSettings
 
 PREFIXES = ("OCR_", "CLIP_", "FACE_", "MESH_", "ROUTER_", "MACHINE_LEARNING_", "IMMICH_")
 ELSEWHERE = {

@@ -1,7 +1,7 @@
 """The static skeleton of a graph: the shape of every tensor, and the values of those that only compute shapes.
 
 Graphs traced for one batch size are full of small integer arithmetic (`Shape`, `Slice`, `Concat` ...) that always gives
-the same numbers. Here it is carried out, so that `mesh.hub.clip_import.batch_axis` sees plain numbers.
+the same numbers. Here it is carried out, so that `mesh.hub.clip_import.batch.axis` sees plain numbers.
 """
 
 import math

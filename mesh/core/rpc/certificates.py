@@ -4,7 +4,7 @@ import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mesh.core.credentials.watched_files import WatchedFiles
+from mesh.core.rpc.watched_files import WatchedFiles
 from mesh.core.settings import TlsSettings
 
 

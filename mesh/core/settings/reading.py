@@ -9,7 +9,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from mesh.core.settings import MeshSettings, Place
+from mesh.core.settings.base import MeshSettings, Place
 
 S = TypeVar("S", bound=MeshSettings)
 

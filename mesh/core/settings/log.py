@@ -1,6 +1,7 @@
-"""The names of log levels, Immich's included."""
+"""How a process logs: the names of levels, Immich's included, and the format."""
 
 import logging
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -26,3 +27,10 @@ def _known(name: str) -> str:
 
 LogLevel = Annotated[str, AfterValidator(_known)]
 """A setting's type."""
+
+
+class LogFormat(StrEnum):
+    """How log lines look: `pretty` for a person at a terminal, `json` for a collector."""
+
+    PRETTY = "pretty"
+    JSON = "json"

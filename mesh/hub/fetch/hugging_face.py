@@ -14,9 +14,9 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, Field, ValidationError
 
-from mesh.hub.download import InterruptedDownloadError, Patience, RemoteFile, interrupted, refused
 from mesh.hub.entry import Family, ModelSource
-from mesh.hub.problems import MIRROR_HINT, SourceError
+from mesh.hub.fetch.download import InterruptedDownloadError, Patience, RemoteFile, interrupted, refused
+from mesh.hub.fetch.problems import MIRROR_HINT, SourceError
 
 _FOREIGN_SUFFIXES = (".armnn", ".rknn", ".md", ".txt.gz")
 """Other runtimes' files and papers in Immich's repositories."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import onnx
 
-from mesh.hub.clip_import.batch_view import BatchView, CannotOpenError, Place, Within, attribute, place_after
+from mesh.hub.clip_import.batch.view import BatchView, CannotOpenError, Place, Within, attribute, place_after
 
 
 def _elementwise(view: BatchView, node: onnx.NodeProto) -> Place:

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from mesh.core import context
 from mesh.core.errors import ModelNotFoundError, ModelUnavailableError, UnavailableError
 from mesh.hub.catalogue import Family
-from mesh.hub.progress import DownloadProgress, ProgressListener, Stage
+from mesh.hub.fetch.progress import DownloadProgress, ProgressListener, Stage
 from mesh.hub.store import CachedModel, ModelStore
 from mesh.serving.inference.compute import ComputePool
 from mesh.serving.lifecycle.failure import FAILURE_MEMORY_SECONDS

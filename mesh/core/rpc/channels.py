@@ -6,9 +6,9 @@ from typing import Any
 import grpc
 from grpc.aio import ClientCallDetails, UnaryUnaryCall, UnaryUnaryClientInterceptor
 
-from mesh.core.credentials.certificates import Certificates, watch_certificates
-from mesh.core.credentials.renewing_channel import RenewingChannel
-from mesh.core.credentials.tokens import BearerToken
+from mesh.core.rpc.certificates import Certificates, watch_certificates
+from mesh.core.rpc.renewing_channel import RenewingChannel
+from mesh.core.rpc.tokens import BearerToken
 from mesh.core.settings import MAX_MESSAGE_BYTES, TlsSettings
 
 Options = Sequence[tuple[str, int | str]]

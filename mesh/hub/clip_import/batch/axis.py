@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from mesh.hub.clip_import.batch_rules import RULES
-from mesh.hub.clip_import.batch_view import BatchView, CannotOpenError, Place
-from mesh.hub.clip_import.static_shapes import static_shapes
+from mesh.hub.clip_import.batch.rules import RULES
+from mesh.hub.clip_import.batch.static_shapes import static_shapes
+from mesh.hub.clip_import.batch.view import BatchView, CannotOpenError, Place
 
 
 def open_batch_axis(model: onnx.ModelProto, *, name: str = "batch") -> None:

@@ -24,12 +24,12 @@ from filelock import FileLock, Timeout
 from mesh.core.errors import MeshError, ModelNotFoundError, UnavailableError
 from mesh.core.version import mesh_version
 from mesh.hub import layout
-from mesh.hub.conversion import Converter
-from mesh.hub.download import Downloader, Patience, RemoteFile
 from mesh.hub.entry import Adapter, Family, ModelEntry, ModelSource, SourceKind
-from mesh.hub.hugging_face import HubToken, HuggingFace
-from mesh.hub.problems import SourceError, disk_error
-from mesh.hub.progress import ProgressListener, Report, Stage
+from mesh.hub.fetch.conversion import Converter
+from mesh.hub.fetch.download import Downloader, Patience, RemoteFile
+from mesh.hub.fetch.hugging_face import HubToken, HuggingFace
+from mesh.hub.fetch.problems import SourceError, disk_error
+from mesh.hub.fetch.progress import ProgressListener, Report, Stage
 
 log = structlog.get_logger()
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import grpc
 
-from mesh.core.credentials.certificates import Certificates
-from mesh.core.credentials.watched_files import WatchedFiles
+from mesh.core.rpc.certificates import Certificates
+from mesh.core.rpc.watched_files import WatchedFiles
 
 
 class RenewingChannel(grpc.aio.Channel):

@@ -1,4 +1,4 @@
-"""Where the batch of every tensor is: what the rules of `mesh.hub.clip_import.batch_rules` read and write."""
+"""Where the batch of every tensor is: what the rules of `mesh.hub.clip_import.batch.rules` read and write."""
 
 import math
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 from onnx import helper
 
-from mesh.hub.clip_import.static_shapes import Array, Shape
+from mesh.hub.clip_import.batch.static_shapes import Array, Shape
 
 
 class CannotOpenError(Exception):

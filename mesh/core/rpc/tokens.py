@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from mesh.core.credentials.watched_files import WatchedFiles
+from mesh.core.rpc.watched_files import WatchedFiles
 
 Lines = tuple[str, ...]
 

@@ -12,8 +12,8 @@ import structlog
 
 from mesh.core.errors import UnavailableError
 from mesh.hub.entry import Adapter
-from mesh.hub.problems import SourceError
-from mesh.hub.progress import Report, Stage
+from mesh.hub.fetch.problems import SourceError
+from mesh.hub.fetch.progress import Report, Stage
 
 log = structlog.get_logger()
 

@@ -1,1 +1,0 @@
-"""Certificates and tokens of the connections between router and services, read again when their files change."""

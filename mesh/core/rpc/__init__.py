@@ -1,0 +1,1 @@
+"""The connections between router and services: channels, their certificates and tokens, marks on statuses."""

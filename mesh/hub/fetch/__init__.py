@@ -1,0 +1,1 @@
+"""How a model of the catalogue reaches the cache: listed, downloaded, adapted, moved into place."""
