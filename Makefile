@@ -128,7 +128,7 @@ generate: ## Write what is generated: protos/, tables of docs/, versions, the ch
 	$(PY) protos/generate.py
 	$(PY) docs/settings_table.py
 	$(PY) docs/models_table.py
-	$(VENV)/bin/pybabel -q compile -D mesh -d mesh/cli/locale
+	$(VENV)/bin/pybabel -q compile -D 'mesh phrases' -d mesh/cli/locale
 	$(PY) docs/version.py
 	$(PY) -m helm.generate.schema
 	$(PY) -m helm.generate.readme

@@ -24,6 +24,7 @@ from mesh.cli.commands import up as up_command
 from mesh.cli.machine.env_file import read_env_file
 from mesh.cli.output.help import HelpfulTyper
 from mesh.cli.output.outcome import EXIT_CODES_HELP, CommandError, ExitCode, exit_code, one_line
+from mesh.cli.output.phrases import localised
 from mesh.core.errors import MeshError
 from mesh.core.version import mesh_version
 
@@ -94,15 +95,15 @@ def usage_fault(error: TyperException) -> str:
     context: typer.Context | None = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":
         return "say what to do: one of the commands above"
-    return f"{error.format_message()} (see: {context.command_path if context else 'immich-mesh'} --help)"
+    return f"{localised(error.format_message())} (see: {context.command_path if context else 'immich-mesh'} --help)"
 
 
 def complain(message: str, code: ExitCode, faults: Sequence[str] = ()) -> int:
     """One line on standard error, and one for each of several faults."""
     several = faults if len(faults) > 1 else ()
-    typer.echo(f"immich-mesh: {one_line(message)}{':' if several else ''}", err=True)
+    typer.echo(f"immich-mesh: {localised(one_line(message))}{':' if several else ''}", err=True)
     for fault in several:
-        typer.echo(f"  {one_line(fault)}", err=True)
+        typer.echo(f"  {localised(one_line(fault))}", err=True)
     return code
 
 

@@ -152,8 +152,9 @@ class FrontDoorClient:
             albums = await self._json("GET", "/api/albums")
         matching = [album["id"] for album in albums if album["albumName"] == name_or_id]
         if len(matching) != 1:
-            count = "no album is" if not matching else f"{len(matching)} albums are"
-            raise CommandError(f"{count} called {name_or_id!r}: give its id", ExitCode.REFUSED)
+            several = f"{len(matching)} albums are called {name_or_id!r}: give its id"
+            none = f"no album is called {name_or_id!r}: give its id"
+            raise CommandError(several if matching else none, ExitCode.REFUSED)
         return str(matching[0])
 
     async def missing(self, *, ocr: bool, clip: bool) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ from typing import Self
 
 from mesh.cli.clients.admin_client import Models
 from mesh.cli.output.language import tr
+from mesh.cli.output.phrases import localised
 
 PATIENCE_SECONDS = 5.0
 """Nothing is said about a request that is answered by then."""
@@ -40,7 +41,7 @@ class Waiting:
         """The line; the general one where nothing is on its way."""
         if error := models.errors.get(self._cluster):
             text = tr("the {service} service does not answer ({reason})")
-            return text.format(service=self._cluster, reason=error.split(";")[0])
+            return text.format(service=self._cluster, reason=localised(error.split(";")[0]))
         parts = [part for part in models.parts if part.cluster == self._cluster]
         for part in parts:
             if part.state == "downloading":

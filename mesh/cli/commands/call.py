@@ -133,9 +133,9 @@ def ocr(
         from mesh.cli.output.drawing import draw_text  # Pillow, for those who draw
 
         complete = draw_text(data, answer, draw)
-        told = f"Drawn into {draw}."
-        remedy = " No font here has all of its characters, so boxes carry numbers: apt install fonts-noto-cjk."
-        print_note(told if complete else told + remedy)
+        told = tr("Drawn into {file}.").format(file=draw)
+        remedy = tr("No font here has all of its characters, so boxes carry numbers: apt install fonts-noto-cjk.")
+        print_note(told if complete else f"{told} {remedy}")
 
 
 @app.command(epilog="Example: immich-mesh call face family.jpg --min-score 0.6 --draw faces.png")
@@ -162,7 +162,7 @@ def face(
         from mesh.cli.output.drawing import draw_faces  # Pillow, for those who draw
 
         draw_faces(data, answer, draw)
-        print_note(f"Drawn into {draw}.")
+        print_note(tr("Drawn into {file}.").format(file=draw))
 
 
 @app.command(epilog="Example: immich-mesh call clip dog.jpg --json")

@@ -17,7 +17,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mesh.cli.clients.answers import OcrAnswer
+from mesh.cli.output.language import tr
 from mesh.cli.output.outcome import CommandError, ExitCode
+from mesh.cli.output.phrases import localised
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif"})
 COLUMNS = ("photo", "line", "text", "certain", "box_certain", "left", "top", "right", "bottom", "error")
@@ -50,10 +52,12 @@ def read_folder(folder: Path, read: Callable[[Path], OcrAnswer], target: Path | 
                     raise
                 failed += 1
                 write(name, None, str(error))
-    told = f"{len(photos) - failed} of {len(photos)} photos read" + (f" into {target}" if target else "")
+    told = f"{len(photos) - failed} of {len(photos)} photos read"
+    if target:
+        told = f"{len(photos) - failed} of {len(photos)} photos read into {target}"
     if failed:
         raise CommandError(f"{told}; the column `error` says why the others were not", ExitCode.FAILED)
-    typer.echo(told, err=True)
+    typer.echo(localised(told), err=True)
 
 
 Write = Callable[[str, OcrAnswer | None, str], None]
@@ -93,7 +97,7 @@ def _counted(photos: list[Path]) -> Iterator[Path]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("reading", total=len(photos))
+        task = bar.add_task(tr("reading"), total=len(photos))
         for path in photos:
             bar.update(task, description=path.name)
             yield path

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from mesh.cli.output.language import tr
 from mesh.cli.output.outcome import ExitCode
+from mesh.cli.output.phrases import localised
 
 CHECK_EXAMPLES = """Example: immich-mesh check-config mesh.yaml
 
@@ -19,6 +21,7 @@ Editors with a YAML language server check a file that begins with: # yaml-langua
 
 def check_config(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The router's YAML file.", dir_okay=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Check the router's configuration file."""
     from router.config.file import ConfigError
@@ -27,11 +30,17 @@ def check_config(
     try:
         settings = check(file)
     except ConfigError as error:
-        for problem in error.problems:
-            typer.echo(problem, err=True)
+        if as_json:
+            typer.echo(json.dumps({"file": str(file), "problems": error.problems}))
+        for problem in () if as_json else error.problems:
+            typer.echo(localised(problem), err=True)
         raise typer.Exit(ExitCode.USAGE) from None
     clusters, routes = settings.all_clusters(), settings.all_routes()
-    typer.echo(f"{file} is valid: clusters {', '.join(clusters)}; {len(routes)} routes")
+    if as_json:
+        typer.echo(json.dumps({"file": str(file), "problems": [], "clusters": list(clusters), "routes": len(routes)}))
+        return
+    told = tr("{file} is valid: clusters {clusters}; {count} routes")
+    typer.echo(told.format(file=file, clusters=", ".join(clusters), count=len(routes)))
 
 
 def config_schema() -> None:

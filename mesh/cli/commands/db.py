@@ -8,17 +8,22 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mesh.cli.output.help import HelpfulTyper
+from mesh.cli.output.language import tr
 from mesh.cli.output.outcome import CommandError, ExitCode
+from mesh.cli.output.phrases import localised
 
 if TYPE_CHECKING:
     from sql.upkeep.status import Status
     from sql.upkeep.trial import Trial
 
 T = TypeVar("T")
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 EXAMPLES = """Example: immich-mesh db migrate --database-url postgresql://postgres:...@localhost:5432/immich
 
@@ -48,12 +53,13 @@ def migrate(
     refresh: Annotated[
         bool, typer.Option(help="With --grant: let it also refresh single photos, in Immich's AI tables.")
     ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Create or update schema `mesh`; safe to repeat, and beside another migration."""
     from sql.migrate import migrate as run_migrations
 
     async def work(connection: Any) -> int:
-        with _bar("migrations") as (bar, task):
+        with _bar(tr("migrations")) as (bar, task):
             applied = await run_migrations(
                 connection, lambda done, total: bar.update(task, completed=done, total=total)
             )
@@ -62,30 +68,38 @@ def migrate(
         return len(applied)
 
     count = _run(database_url, work)
-    typer.echo(f"{count} migrations applied" if count else "schema mesh is up to date")
+    if as_json:
+        typer.echo(json.dumps({"applied": count, "granted": grant}))
+        return
+    typer.echo(tr("{count} migrations applied").format(count=count) if count else tr("schema mesh is up to date"))
     if grant is not None:
-        typer.echo(f"role {grant} may search{' and refresh' if refresh else ''}")
+        told = tr("role {role} may search and refresh") if refresh else tr("role {role} may search")
+        typer.echo(told.format(role=grant))
     if count:
-        typer.echo("next: immich-mesh db backfill")
+        typer.echo(tr("next: {command}").format(command="immich-mesh db backfill"))
 
 
 @app.command()
-def backfill(database_url: DatabaseUrl = None) -> None:
+def backfill(database_url: DatabaseUrl = None, as_json: JsonOption = False) -> None:
     """Make all photos' text searchable; after an interruption, run it again and it goes on."""
     from sql.upkeep.backfill import Backfilled
     from sql.upkeep.backfill import backfill as run_backfill
 
     async def work(connection: Any) -> Backfilled:
-        with _bar("photos") as (bar, task):
+        with _bar(tr("photos")) as (bar, task):
             return await run_backfill(
                 connection, lambda done, total, changed: bar.update(task, completed=done, total=total)
             )
 
     done = _run(database_url, work)
-    typer.echo(f"{done.photos} photos with text, {done.changed} documents changed")
-    for kind, names in (("triggers", done.triggers), ("indexes", done.indexes)):
+    if as_json:
+        typer.echo(json.dumps(asdict(done)))
+        return
+    told = tr("{photos} photos with text, {changed} documents changed")
+    typer.echo(told.format(photos=done.photos, changed=done.changed))
+    for told, names in ((tr("triggers made: {names}"), done.triggers), (tr("indexes made: {names}"), done.indexes)):
         if names:
-            typer.echo(f"{kind} made: {', '.join(names)}")
+            typer.echo(told.format(names=", ".join(names)))
 
 
 @app.command()
@@ -95,7 +109,7 @@ def status(
         str | None,
         typer.Option(metavar="ROLE", help="Try a search, and a refresh where granted, as this role; nothing stays."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show versions, counts and what is missing. Exit code 0 when all is well, else 1."""
     from sql.upkeep.status import status as look
@@ -110,46 +124,61 @@ def status(
     else:
         _show_status(found, tried)
         for problem in problems:
-            typer.echo(f"! {problem}")
+            typer.echo(f"! {localised(problem)}")
     if problems:
         raise typer.Exit(ExitCode.FAILED)
 
 
 def _show_status(found: "Status", tried: "Trial | None") -> None:
-    index = found.schema.vector_index
-    rows = (
-        ("schema mesh", f"version {found.schema.migrated} of {found.latest}" if found.schema.migrated else "not there"),
-        ("photos with text", f"{found.photos_with_text}"),
-        ("documents", f"{found.documents} ({found.bytes / 2**20:.1f} MiB with indexes)"),
-        ("CLIP vectors", f"{found.schema.dimension} numbers, index {index}" if found.schema.dimension else "none"),
-        ("extensions used", ", ".join(_used(found.schema.extensions, found.schema.has_zhparser)) or "none"),
-        ("Immich's restore", "finds room" if found.is_guarded else "needs `immich-mesh db uninstall` first"),
-    )
-    for name, value in rows:
-        typer.echo(f"{name:<18}{value}")
+    schema = found.schema
+    version = tr("version {have} of {newest}").format(have=schema.migrated, newest=found.latest)
+    documents = tr("{count} ({size} MiB with indexes)").format(count=found.documents, size=f"{found.bytes / 2**20:.1f}")
+    vectors = tr("{count} numbers, index {index}").format(count=schema.dimension, index=schema.vector_index)
+    rows = [
+        (tr("schema mesh"), version if schema.migrated else tr("not there")),
+        (tr("photos with text"), f"{found.photos_with_text}"),
+        (tr("documents"), documents),
+        (tr("CLIP vectors"), vectors if schema.dimension else tr("none")),
+        (tr("extensions used"), ", ".join(_used(schema.extensions, schema.has_zhparser)) or tr("none")),
+        (
+            tr("Immich's restore"),
+            tr("finds room") if found.is_guarded else tr("needs `immich-mesh db uninstall` first"),
+        ),
+    ]
     if found.absent_roles:
-        typer.echo(f"{'unknown roles':<18}{', '.join(found.absent_roles)} (granted once, not on this server)")
+        told = tr("{names} (granted once, not on this server)").format(names=", ".join(found.absent_roles))
+        rows.append((tr("unknown roles"), told))
     if tried is not None:
-        typer.echo(f"{'role':<18}{tried.role}: granted {tried.granted}, tried {' and '.join(tried.tried) or 'nothing'}")
+        told = tr("{role}: granted {granted}, tried {tried}")
+        done = ", ".join(tried.tried) or tr("nothing")
+        rows.append((tr("role"), told.format(role=tried.role, granted=tried.granted, tried=done)))
+    width = max(18, 2 + max(cell_len(name) for name, _ in rows))
+    for name, value in rows:
+        typer.echo(set_cell_size(name, width) + value)
 
 
 @app.command()
 def uninstall(
     database_url: DatabaseUrl = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Remove schema `mesh` and its triggers; Immich's own data stays as it is."""
     from sql.migrate import uninstall as remove
 
     if not yes:
-        typer.confirm("Remove schema mesh with all documents (Immich's data stays)?", abort=True)
+        typer.confirm(tr("Remove schema mesh with all documents (Immich's data stays)?"), abort=True)
 
     async def work(connection: Any) -> int:
-        with _bar("migrations") as (bar, task):
+        with _bar(tr("migrations")) as (bar, task):
             return await remove(connection, lambda done, total: bar.update(task, completed=done, total=total))
 
     count = _run(database_url, work)
-    typer.echo(f"{count} migrations undone, schema mesh removed" if count else "there was no schema mesh")
+    if as_json:
+        typer.echo(json.dumps({"undone": count}))
+        return
+    told = tr("{count} migrations undone, schema mesh removed") if count else tr("there was no schema mesh")
+    typer.echo(told.format(count=count))
 
 
 def _used(extensions: dict[str, str], has_zhparser: bool) -> list[str]:
@@ -158,33 +187,15 @@ def _used(extensions: dict[str, str], has_zhparser: bool) -> list[str]:
 
 
 def _run(database_url: str | None, work: Callable[[Any], Awaitable[T]]) -> T:
-    """The result of `work(connection)`; what goes wrong with the database is one line and a code."""
-    import asyncpg
-
+    """The result of `work(connection)` in the database that was named. Raises CommandError."""
+    from mesh.cli.clients.database import in_database
     from sql.immich_environment import immich_database_url
 
     url = database_url or immich_database_url(os.environ)
     if url is None:
         message = "say where Immich's database is: --database-url, or Immich's own DB_URL or DB_HOSTNAME"
         raise CommandError(message, ExitCode.USAGE)
-
-    async def connected() -> T:
-        connection = await asyncpg.connect(url, timeout=10, server_settings={"application_name": "immich-mesh db"})
-        try:
-            return await work(connection)
-        finally:
-            connection.terminate()
-
-    try:
-        return asyncio.run(connected())
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise CommandError(f"{error}: use Immich's own database user", ExitCode.REFUSED) from error
-    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
-        raise CommandError(f"the database refuses: {error}", ExitCode.REFUSED) from error
-    except (asyncpg.PostgresConnectionError, TimeoutError, ConnectionError, OSError) as error:
-        raise CommandError(f"the database cannot be reached: {error or 'no answer'}", ExitCode.UNREACHABLE) from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
-        raise CommandError(f"{error}") from error
+    return asyncio.run(in_database(url, work))
 
 
 class _bar:  # noqa: N801 - reads as a function: `with _bar("photos") as (bar, task)`

@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.cells import cell_len, set_cell_size
@@ -14,6 +15,10 @@ from rich.markup import escape
 from mesh.cli.doctor.finding import Finding, Verdict, bad
 from mesh.cli.output.language import tr
 from mesh.cli.output.outcome import ExitCode
+from mesh.cli.output.phrases import localised
+
+if TYPE_CHECKING:
+    from mesh.cli.machine.plans import MachinePlan
 
 EXAMPLES = """Examples: immich-mesh doctor    immich-mesh doctor --immich http://immich-server:2283 --api-key ...
 immich-mesh doctor --json | jq '.[] | select(.verdict == "bad")'
@@ -45,7 +50,7 @@ def doctor(
 
 def examine() -> Iterator[Finding]:
     """All findings, from the ground up."""
-    from mesh.cli.doctor import hardware, installation, mesh
+    from mesh.cli.doctor import database, hardware, installation, mesh
 
     yield from installation.check_python()
     yield from installation.check_packages()
@@ -60,6 +65,19 @@ def examine() -> Iterator[Finding]:
     yield from mesh.check_models(services)
     if machine is not None:
         yield from asyncio.run(mesh.check_running(machine))
+    url, wanted = database_of(machine)
+    if url or wanted:
+        yield from asyncio.run(database.check_database(url))
+
+
+def database_of(machine: "MachinePlan | None") -> tuple[str | None, bool]:
+    """The database's URL, by the router's settings where they can be read, and whether there is a front door for it."""
+    from sql.immich_environment import immich_database_url
+
+    photos = machine.router_settings.listeners.photos if machine else None
+    if photos and photos.database.url:
+        return photos.database.url.get_secret_value(), True
+    return immich_database_url(os.environ), bool(photos and photos.immich_url)
 
 
 def examine_immich(url: str, api_key: str) -> list[Finding]:
@@ -77,21 +95,23 @@ def examine_immich(url: str, api_key: str) -> list[Finding]:
     try:
         return asyncio.run(check_immich(url, api_key or None, served))
     except ValidationError as error:
-        return [bad("Immich", f"{url}: {error.errors()[0]['msg']}", "write it like http://immich-server:2283")]
+        fault = error.errors()[0]["msg"].removeprefix("Value error, ")
+        return [bad("Immich", f"{url}: {fault}", "write it like http://immich-server:2283")]
 
 
 def show(findings: list[Finding]) -> None:
-    """One line each, its remedy below it, and a last line that says whether to worry."""
+    """One line each, its remedy below it, and a last line that says whether to worry; in the reader's language."""
     console = Console(highlight=False, soft_wrap=True)
     words = {Verdict.GOOD: tr("good"), Verdict.NOTE: tr("note"), Verdict.BAD: tr("bad")}
     mend = tr("mend:")
     marks = max(cell_len(word) for word in words.values())
-    width = max(len(finding.subject) for finding in findings)
-    for finding in findings:
+    subjects = [localised(finding.subject) for finding in findings]
+    width = max(map(cell_len, subjects))
+    for subject, finding in zip(subjects, findings, strict=True):
         mark = f"[{COLOURS[finding.verdict]}]{set_cell_size(words[finding.verdict], marks)}[/]"
-        console.print(f"{mark}  [bold]{finding.subject:<{width}}[/bold]  {escape(finding.text)}")
+        console.print(f"{mark}  [bold]{set_cell_size(subject, width)}[/bold]  {escape(localised(finding.text))}")
         if finding.remedy:
-            console.print(f"{'':<{width + marks + 4}}[dim]{mend}[/dim] {escape(finding.remedy)}")
+            console.print(f"{'':<{width + marks + 4}}[dim]{mend}[/dim] {escape(localised(finding.remedy))}")
     broken = sum(finding.verdict is Verdict.BAD for finding in findings)
     told = tr("{count} to mend.").format(count=broken) if broken else tr("Nothing is broken.")
     console.print(f"[{'red' if broken else 'green'}]{told}[/]")

@@ -13,7 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from mesh.cli.output.help import HelpfulTyper
+from mesh.cli.output.language import tr
 from mesh.cli.output.outcome import EXIT_CODES_HELP, CommandError, ExitCode
+from mesh.cli.output.phrases import localised
 
 if TYPE_CHECKING:
     from mesh.cli.output.model_rows import ModelRow
@@ -26,6 +28,7 @@ app = HelpfulTyper(
 )
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A name or alias from `models list --all`.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 CacheOption = Annotated[
     Path | None, typer.Option("--cache-folder", help="Folder of the models; default: the services' setting.")
 ]
@@ -58,7 +61,7 @@ Needs the extra `export` (torch, cn-clip). Without --checkpoint the official fil
 def list_models(
     family: Annotated[str | None, typer.Option("--family", help="Only ocr, clip or face.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Immich's own CLIP models too, cached or not.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    as_json: JsonOption = False,
     cache_folder: CacheOption = None,
 ) -> None:
     """Show the models: loaded, cached, size, dimension, languages, licence."""
@@ -75,11 +78,12 @@ def list_models(
     console = Console()
     console.print(_table(shown, console.width))
     if hidden := len(rows) - len(shown):
-        console.print(f"{hidden} more of Immich's own CLIP models: immich-mesh models list --all", style="dim")
+        more = tr("{count} more of Immich's own CLIP models: immich-mesh models list --all")
+        console.print(more.format(count=hidden), style="dim")
 
 
 @app.command("pull", epilog=PULL_EXAMPLES)
-def pull(name: NameArgument, cache_folder: CacheOption = None) -> None:
+def pull(name: NameArgument, as_json: JsonOption = False, cache_folder: CacheOption = None) -> None:
     """Download a model into the cache; nothing is done when it is there."""
     from mesh.cli.output.download_bar import download_bar
 
@@ -87,7 +91,7 @@ def pull(name: NameArgument, cache_folder: CacheOption = None) -> None:
     store = _stores(cache_folder)[entry.family]
     with download_bar(entry.name) as progress:
         folder = store.fetch(entry.family, entry.name, progress)
-    typer.echo(f"{entry.name} is in {folder}")
+    _tell_place(entry.name, folder, as_json)
 
 
 @app.command("import", epilog=IMPORT_EXAMPLES)
@@ -96,6 +100,7 @@ def import_model(
     source: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="Where the files are.", exists=True, file_okay=False)
     ],
+    as_json: JsonOption = False,
     cache_folder: CacheOption = None,
 ) -> None:
     """Take files that were downloaded by hand into the cache."""
@@ -105,7 +110,7 @@ def import_model(
     store = _stores(cache_folder)[entry.family]
     with download_bar(entry.name) as progress:
         folder = store.adopt(entry.family, entry.name, source, progress)
-    typer.echo(f"{entry.name} is in {folder}")
+    _tell_place(entry.name, folder, as_json)
 
 
 @app.command("export", epilog=EXPORT_EXAMPLES)
@@ -118,6 +123,7 @@ def export_model(
         typer.Option("--checkpoint", metavar="FILE.pt", help="An official file, or one fine-tuned from it."),
     ] = None,
     fp16: Annotated[bool, typer.Option("--fp16", help="Also write half-precision graphs, for GPUs.")] = False,
+    as_json: JsonOption = False,
     cache_folder: CacheOption = None,
 ) -> None:
     """Convert an official Chinese-CLIP checkpoint, and verify the result against it."""
@@ -135,14 +141,26 @@ def export_model(
         with download_bar(chosen.checkpoint) as progress:
             checkpoint = store.fetch_checkpoint(entry, progress)
     result = export.export(chosen, checkpoint, store.cache_folder, fp16=fp16, tell=_tell)
+    if as_json:
+        told = {"name": result.folder.name, "folder": str(result.folder), "cosines": result.cosines}
+        typer.echo(json.dumps(told))
+        return
     for graph, cosine in result.cosines.items():
-        typer.echo(f"{graph}: cosine with torch at least {min(1.0, math.floor(cosine * 1e7) / 1e7):.7f}")
-    typer.echo(f"tokenizer: equal on {result.strings} strings")
-    typer.echo(f"{result.folder.name} is in {result.folder}")
+        least = f"{min(1.0, math.floor(cosine * 1e7) / 1e7):.7f}"
+        typer.echo(tr("{graph}: cosine with torch at least {cosine}").format(graph=graph, cosine=least))
+    typer.echo(tr("tokenizer: equal on {count} strings").format(count=result.strings))
+    typer.echo(tr("{model} is in {folder}").format(model=result.folder.name, folder=result.folder))
+
+
+def _tell_place(name: str, folder: Path, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"name": name, "folder": str(folder)}))
+    else:
+        typer.echo(tr("{model} is in {folder}").format(model=name, folder=folder))
 
 
 def _tell(step: str) -> None:
-    typer.echo(f"{step} ...", err=True)
+    typer.echo(f"{localised(step)} ...", err=True)
 
 
 def find_entry(name: str) -> "ModelEntry | None":
@@ -190,20 +208,19 @@ def _table(rows: "list[ModelRow]", width: int) -> Table:
 
     names = {family: name for name, family in FAMILIES.items()}
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("NAME", no_wrap=True)
-    for column in ("FAMILY", "STATE"):
+    for column in (tr("NAME"), tr("FAMILY"), tr("STATE")):
         table.add_column(column, no_wrap=True)
-    for column in ("SIZE", "DIMENSION"):
+    for column in (tr("SIZE"), tr("DIMENSION")):
         table.add_column(column, justify="right", no_wrap=True)
     roomy, wide = width >= ROOMY, width >= WIDE
     if roomy:
-        table.add_column("LANGUAGES", no_wrap=True, overflow="ellipsis", max_width=16)
+        table.add_column(tr("LANGUAGES"), no_wrap=True, overflow="ellipsis", max_width=16)
     if wide:
-        table.add_column("LICENCE", no_wrap=True, overflow="ellipsis", max_width=24)
+        table.add_column(tr("LICENCE"), no_wrap=True, overflow="ellipsis", max_width=24)
     for row in rows:
         style = {"loaded": "green", "cached": "", "bundled": ""}.get(row.state, "dim")
         size = f"{row.size_bytes / 1e6:,.0f} MB" if row.size_bytes >= 1e6 else f"{row.size_bytes / 1e3:,.0f} kB"
-        cells = [row.name, names[row.family], row.state, size, str(row.dimension or "")]
+        cells = [row.name, names[row.family], localised(row.state), size, str(row.dimension or "")]
         cells += [" ".join(row.languages)] if roomy else []
         cells += [row.licence] if wide else []
         table.add_row(*cells, style=style)

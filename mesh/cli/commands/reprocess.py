@@ -13,7 +13,9 @@ from uuid import UUID
 
 import typer
 
+from mesh.cli.output.language import tr
 from mesh.cli.output.outcome import CommandError, ExitCode
+from mesh.cli.output.phrases import localised
 
 if TYPE_CHECKING:
     from mesh.cli.clients.front_door_client import Page
@@ -24,9 +26,6 @@ REPROCESS_EXAMPLES = """Example: immich-mesh reprocess --missing --api-key ...
 Interrupted? Run the same command again: it goes on where it stopped. Exit codes: 0 all done, 1 some photos failed."""
 
 SEARCH_EXAMPLES = """Example: immich-mesh search "ocr:发票" --api-key ..."""
-
-SHOWN = 20
-"""Rows of the report's tables; the file of `--report` has all."""
 
 UrlOption = Annotated[
     str,
@@ -49,6 +48,9 @@ KeyOption = Annotated[
 ]
 
 
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
 def reprocess(
     api_key: KeyOption,
     assets: Annotated[list[str] | None, typer.Argument(metavar="ASSET", help="Ids of photos.")] = None,
@@ -68,6 +70,7 @@ def reprocess(
     report_file: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Write what changed as JSON lines.", dir_okay=False)
     ] = None,
+    as_json: JsonOption = False,
     url: UrlOption = "",
 ) -> None:
     """Recognise photos again with the current models, and replace their text and vectors in Immich."""
@@ -82,21 +85,25 @@ def reprocess(
     report = Report()
     order = Order(selection, kinds, faces or everything_missing, concurrency, dry_run)
     try:
-        asyncio.run(_reprocess(url, api_key, order, report))
+        told = asyncio.run(_reprocess(url, api_key, order, report, as_json))
     except KeyboardInterrupt:
-        _print_report(report)
+        _report(report, as_json)
         message = "stopped; the same command goes on where it stopped"
         raise CommandError(message, ExitCode.INTERRUPTED) from None
     except CommandError:
         # What was done, and why photos failed, is worth more than the last straw alone.
-        _print_report(report)
+        _report(report, as_json)
         raise
     if dry_run or not kinds:
+        if as_json:
+            typer.echo(json.dumps(told))
+        elif dry_run:
+            _show_plan(order, told["photos"])
         return
     if report_file is not None:
         lines = [json.dumps(asdict(outcome), ensure_ascii=False) for outcome in report.outcomes]
         report_file.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    _print_report(report, finished=True)
+    _report(report, as_json, told, finished=True)
     if report.failed:
         raise typer.Exit(ExitCode.FAILED)
 
@@ -105,10 +112,12 @@ def search(
     query: Annotated[str, typer.Argument(metavar="QUERY", help='For example "ocr:发票".')],
     api_key: KeyOption,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Results.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    as_json: JsonOption = False,
     url: UrlOption = "",
 ) -> None:
     """Search as Immich's app does, and show why each photo was found."""
+    from mesh.cli.output.photo_rows import show_results
+
     door, page, explained, took = asyncio.run(_search(url, api_key, query, limit))
     if as_json:
         results = [
@@ -122,7 +131,7 @@ def search(
         ]
         typer.echo(json.dumps({"query": query, "served": page.served, "results": results}, ensure_ascii=False))
         return
-    _print_results(query, door, page, explained, took)
+    show_results(query, door, page, explained, took)
 
 
 def _selection(assets: list[str], query: str, album: str, missing: bool, everything: bool) -> "Selection":
@@ -138,100 +147,53 @@ def _selection(assets: list[str], query: str, album: str, missing: bool, everyth
     return Selection(tuple(dict.fromkeys(assets)), query, album, missing, everything)
 
 
-async def _reprocess(url: str, api_key: str, order: "Order", report: "Report") -> None:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
+async def _reprocess(url: str, api_key: str, order: "Order", report: "Report", as_json: bool) -> dict[str, Any]:
+    """Does it; what was to be done, for `--json`."""
     from mesh.cli.clients.front_door_client import FrontDoorClient, find_front_door
     from mesh.cli.commands.reprocess_run import Journal, select
     from mesh.cli.commands.reprocess_run import reprocess as run
+    from mesh.cli.output.photo_rows import reprocess_bar
 
     url = url or await find_front_door(api_key)
     async with FrontDoorClient(url, api_key) as client:
         work = await select(client, order.selection, order.kinds) if order.kinds else {}
+        told: dict[str, Any] = {"photos": len(work), "kinds": sorted(order.kinds), "faces": order.faces}
         if order.dry_run:
-            if order.kinds:
-                typer.echo(f"{_photos(len(work))} would be reprocessed ({', '.join(sorted(order.kinds))})")
-            if order.faces:
-                typer.echo("faces: Immich's own job would look for missing ones")
-            return
+            return told
         if order.faces:
             reason = await client.find_missing_faces()
-            typer.echo(f"faces: {reason or 'Immich looks for missing ones by its own job'}")
-        if not order.kinds:
-            return
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[tally]}"),
-        )
-        with Progress(*columns, console=Console(stderr=True)) as progress:
-            task = progress.add_task("reprocessing", total=len(work), rate="", tally="")
-            started = time.monotonic()
-
-            def advance(report: "Report") -> None:
-                done = len(report.outcomes)
-                per_second = (done - report.resumed) / max(0.001, time.monotonic() - started)
-                tally = f"{len(report.changed)} changed, {len(report.failed)} failed"
-                progress.update(task, completed=done, rate=f"{per_second:.1f}/s", tally=tally)
-
-            journal = Journal.of(url, order.selection, order.kinds)
-            await run(client, work, journal, concurrency=order.concurrency, advance=advance, report=report)
+            told["faces_problem"] = reason
+            text = f"faces: {reason or 'Immich looks for missing ones by its own job'}"
+            typer.echo(localised(text), err=as_json)
+        if order.kinds:
+            with reprocess_bar(len(work)) as advance:
+                journal = Journal.of(url, order.selection, order.kinds)
+                await run(client, work, journal, concurrency=order.concurrency, advance=advance, report=report)
+    return told
 
 
-def _print_report(report: "Report", *, finished: bool = False) -> None:
+def _show_plan(order: "Order", count: int) -> None:
+    from mesh.cli.output.photo_rows import photos
+
+    if order.kinds:
+        text = tr("{photos} would be reprocessed ({kinds})")
+        typer.echo(text.format(photos=photos(count), kinds=", ".join(sorted(order.kinds))))
+    if order.faces:
+        typer.echo(tr("faces: Immich's own job would look for missing ones"))
+
+
+def _report(report: "Report", as_json: bool, told: dict[str, Any] | None = None, *, finished: bool = False) -> None:
+    """Shows what came of it; nothing of a run that ended before its first photo."""
     if not report.outcomes and not finished:
         return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    if as_json:
+        outcomes = [asdict(outcome) | {"changed": outcome in report.changed} for outcome in report.outcomes]
+        counts = {"resumed": report.resumed, "changed": len(report.changed), "failed": len(report.failed)}
+        typer.echo(json.dumps({**(told or {}), **counts, "outcomes": outcomes}, ensure_ascii=False))
+        return
+    from mesh.cli.output.photo_rows import show_report
 
-    console = Console()
-    if report.changed:
-        table = Table("photo", "id", "old text", "new text", title="Changed text", title_justify="left")
-        for outcome in report.changed[:SHOWN]:
-            texts = (Text(_one_cell(outcome.before)), Text(_one_cell(outcome.after)))
-            table.add_row(Text(outcome.name), outcome.asset_id, *texts)
-        console.print(table)
-    if report.failed:
-        table = Table("photo", "id", "why", title="Failed", title_justify="left")
-        for outcome in report.failed[:SHOWN]:
-            table.add_row(Text(outcome.name), outcome.asset_id, Text(outcome.error))
-        console.print(table)
-    if max(len(report.changed), len(report.failed)) > SHOWN:
-        console.print(f"the first {SHOWN} are shown; --report FILE writes all")
-    vectors = sum(outcome.clip for outcome in report.outcomes)
-    typer.echo(_summary(report, vectors))
-
-
-def _summary(report: "Report", vectors: int) -> str:
-    parts = [f"{_photos(len(report.outcomes) - len(report.failed))} reprocessed"]
-    if report.resumed:
-        parts.append(f"{report.resumed} of them before the interruption")
-    parts += [f"{len(report.changed)} with another text", f"{vectors} vectors renewed", f"{len(report.failed)} failed"]
-    return ", ".join(parts)
-
-
-def _photos(count: int) -> str:
-    return "1 photo" if count == 1 else f"{count} photos"
-
-
-def _one_cell(lines: tuple[str, ...] | None) -> str:
-    text = " / ".join(lines or ())
-    return text if len(text) <= 120 else text[:119] + "…"
+    show_report(report)
 
 
 async def _search(
@@ -249,29 +211,3 @@ async def _search(
             raise no_front_door(client.url)
         explained = {} if page.served.startswith("native") or not page.served else await client.explain(body)
     return client.url, page, explained, took
-
-
-def _print_results(query: str, url: str, page: "Page", explained: dict[str, dict[str, Any]], took: float) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    served = page.served or "Immich's own smart search"
-    table = Table(title=f"{query}: {_photos(len(page.items))}, {1000 * took:.0f} ms, {served}", title_justify="left")
-    for column in ("#", "photo", "taken", "match", "text", "distance", "lines"):
-        table.add_column(
-            column, justify="right" if column in ("#", "text", "distance") else "left", no_wrap=column == "#"
-        )
-    for number, item in enumerate(page.items, 1):
-        found = explained.get(item["id"], {})
-        name = Text(item["originalFileName"], style=f"link {url.rstrip('/')}/photos/{item['id']}")
-        lines = _one_cell(tuple(line["text"] for line in found.get("lines", ())))
-        numbers = [_number(found.get(key)) for key in ("textRank", "vectorDistance")]
-        table.add_row(str(number), name, item["localDateTime"][:10], found.get("match", ""), *numbers, Text(lines))
-    Console().print(table)
-    if page.next_page:
-        typer.echo("there are more: raise --limit")
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"

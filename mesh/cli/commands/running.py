@@ -13,6 +13,7 @@ import typer
 
 from mesh.cli.output.language import tr
 from mesh.cli.output.outcome import CommandError, ExitCode
+from mesh.cli.output.phrases import localised
 
 if TYPE_CHECKING:
     from mesh.cli.clients.admin_client import AdminClient, ModelPart, Models
@@ -83,7 +84,7 @@ def load(
             order = orders.submit(client.load, cluster, name)
             if sys.stderr.isatty():
                 _show_progress(client, cluster, order)
-            _done(order.result(), name, "is loaded", as_json)
+            _done(order.result(), name, tr("{model} is loaded"), as_json)
 
 
 def unload(
@@ -101,7 +102,8 @@ def unload(
     with admin(admin_url) as client:
         if name:
             cluster, name = whose(client, name, cluster)
-        _done(client.unload(cluster, name), name or f"all of {cluster}", "is out of memory", as_json)
+        what = name or tr("all of {service}").format(service=cluster)
+        _done(client.unload(cluster, name), what, tr("{model} is out of memory"), as_json)
 
 
 def top(as_json: JsonOption = False, admin_url: AdminOption = "") -> None:
@@ -192,7 +194,7 @@ def _show_progress(client: "AdminClient", cluster: str, order: "Future[tuple[Mod
 
     waiting = Waiting(cluster, download_bytes)
     console = Console(stderr=True, highlight=False)
-    with console.status("loading") as line:
+    with console.status(tr("loading")) as line:
         while not wait([order], timeout=POLL_SECONDS).done:
             line.update(waiting.reason(client.models()))
 
@@ -202,7 +204,7 @@ def _done(parts: "tuple[ModelPart, ...]", name: str, text: str, as_json: bool) -
         typer.echo(json.dumps([asdict(part) for part in parts]))
         return
     memory = sum(part.memory_bytes for part in parts if part.name == name)
-    typer.echo(f"{name} {text}" + (f": {memory / 1e6:,.0f} MB" if memory else ""))
+    typer.echo(text.format(model=name) + (f": {memory / 1e6:,.0f} MB" if memory else ""))
 
 
 def _print(content: object) -> None:
@@ -213,4 +215,5 @@ def _print(content: object) -> None:
 
 def _complain(models: "Models") -> None:
     for cluster, error in models.errors.items():
-        typer.echo(f"{cluster}: does not answer: {error}", err=True)
+        told = tr("the {service} service does not answer ({reason})")
+        typer.echo(told.format(service=cluster, reason=localised(error)), err=True)

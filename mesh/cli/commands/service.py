@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mesh.cli.output.help import HelpfulTyper
+from mesh.cli.output.language import tr
 from mesh.cli.output.outcome import CommandError, ExitCode
 
 if TYPE_CHECKING:
@@ -50,10 +51,12 @@ def install(
         return
     systemd = Systemd.of_this_machine(system)
     systemd.install(unit, start)
-    typer.echo(f"{systemd.path} is written" + (", and the mesh is started" if start else ""))
+    told = tr("{file} is written, and the mesh is started") if start else tr("{file} is written")
+    typer.echo(told.format(file=systemd.path))
     if not system and (fault := systemd.linger(getpass.getuser())):
-        typer.echo(f"It ends with your session ({fault}): sudo loginctl enable-linger {getpass.getuser()}", err=True)
-    typer.echo("Its log: immich-mesh logs --follow")
+        told = tr("It ends with your session ({reason}): sudo loginctl enable-linger {user}")
+        typer.echo(told.format(reason=fault, user=getpass.getuser()), err=True)
+    typer.echo(tr("Its log: {command}").format(command="immich-mesh logs --follow" + (" --system" if system else "")))
 
 
 @app.command("status", epilog="Example: immich-mesh service status --json")
@@ -69,11 +72,12 @@ def status(
     if as_json:
         typer.echo(json.dumps(state))
     elif not systemd.path.exists():
-        typer.echo("not installed: immich-mesh service install")
+        typer.echo(tr("not installed: immich-mesh service install"))
     else:
-        since = f" since {state['ExecMainStartTimestamp']}" if active else ""
-        boot = "and at every boot" if state.get("UnitFileState") == "enabled" else "but not started at boot"
-        typer.echo(f"{state.get('ActiveState')} ({state.get('SubState')}){since}, {boot}")
+        told = [f"{state.get('ActiveState')} ({state.get('SubState')})"]
+        told += [tr("since {time}").format(time=state["ExecMainStartTimestamp"])] if active else []
+        told.append(tr("starts at boot") if state.get("UnitFileState") == "enabled" else tr("does not start at boot"))
+        typer.echo(", ".join(told))
     if not active:
         raise typer.Exit(ExitCode.FAILED)
 
@@ -85,7 +89,8 @@ def uninstall(system: SystemOption = False) -> None:
 
     systemd = Systemd.of_this_machine(system)
     there = systemd.uninstall()
-    typer.echo(f"{systemd.path} is taken away" if there else f"there is no {systemd.path}")
+    told = tr("{file} is taken away") if there else tr("there is no {file}")
+    typer.echo(told.format(file=systemd.path))
 
 
 def logs(

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from mesh.cli.output.outcome import CommandError, ExitCode
+from mesh.cli.output.phrases import localised
 
 EXAMPLES = """Examples: immich-mesh up    immich-mesh up --without face    DEVICE=cuda immich-mesh up
 
@@ -29,7 +30,7 @@ def up(
     from mesh.cli.supervisor.foreground import run_machine
 
     for unknown in unknown_names():
-        typer.echo(f"immich-mesh: {unknown}", err=True)
+        typer.echo(f"immich-mesh: {localised(str(unknown))}", err=True)
     machine = plan_machine(frozenset(without or ()))
     if not machine.services:
         raise CommandError("nothing is left to run: leave out fewer services", ExitCode.USAGE)

@@ -91,7 +91,7 @@ def absent_model(name: str, settings: ServiceSettings, fault: str) -> Finding:
         return bad(
             f"{name} model",
             f"{text}, and {settings.hf_endpoint} cannot be reached ({fault})",
-            f"{pull}; or set HF_ENDPOINT to a mirror, e.g. https://hf-mirror.com",
+            f"set HF_ENDPOINT to a mirror, e.g. https://hf-mirror.com; or {pull}",
         )
     size = f"{entry.size_bytes / 1e6:.0f} MB" if entry.size_bytes else "size unknown"
     return note(

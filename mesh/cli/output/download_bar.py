@@ -69,7 +69,8 @@ def _lines(name: str, console: Console) -> ProgressListener:
         said.add((progress.stage, step))
         line = f"{name}: {_word(progress.stage)}"
         if progress.stage is Stage.DOWNLOADING:
-            line += f", {progress.done_bytes / 1e6:.0f} of {progress.total_bytes / 1e6:.0f} MB"
+            done, total = progress.done_bytes / 1e6, progress.total_bytes / 1e6
+            line += ", " + tr("{done} of {total} MB").format(done=f"{done:.0f}", total=f"{total:.0f}")
         console.print(line, highlight=False)
 
     return show

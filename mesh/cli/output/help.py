@@ -1,4 +1,4 @@
-"""The pages of `--help`: an argument by its name, a value by its kind, a switch by nothing.
+"""The pages of `--help`: in the reader's language, an argument by its name, a value by its kind, a switch by nothing.
 
 typer alone writes `{PHOTO}` in the usage line and `<bool>` beside each switch.
 """
@@ -9,6 +9,8 @@ from typing import Any
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from typer.models import CommandFunctionType
+
+from mesh.cli.output.phrases import localised
 
 KINDS = {"str": "TEXT", "path": "PATH", "file": "FILE", "directory": "FOLDER", "int": "NUMBER", "float": "NUMBER"}
 """What a value is called, by typer's name of its type."""
@@ -24,6 +26,21 @@ def label_values(command: TyperCommand | TyperGroup, context: Any) -> None:
             param.metavar = "" if param.is_flag or kind == "bool" else KINDS.get(kind, kind.upper())
 
 
+def localise(command: TyperCommand | TyperGroup, context: Any) -> None:
+    """Puts what a command's page says into the reader's language."""
+    command.help = localised(command.help or "")
+    below = command.commands.values() if isinstance(command, TyperGroup) else ()
+    for page in below:
+        page.help = localised(page.help or "")
+        page.rich_help_panel = localised("Commands")  # type: ignore[attr-defined] # typer gives all of them one
+    command.epilog = "\n\n".join(localised(part) for part in (command.epilog or "").split("\n\n"))
+    for param in command.get_params(context):
+        if isinstance(param, TyperArgument | TyperOption):
+            panel = "Arguments" if isinstance(param, TyperArgument) else "Options"
+            param.help = localised(param.help or "")
+            param.rich_help_panel = localised(param.rich_help_panel or panel)
+
+
 def bare(pieces: list[str]) -> list[str]:
     """The pieces of a usage line without braces."""
     return [piece.replace("{", "").replace("}", "") for piece in pieces]
@@ -34,6 +51,7 @@ class HelpfulCommand(TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Writes the page."""
+        localise(self, ctx)
         label_values(self, ctx)
         super().format_help(ctx, formatter)
 
@@ -47,6 +65,7 @@ class HelpfulGroup(TyperGroup):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Writes the page."""
+        localise(self, ctx)
         label_values(self, ctx)
         super().format_help(ctx, formatter)
 

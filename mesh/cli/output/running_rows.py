@@ -7,6 +7,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from mesh.cli.clients.admin_client import ModelPart
+from mesh.cli.output.language import tr
+from mesh.cli.output.phrases import localised
 
 STYLES = {"loaded": "green", "downloading": "yellow", "loading": "yellow", "failed": "red"}
 
@@ -15,15 +17,16 @@ def models_table(parts: Sequence[ModelPart]) -> Table:
     """One row for each part of a model at each endpoint; where it is, when a service has several."""
     several = len({part.endpoint for part in parts}) > len({part.cluster for part in parts})
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("MODEL", "PART", "SERVICE", "STATE"):
+    for column in (tr("MODEL"), tr("PART"), tr("SERVICE"), tr("STATE")):
         table.add_column(column, no_wrap=True)
-    table.add_column("MEMORY", justify="right", no_wrap=True)
-    table.add_column("RUNS ON", overflow="fold", min_width=8)
+    table.add_column(tr("MEMORY"), justify="right", no_wrap=True)
+    table.add_column(tr("RUNS ON"), overflow="fold", min_width=8)
     if several:
-        table.add_column("AT", no_wrap=True)
+        table.add_column(tr("AT"), no_wrap=True)
     for part in parts:
-        state = f"{part.state} {part.download_progress:.0%}" if part.state == "downloading" else part.state
-        runs_on = part.error or part.provider.split(" (")[0].removesuffix("ExecutionProvider")
+        share = f" {part.download_progress:.0%}" if part.state == "downloading" else ""
+        state = localised(part.state) + share
+        runs_on = localised(part.error) or part.provider.split(" (")[0].removesuffix("ExecutionProvider")
         cells = [part.name, part.part, part.cluster, f"[{STYLES.get(part.state, 'dim')}]{state}[/]"]
         cells += [f"{part.memory_bytes / 1e6:,.0f} MB" if part.memory_bytes else "", escape(runs_on)]
         table.add_row(*cells, *([part.endpoint] if several else []))
@@ -33,9 +36,9 @@ def models_table(parts: Sequence[ModelPart]) -> Table:
 def clusters_table(clusters: Sequence[Mapping[str, Any]], pace: Mapping[str, float]) -> Table:
     """One row for each endpoint, with what its cluster holds. `pace`: requests per second by endpoint."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("SERVICE", "AT", "STATE"):
+    for column in (tr("SERVICE"), tr("AT"), tr("STATE")):
         table.add_column(column, no_wrap=True)
-    for column in ("PER SECOND", "UNDER WAY", "HELD", "FAILED"):
+    for column in (tr("PER SECOND"), tr("UNDER WAY"), tr("HELD"), tr("FAILED")):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("", overflow="fold")
     for cluster in clusters:
@@ -45,12 +48,12 @@ def clusters_table(clusters: Sequence[Mapping[str, Any]], pace: Mapping[str, flo
             table.add_row(
                 cluster["name"],
                 address,
-                endpoint["state"],
+                localised(endpoint["state"]),
                 f"{pace[address]:.1f}" if address in pace else "",
                 str(endpoint["active"]),
                 held,
                 str(endpoint["failures"]),
-                endpoint["detail"] or "",
+                localised(endpoint["detail"] or ""),
             )
     return table
 

@@ -18,6 +18,7 @@ from mesh.cli.machine.plans import MachinePlan
 from mesh.cli.machine.ports import interface_address, lan_address
 from mesh.cli.machine.routers import public
 from mesh.cli.output.language import tr
+from mesh.cli.output.phrases import localised
 from mesh.cli.supervisor.door import DoorCheck
 from mesh.cli.supervisor.probes import Condition, Level, starting
 from mesh.core.settings import LogFormat
@@ -95,7 +96,7 @@ class Display:
         for name, condition in self._conditions.items():
             if condition.level is Level.COMING:
                 share = "" if condition.progress is None else f"{_bar(condition.progress)} {condition.progress:4.0%}"
-                table.add_row(Text(name, style=COLOURS.get(name, "")), escape(condition.text), share)
+                table.add_row(Text(name, style=COLOURS.get(name, "")), escape(localised(condition.text)), share)
         return table
 
     def _listeners(self) -> Iterator[str]:
@@ -180,8 +181,8 @@ def typed_command() -> str:
 def describe(condition: Condition) -> str:
     """A condition in words; a download's share in whole steps, so that it is not shown too often."""
     if condition.progress is not None:
-        return f"{condition.text} ({int(condition.progress / STEP) * STEP:.0%})"
-    return f"{mark(condition.level)}: {condition.text}"
+        return f"{localised(condition.text)} ({int(condition.progress / STEP) * STEP:.0%})"
+    return f"{mark(condition.level)}: {localised(condition.text)}"
 
 
 def _door(checks: Sequence[DoorCheck]) -> Iterator[str]:
@@ -189,9 +190,9 @@ def _door(checks: Sequence[DoorCheck]) -> Iterator[str]:
     levels = {True: Level.READY, None: Level.COMING, False: Level.FAILED}
     for check in checks:
         colour, word = MARK_COLOURS[levels[check.ok]], {True: tr("well"), None: "-", False: tr("to mend")}[check.ok]
-        yield _row(escape(check.subject), "", f"[{colour}]{word}[/{colour}]", escape(check.text))
+        yield _row(localised(check.subject), "", f"[{colour}]{word}[/{colour}]", escape(localised(check.text)))
         if check.ok is False and check.remedy:
-            yield f"  {'':<16} [dim]{escape(check.remedy)}[/dim]"
+            yield f"  {'':<16} [dim]{escape(localised(check.remedy))}[/dim]"
 
 
 def _row(title: str, address: str, mark: str, text: str) -> str:
@@ -201,7 +202,7 @@ def _row(title: str, address: str, mark: str, text: str) -> str:
 def _marked(condition: Condition) -> tuple[str, str]:
     colour = MARK_COLOURS[condition.level]
     share = "" if condition.progress is None else f" {condition.progress:.0%}"
-    return f"[{colour}]{mark(condition.level)}[/{colour}]", escape(condition.text) + share
+    return f"[{colour}]{mark(condition.level)}[/{colour}]", escape(localised(condition.text)) + share
 
 
 def _bar(share: float) -> str:

@@ -82,7 +82,7 @@ class ServiceSettings(MeshSettings):
         "auth_token": ("MESH_AUTH_TOKEN",),
         "auth_token_file": ("MESH_AUTH_TOKEN_FILE",),
         "device": ("MESH_DEVICE", "DEVICE"),
-        "device_id": ("MESH_DEVICE_ID", "MACHINE_LEARNING_DEVICE_ID", "MACHINE_LEARNING_DEVICE_IDS"),
+        "device_id": ("MESH_DEVICE_ID", "DEVICE_ID", "MACHINE_LEARNING_DEVICE_ID", "MACHINE_LEARNING_DEVICE_IDS"),
         "hf_endpoint": ("HF_ENDPOINT",),
         "precision": ("MACHINE_LEARNING_OPENVINO_PRECISION",),
         "hf_token": ("HF_TOKEN",),

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from mesh.cli.commands.doctor import examine
-from mesh.cli.doctor import hardware, installation, mesh
+from mesh.cli.commands.doctor import database_of, examine
+from mesh.cli.doctor import database, hardware, installation, mesh
 from mesh.cli.doctor.finding import Verdict
 from mesh.cli.machine.plan import Plan, Port
+from mesh.cli.machine.plans import plan_machine
 from mesh.core.settings import Device
 from ocr_service.config import OcrSettings
 
@@ -146,3 +147,28 @@ def test_a_foreign_process_on_a_port_is_told() -> None:
     assert finding.verdict is Verdict.NOTE
     assert f"port {number} is held by " in finding.text
     assert "OCR_PORT" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mysql://immich", "write it like postgresql://"),
+        ("postgresql://postgres:postgres@127.0.0.1:port/immich", "write it like postgresql://"),
+        ("postgresql://postgres:postgres@127.0.0.1:9/immich", "the database cannot be reached"),
+    ],
+)
+async def test_a_database_that_cannot_be_used_is_told_with_the_remedy(url: str, said: str) -> None:
+    (finding,) = await database.check_database(url)
+    assert finding.verdict is Verdict.BAD
+    assert said in finding.text
+    assert "DB_URL" in finding.remedy
+
+
+async def test_no_database_is_told_only_where_there_is_a_front_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    (finding,) = await database.check_database(None)
+    assert finding.verdict is Verdict.NOTE
+    assert database_of(None) == (None, False)
+    monkeypatch.setenv("DB_HOSTNAME", "database")
+    assert database_of(None) == ("postgresql://postgres:postgres@database:5432/immich", False)
+    monkeypatch.setenv("IMMICH_URL", "http://127.0.0.1:9")
+    assert database_of(plan_machine()) == ("postgresql://postgres:postgres@database:5432/immich", True)

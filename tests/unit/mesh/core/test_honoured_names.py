@@ -19,7 +19,7 @@ def test_the_precision_of_immichs_openvino(monkeypatch: pytest.MonkeyPatch) -> N
     assert OcrSettings().precision is Precision.FP16
 
 
-@pytest.mark.parametrize("name", ["MACHINE_LEARNING_DEVICE_ID", "MACHINE_LEARNING_DEVICE_IDS"])
+@pytest.mark.parametrize("name", ["DEVICE_ID", "MACHINE_LEARNING_DEVICE_ID", "MACHINE_LEARNING_DEVICE_IDS"])
 def test_the_first_of_several_gpus(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "1,2")
     assert OcrSettings().device_id == 1

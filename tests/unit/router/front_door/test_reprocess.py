@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -193,6 +194,11 @@ async def cli(*arguments: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
+def last_json(out: str) -> Any:
+    """What `--json` printed; the doubles' log is before it."""
+    return json.loads(out.splitlines()[-1])
+
+
 async def test_the_commands(door: OpenDoor, alice: DoubleUser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setenv("IMMICH_API_KEY", "alice-key")
@@ -212,11 +218,19 @@ async def test_the_commands(door: OpenDoor, alice: DoubleUser, tmp_path: Path, m
     assert json.loads(report.read_text(encoding="utf-8"))["after"] == ["发票号码 INVOICE"]
     code, out, _ = await cli("reprocess", "--all", "--dry-run")
     assert out == "1 photo would be reprocessed (clip, ocr)\n"
+    code, out, _ = await cli("reprocess", "--all", "--dry-run", "--json")
+    assert last_json(out) == {"photos": 1, "kinds": ["clip", "ocr"], "faces": False}
+    code, out, _ = await cli("reprocess", str(photo.id), "--clip", "--json")
+    told = last_json(out)
+    assert (code, told["photos"], told["changed"], told["failed"]) == (0, 1, 0, 0)
+    assert told["outcomes"][0]["clip"] is True
     assert door.mesh is not None
     door.mesh.error = InvalidInputError("not an image")
     code, out, _ = await cli("reprocess", "--query", "ocr:发票")
     assert code == 1
     assert "not an image" in out
+    code, out, _ = await cli("reprocess", "--query", "ocr:发票", "--json")
+    assert (code, last_json(out)["failed"]) == (1, 1)
 
 
 @pytest.mark.parametrize(
