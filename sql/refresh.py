@@ -154,6 +154,21 @@ class RefreshRepository:
 
         await self._write(work)
 
+    async def vector_length(self, asset_id: UUID) -> int | None:
+        """How many numbers the photo's CLIP vector has; None when it has none."""
+
+        async def work(connection: Any) -> int | None:
+            column = await connection.fetchrow(EMBEDDING)
+            if column is None or column["dimension"] is None:
+                return None
+            length: int = column["dimension"]
+            # Only photos that have a vector have a distance, to whichever other one.
+            any_vector = "[" + ",".join(["1"] * length) + "]"
+            found = await connection.fetch("SELECT asset_id FROM mesh.distances($1, $2)", any_vector, [asset_id])
+            return length if found else None
+
+        return await self._database.read(work)
+
     async def missing_text(self, owner_id: UUID) -> list[UUID]:
         """This user's photos whose text Immich never wrote, or lost in a forced run (also one that was lost whole)."""
         return await self._ids("SELECT mesh.missing_text($1) AS id", owner_id)

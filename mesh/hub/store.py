@@ -7,9 +7,10 @@ import difflib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from mesh.core.errors import InvalidInputError, MeshError, ModelNotFoundError
 from mesh.core.settings import ServiceSettings
@@ -151,6 +152,18 @@ class ModelStore:
         if not whole and adapter is None:
             raise InvalidInputError(f"{source} lacks {', '.join(layout.missing_files(family, source, parts))}")
         return self._fetcher.adopt(family, target, source, adapter, progress or ignore)
+
+    def use_hub(self, endpoint: str) -> None:
+        """Downloads that begin from now on come from this mirror. Raises InvalidInputError: not the address of a hub.
+
+        `HF_TOKEN` belongs to the hub that was configured, and is not shown to another one.
+        """
+        address = urlsplit(endpoint)
+        if address.scheme not in ("http", "https") or not address.hostname or address.username or address.query:
+            raise InvalidInputError("the address of a hub is like https://hf-mirror.com, without user or query")
+        if endpoint.rstrip("/") != self._fetcher.endpoint:
+            self._fetcher = replace(self._fetcher, endpoint=endpoint.rstrip("/"), token="")
+        self._backoff.forget()
 
     def close(self) -> None:
         """Ends downloads under way, from another thread; they raise UnavailableError and go on from there next time."""

@@ -25,7 +25,9 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
     async def LoadModel(
         self, request: model_pb2.LoadModelRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> model_pb2.LoadModelResponse:
-        """Loads all parts of one model, or of the default."""
+        """Loads all parts of one model, or of the default, from a mirror where one is named."""
+        if request.hub:
+            self._manager.use_hub(request.hub)
         await self._manager.load(request.name)
         return model_pb2.LoadModelResponse(models=await self._models(self._manager.resolve(request.name)))
 
@@ -54,6 +56,7 @@ def _to_proto(status: ModelStatus) -> model_pb2.Model:
         pinned=status.pinned,
         download_progress=status.download_progress,
         error=status.error,
+        download_bytes=status.download_bytes,
     )
     if status.last_used_at is not None:
         message.last_used_at.CopyFrom(Timestamp(nanos=0, seconds=int(status.last_used_at)))

@@ -138,8 +138,13 @@ class AdminListener(BufferingListenerSettings):
     names: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Host names by which the page may be called, besides localhost and addresses."
     )
+    hub_mirrors: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("https://hf-mirror.com",),
+        validate_default=True,
+        description="Mirrors of the model hub that the page offers where a model cannot be downloaded.",
+    )
 
-    @field_validator("names", mode="before")
+    @field_validator("names", "hub_mirrors", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:
         return split_names(value)

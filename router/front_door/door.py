@@ -78,6 +78,7 @@ class FrontDoor:
             ("POST", "/mesh/search/explain"): self._explain,
             ("POST", "/mesh/refresh"): self._refresh,
             ("GET", "/mesh/refresh/missing"): self._missing,
+            ("GET", "/mesh/refresh/state"): self._state,
             ("GET", "/mesh"): self._itself,
         }
 
@@ -166,6 +167,9 @@ class FrontDoor:
 
     async def _missing(self, request: web.Request) -> web.StreamResponse:
         return await self._refreshes.missing(request.query, self._credentials(request))
+
+    async def _state(self, request: web.Request) -> web.StreamResponse:
+        return await self._refreshes.state(request.query, self._credentials(request))
 
     async def _itself(self, request: web.Request) -> web.StreamResponse:
         """By what a command knows that this is no Immich."""

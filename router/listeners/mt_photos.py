@@ -80,9 +80,9 @@ class MtPhotos:
         app.router.add_get("/", self.root)
         app.router.add_get("/ping", self.ping)
         app.router.add_get("/openapi.json", self.openapi)
-        add_page(app, "/docs", "admin/docs.html")
-        for name in ("docs.js", "style.css"):
-            add_page(app, f"/{name}", f"admin/{name}")
+        add_page(app, "/docs", "mt_photos/docs.html")
+        add_page(app, "/docs.js", "mt_photos/docs.js")
+        add_page(app, "/style.css", "admin/style.css")
         add_shared(app)
         for method, path, handler in (
             ("POST", "/check", self.check),

@@ -37,6 +37,7 @@ class ModelStatus:
     pinned: bool
     download_progress: float
     error: str
+    download_bytes: int = 0
 
 
 class ModelClient:
@@ -50,9 +51,13 @@ class ModelClient:
         request = model_pb2.ListModelsRequest().SerializeToString()
         return await self._everywhere("ListModels", request, model_pb2.ListModelsResponse, LIST_TIMEOUT_SECONDS)
 
-    async def load(self, name: str) -> list[ModelStatus]:
-        """Loads a model (empty: the default one) at every endpoint, downloading it if need be. Raises MeshError."""
-        request = model_pb2.LoadModelRequest(name=name).SerializeToString()
+    async def load(self, name: str, hub: str = "") -> list[ModelStatus]:
+        """Loads a model (empty: the default one) at every endpoint, downloading it if need be. Raises MeshError.
+
+        Args:
+            hub: address of a mirror that the endpoints download from, from now on until they stop; empty for none.
+        """
+        request = model_pb2.LoadModelRequest(name=name, hub=hub).SerializeToString()
         return await self._everywhere("LoadModel", request, model_pb2.LoadModelResponse, LOAD_TIMEOUT_SECONDS)
 
     async def unload(self, name: str) -> list[ModelStatus]:
@@ -103,4 +108,5 @@ class ModelClient:
             pinned=model.pinned,
             download_progress=model.download_progress,
             error=model.error,
+            download_bytes=model.download_bytes,
         )

@@ -1,6 +1,9 @@
 """The operator's first page: is my Immich connected, what is to be done, and which model answered."""
 
+from typing import Any
+
 from aiohttp import FormData
+from pydantic import SecretStr
 
 from tests.browser.conftest import Browser, Stage
 from tests.doubles.immich import ImmichDouble
@@ -47,10 +50,30 @@ async def test_the_last_call_is_shown_and_from_where(browser: Browser, stage: St
     assert await browser.complaints() == []
 
 
-async def test_the_address_for_immich_is_there_to_copy(browser: Browser, stage: Stage) -> None:
+def told(stage: Stage, **changes: Any) -> None:
+    """Changes what the listener for Immich is set to."""
+    settings = stage.router.status.settings
+    ml = settings.listeners.immich_ml.model_copy(update=changes)
+    listeners = settings.listeners.model_copy(update={"immich_ml": ml})
+    stage.router.status.settings = settings.model_copy(update={"listeners": listeners})
+
+
+async def test_both_addresses_for_immich_are_there_to_copy(browser: Browser, stage: Stage) -> None:
     await browser.open(stage.url)
     port = stage.router.listener("immich_ml").port
-    assert f"http://127.0.0.1:{port}" in await row(browser, "URL for Immich", "note")
+    loopback = await row(browser, "URLs for Immich", "to look at")
+    assert f"http://127.0.0.1:{port}" in loopback
+    assert "only this machine reaches them" in loopback
+    stage.router.listener("immich_ml").host = "192.0.2.7"
+    told(stage, urls=("http://192.0.2.7:3003",), path=SecretStr("hidden-path"))
+    await browser.until(lambda driver: "one router only" in driver.execute_script(ROW, "URLs for Immich")[1])
+    told(stage, urls=("http://192.0.2.7:3003", "http://192.0.2.7:3004"), path=SecretStr("hidden-path"))
+    both = await row(browser, "URLs for Immich", "note")
+    assert "http://192.0.2.7:3003" in both
+    assert "http://192.0.2.7:3004" in both
+    assert "enter both in Immich" in both
+    assert "followed by the secret path" in both
+    assert "hidden-path" not in await browser.run("return document.documentElement.outerHTML")
 
 
 async def test_services_say_what_they_answer_with(browser: Browser, stage: Stage) -> None:
@@ -61,12 +84,34 @@ async def test_services_say_what_they_answer_with(browser: Browser, stage: Stage
     told = await row(browser, "Model", "to mend")
     assert HOSTILE in told
     assert "HF_ENDPOINT=https://hf-mirror.com" in told
-    assert await browser.run("return document.title") == "Immich Mesh"
+    assert await browser.run("return document.title") == "Connection · Immich Mesh"
+
+
+async def test_a_mirror_is_used_by_one_button(browser: Browser, stage: Stage) -> None:
+    stage.service.load_error = "the hub does not answer"
+    await browser.open(stage.url)
+    await row(browser, "Model", "to mend")
+    await browser.run(
+        "[...document.querySelectorAll('.remedy button')].find((b) => b.textContent.includes('hf-mirror.com')).click()"
+    )
+    assert "can serve" in await row(browser, "Text (OCR)", "well")
+    assert stage.service.hub == "https://hf-mirror.com"
+    assert ("load", "double") in stage.service.orders
+
+
+async def test_a_download_says_how_fast_it_is_and_when_it_is_there(browser: Browser, stage: Stage) -> None:
+    stage.service.downloaded = 0.1
+    await browser.open(stage.url)
+    await browser.until(lambda driver: "downloading, 10 % of 200 MB" in driver.execute_script(ROW, "Model")[1])
+    stage.service.downloaded = 0.2
+    told = "return [...document.querySelectorAll('.check')].map((row) => row.innerText).join()"
+    await browser.until(lambda driver: " per second, " in driver.execute_script(told))
+    assert "20 % of 200 MB" in await browser.run(told)
 
 
 async def test_the_model_that_answered_is_shown_beside_the_one_asked_for(browser: Browser, stage: Stage) -> None:
     await call(stage, "asked_for")
-    await browser.open(stage.url)
+    await browser.open(f"{stage.url}/#/mesh")
     await browser.until(lambda driver: "asked for asked_for" in driver.execute_script(TEXT, "#requests"))
     assert "double" in await browser.run(TEXT, "#requests")
 
@@ -75,16 +120,16 @@ async def test_hostile_names_of_models_are_text(browser: Browser, stage: Stage) 
     stage.service.name = HOSTILE
     await call(stage)
     await browser.open(stage.url)
-    for place in ("#requests", "#models", "#connected"):
+    for view, place in (("connected", "#connected"), ("mesh", "#requests"), ("mesh", "#models")):
+        await browser.run(f"location.hash = '#/{view}'")
         await browser.until(lambda driver, place=place: HOSTILE in driver.execute_script(TEXT, place))  # type: ignore[misc]
-    assert await browser.run("return document.querySelectorAll('main table img').length") == 0
-    assert await browser.run("return document.title") == "Immich Mesh"
+    assert await browser.run("return document.querySelectorAll('main img').length") == 0
+    assert "broken" not in await browser.run("return document.title")
     assert await browser.complaints() == []
 
 
 async def test_immichs_own_settings_are_checked(browser: Browser, connected: tuple[Stage, ImmichDouble]) -> None:
-    stage, immich = connected
-    immich.ml["urls"] = [HOSTILE]
+    stage, _ = connected
     await browser.open(stage.url)
     assert "3.0.3" in await row(browser, "Immich", "well")
     assert HOSTILE in str(await browser.run("return document.querySelector('#connected').innerText"))

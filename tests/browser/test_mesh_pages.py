@@ -116,6 +116,19 @@ async def test_a_photo_shows_its_lines_and_is_refreshed_side_by_side(browser: Br
     assert await browser.complaints() == []
 
 
+async def test_a_partners_photo_says_what_it_has_and_offers_no_refresh(browser: Browser, album: Album) -> None:
+    bob = album.immich.user("bob")
+    album.alice.partners[bob.id] = True
+    photo = album.immich.photo(bob, "发票", preview=preview())
+    album.door.refresh.lost["clip"] = [photo.id]  # type: ignore[union-attr]
+    await browser.open(f"{album.url}/mesh/#/photo/{photo.id}")
+    await until_text(browser, ".facts", "missing: plain searches cannot find this photo")
+    album.door.refresh.lost["clip"] = []  # type: ignore[union-attr]
+    await browser.run("location.reload()")
+    await until_text(browser, ".facts", "present, 512 numbers; Immich is set to ViT-B-32__openai")
+    assert "Refresh" not in await browser.run(TEXT, ".facts")
+
+
 async def test_another_persons_photo_is_not_shown(browser: Browser, album: Album) -> None:
     photo = album.immich.photo(album.immich.user("bob"), "secret")
     await browser.open(f"{album.url}/mesh/#/photo/{photo.id}")

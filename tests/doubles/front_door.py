@@ -114,6 +114,9 @@ class FakeRefresh:
     def _found(self, kind: str, asset_id: UUID) -> None:
         self.lost[kind] = [lost for lost in self.lost[kind] if lost != asset_id]
 
+    async def vector_length(self, asset_id: UUID) -> int | None:
+        return None if asset_id in self.lost["clip"] else len(self.embeddings.get(asset_id, range(512)))
+
     async def missing_text(self, owner_id: UUID) -> list[UUID]:
         return self.lost["ocr"]
 

@@ -28,7 +28,10 @@ class MeshService(
     face_pb2_grpc.FaceServiceServicer,
     model_pb2_grpc.ModelServiceServicer,
 ):
-    """The servicer. `name` is its model's; `loaded` says which model is in memory; `refusal` makes model calls fail."""
+    """The servicer. `name` is its model's; `loaded` says which model is in memory; `refusal` makes model calls fail.
+
+    `downloaded` is the share of a download under way, and `hub` the mirror that it was told to use.
+    """
 
     def __init__(self) -> None:
         self.name = "double"
@@ -36,6 +39,9 @@ class MeshService(
         self.orders: list[tuple[str, str]] = []
         self.refusal: grpc.StatusCode | None = None
         self.load_error = ""
+        self.text_vector = (0.6, 0.8)
+        self.hub = ""
+        self.downloaded: float | None = None
 
     async def Recognize(self, request: ocr_pb2.RecognizeRequest, context: Call) -> ocr_pb2.RecognizeResponse:
         corners = [ocr_pb2.Point(x=x, y=y) for x, y in ((40, 30), (240, 30), (240, 60), (40, 60))]
@@ -50,7 +56,7 @@ class MeshService(
         )
 
     async def EncodeText(self, request: clip_pb2.EncodeTextRequest, context: Call) -> clip_pb2.EncodeTextResponse:
-        vector = [0.6, 0.8] + [0.0] * 510
+        vector = [*self.text_vector] + [0.0] * 510
         return clip_pb2.EncodeTextResponse(embedding=vector, model_name=request.model_name)
 
     async def Detect(self, request: face_pb2.DetectRequest, context: Call) -> face_pb2.DetectResponse:
@@ -68,6 +74,8 @@ class MeshService(
         await self._refuse(context)
         self.orders.append(("load", request.name))
         self.loaded.add(request.name)
+        if request.hub:
+            self.hub, self.load_error = request.hub, ""
         return model_pb2.LoadModelResponse(models=self._models())
 
     async def UnloadModel(self, request: model_pb2.UnloadModelRequest, context: Call) -> model_pb2.UnloadModelResponse:
@@ -85,6 +93,8 @@ class MeshService(
         state = model_pb2.MODEL_STATE_LOADED if in_memory else model_pb2.MODEL_STATE_CACHED
         if self.load_error:
             state = model_pb2.MODEL_STATE_FAILED
+        if self.downloaded is not None:
+            state = model_pb2.MODEL_STATE_DOWNLOADING
         return [
             model_pb2.Model(
                 name=self.name,
@@ -95,6 +105,8 @@ class MeshService(
                 dimension=512,
                 provider="CPUExecutionProvider" if in_memory else "",
                 error=self.load_error,
+                download_progress=self.downloaded or 0,
+                download_bytes=0 if self.downloaded is None else 200_000_000,
             )
             for part in ("textual", "visual")
         ]

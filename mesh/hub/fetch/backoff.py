@@ -51,6 +51,11 @@ class FetchBackoff:
         with self._lock:
             self._failures.pop(model, None)
 
+    def forget(self) -> None:
+        """Everything may be tried at once: it comes from elsewhere now."""
+        with self._lock:
+            self._failures.clear()
+
 
 def _told(error: MeshError, seconds: float) -> MeshError:
     """The error for one more caller, without the first one's traceback."""

@@ -104,6 +104,16 @@ class ModelManager:
             finally:
                 self._release(slot)
 
+    def use_hub(self, endpoint: str) -> None:
+        """Downloads come from this mirror of the hub from now on; what failed before may be tried at once.
+
+        Raises InvalidInputError.
+        """
+        self._store.use_hub(endpoint)
+        for slot in self._slots():
+            slot.failure = None
+        log.info("models are downloaded from another hub until this service stops", hub=endpoint)
+
     async def unload(self, name: str = "") -> None:
         """Takes a model, or all for an empty name, out of memory: at once, or when its load and last user are done."""
         wanted = self.resolve(name) if name else None

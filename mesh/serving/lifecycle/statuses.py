@@ -32,6 +32,7 @@ class ModelStatus:
     pinned: bool = False
     download_progress: float = 0.0
     error: str = ""
+    download_bytes: int = 0
 
 
 async def statuses(
@@ -78,4 +79,5 @@ def _status(family: Family, part: ModelPart[Any], name: str, sizes: dict[str, in
         pinned=part.pinned,
         download_progress=slot.progress.fraction if slot.progress else 0.0,
         error=slot.failure.error.message if slot.failure else "",
+        download_bytes=slot.progress.total_bytes if slot.progress else 0,
     )

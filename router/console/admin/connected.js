@@ -1,24 +1,26 @@
 // "Is my Immich connected?": what the router sees of Immich, of its calls, and of the services behind, as a list of
-// checks; each that is not well has one remedy.
+// checks; each that is not well has one remedy. Those that need somebody stand first.
 
 import { el } from "./dom.js";
-import { bytes, clusterState } from "./views.js";
+import { bytes, duration } from "./format.js";
+import { byModel, reasons } from "./mesh.js";
 import { t } from "./words.js";
 
 const RECENT_MS = 120_000;
-const MIRROR = "HF_ENDPOINT=https://hf-mirror.com";
 const MARKS = { good: "✓", warn: "!", bad: "✕", plain: "·" };
+const ORDER = ["bad", "warn", "good", "plain"];
 const TONE = (ok) => (ok === true ? "good" : ok === false ? "bad" : "warn");
+const LOOPBACK = /^(localhost|127\.|::1|\[::1\])/;
 
 /** A button that copies a text; the text alone where the page's origin may not write to the clipboard. */
 function copyable(text) {
   const code = el("code", {}, text);
   if (!navigator.clipboard) return code;
-  const button = el("button", { type: "button", onclick: async () => {
+  const button = el("button", { type: "button", "aria-label": `${t("copyIt")}: ${text}`, onclick: async () => {
     await navigator.clipboard.writeText(text);
     button.textContent = t("copied");
   } }, t("copyIt"));
-  return el("span", {}, code, " ", button);
+  return el("span", { class: "copyable" }, code, " ", button);
 }
 
 function row(tone, subject, seen, remedy = null) {
@@ -29,12 +31,6 @@ function row(tone, subject, seen, remedy = null) {
   return { tone, node };
 }
 
-/** How an address that a listener is bound to is reached from elsewhere: by the name of this page's own machine. */
-function reachable(address) {
-  const port = address.slice(address.lastIndexOf(":") + 1);
-  return `http://${location.hostname}:${port}`;
-}
-
 function lastCall({ last_call: call }) {
   if (!call) return row("bad", t("lastCall"), t("neverCalled"), t("neverCalledRemedy"));
   const age = Date.now() - new Date(call.at);
@@ -42,11 +38,19 @@ function lastCall({ last_call: call }) {
   return age > RECENT_MS ? row("warn", t("lastCall"), told, t("calledLongAgo")) : row("good", t("lastCall"), told);
 }
 
-function urls({ immich_ml: ml, photos }) {
-  return [
-    ml ? row("plain", t("mlUrl"), copyable(reachable(ml)), t("mlUrlRemedy")) : row("bad", t("mlUrl"), t("mlClosed")),
-    photos ? row("good", t("door"), copyable(reachable(photos)), t("doorRemedy")) : row("warn", t("door"), t("doorClosed"), t("doorClosedRemedy")),
-  ];
+const portOf = (address) => address.slice(address.lastIndexOf(":") + 1);
+
+/** The addresses of the routers as Immich reaches them; where nobody said, this page's own machine at this one's port. */
+function urls({ immich_ml: ml, immich_ml_urls: told, immich_ml_path: secret, photos }) {
+  const all = told.length ? told : ml ? [`http://${location.hostname}:${portOf(ml)}`] : [];
+  const host = all.length ? new URL(all[0]).hostname : location.hostname;
+  const door = photos ? row("good", t("door"), copyable(`http://${host}:${portOf(photos)}`), t("doorRemedy"))
+    : row("warn", t("door"), t("doorClosed"), t("doorClosedRemedy"));
+  if (!all.length) return [row("bad", t("mlUrls"), t("mlClosed")), door];
+  const [tone, remedy] = ml && LOOPBACK.test(ml) ? ["warn", t("onlyHere")]
+    : all.length === 1 && told.length ? ["warn", t("oneUrl")]
+    : ["plain", t(all.length > 1 ? "bothUrls" : "mlUrlRemedy")];
+  return [row(tone, t("mlUrls"), [all.map((url) => el("div", {}, copyable(url))), secret ? el("div", { class: "soft" }, t("withPath")) : null], remedy), door];
 }
 
 function immichChecks({ looked_at: at, checks, healing }) {
@@ -57,31 +61,54 @@ function immichChecks({ looked_at: at, checks, healing }) {
   return rows;
 }
 
-function services(clusters, models) {
+/** Why a cluster's endpoints cannot serve, and who waits for it. */
+function detail(cluster) {
+  if (cluster.can_serve) return "";
+  const why = [...new Set(cluster.endpoints.map(({ detail }) => detail).filter(Boolean))].join("; ") || t("noEndpoint");
+  const waiting = cluster.held.text + cluster.held.image;
+  return t("clusterWhy", { why, waiting: waiting ? t("waitFor", { count: waiting, longest: duration(cluster.longest_wait_seconds) }) : t("willWait") });
+}
+
+function services({ clusters, models, states }) {
   return clusters.map((cluster) => {
-    const listed = models[cluster.name];
-    const [tone, state] = clusterState(cluster, listed);
-    const loaded = (listed?.models ?? []).filter((part) => part.state === "loaded");
+    const [tone, state] = states[cluster.name];
+    const loaded = (models[cluster.name]?.models ?? []).filter((part) => part.state === "loaded");
     const names = [...new Set(loaded.map(({ name }) => name))].join(", ");
     const providers = [...new Set(loaded.map(({ provider }) => provider.replace("ExecutionProvider", "")).filter(Boolean))].join(", ");
-    return row(tone, t(`service_${cluster.name}`, {}, cluster.name), names ? t("serving", { state, names, providers: providers || "–" }) : state);
+    const told = names && tone !== "bad" ? t("serving", { state, names, providers: providers || "–" }) : state;
+    return row(tone, t(`service_${cluster.name}`, {}, cluster.name), [told, " ", detail(cluster)]);
   });
 }
 
-/** Downloads under way, and those that failed: with the mirror to take them from. */
-function downloads(models) {
-  return Object.values(models).flatMap(({ models: parts }) => parts).flatMap((part) => {
-    const of = `${part.name} (${part.part})`;
-    if (part.state === "downloading") {
-      const told = t("downloading", { percent: Math.round(100 * part.download_progress), size: bytes(part.size_bytes) });
-      return [row("warn", t("model"), [`${of}: ${told} `, el("progress", { value: part.download_progress, max: 1, "aria-label": of })])];
-    }
-    if (part.state !== "failed") return [];
-    return [row("bad", t("model"), `${of}: ${part.error}`, [t("mirror"), " ", copyable(MIRROR)])];
+/** What helps where a model cannot be had: a mirror now, and how to keep it. */
+function mirrorRemedy(cluster, name, mirrors, useMirror) {
+  if (!mirrors.length) return null;
+  return [t("mirrorNow"), " ", mirrors.map((hub) => el("button", { type: "button", onclick: () => useMirror(cluster, name, hub) }, t("useMirror", { hub: new URL(hub).host }))),
+    " ", t("mirrorKeep"), " ", copyable(`HF_ENDPOINT=${mirrors[0]}`)];
+}
+
+/** Downloads under way, and models that cannot be had: each reason once, whichever parts and endpoints have it. */
+function downloadRows({ models, info, downloads, useMirror }) {
+  return Object.entries(models).flatMap(([cluster, { models: parts }]) => {
+    const told = new Set();
+    return byModel(parts).flatMap((model) => {
+      const [{ name }] = model;
+      const coming = model.find(({ state }) => state === "downloading");
+      if (coming) {
+        const speed = downloads.of(coming);
+        const percent = Math.round(100 * coming.download_progress);
+        const text = [t("downloading", { percent, size: bytes(coming.download_bytes) }), speed ? t("atSpeed", { rate: bytes(speed.rate), left: duration(speed.left) }) : ""].join("");
+        return [row("warn", t("model"), [`${name}: ${text} `, el("progress", { value: coming.download_progress, max: 1, "aria-label": name })])];
+      }
+      const why = reasons(model).filter((reason) => !told.has(`${name} ${reason}`));
+      for (const reason of why) told.add(`${name} ${reason}`);
+      return why.map((reason) => row("bad", t("model"), `${name}: ${reason}`, mirrorRemedy(cluster, name, info.hub_mirrors, useMirror)));
+    });
   });
 }
 
 /** All rows: [{tone, node}]. */
-export function connectionRows({ info, immich, clusters, models }) {
-  return [lastCall(info), ...urls(info), ...immichChecks(immich), ...services(clusters, models), ...downloads(models)];
+export function connectionRows(seen) {
+  const rows = [lastCall(seen.info), ...urls(seen.info), ...immichChecks(seen.immich), ...services(seen), ...downloadRows(seen)];
+  return ORDER.flatMap((wanted) => rows.filter(({ tone }) => tone === wanted));
 }

@@ -6,7 +6,10 @@ const LABEL = /([a-z_]+)="((?:[^"\\]|\\.)*)"/g;
 
 /** The JSON answer of the admin API. Throws an Error with its message. */
 export async function ask(path, options = {}) {
-  const response = await fetch(path, { cache: "no-store", ...options });
+  return answer(await fetch(path, { cache: "no-store", ...options }), path);
+}
+
+async function answer(response, path) {
   const kind = response.headers.get("content-type") ?? "";
   const body = kind.startsWith("application/json") ? await response.json() : null;
   if (!response.ok) {
@@ -21,13 +24,22 @@ export function order(path, body = {}) {
   return ask(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 }
 
-/** One prediction, in Immich's own words. `photo` is a Blob, or null for a sentence. */
-export function predict(entries, photo, text) {
+/**
+ * One prediction, in Immich's own words: {reply, stages}, where stages are milliseconds: {way, wait, service, router}.
+ * `photo` is a Blob, or null for a phrase.
+ */
+export async function predict(entries, photo, text) {
   const form = new FormData();
   form.append("entries", JSON.stringify(entries));
   if (photo) form.append("image", photo, "blob");
   if (text) form.append("text", text);
-  return ask("predict", { method: "POST", body: form });
+  const began = performance.now();
+  const response = await fetch("predict", { method: "POST", cache: "no-store", body: form });
+  const reply = await answer(response, "predict");
+  const told = Object.fromEntries((response.headers.get("server-timing") ?? "").split(", ").filter(Boolean)
+    .map((part) => part.split(";dur=")).map(([name, value]) => [name, Number(value)]));
+  const there = Object.values(told).reduce((sum, value) => sum + value, 0);
+  return { reply, stages: { way: Math.max(0, performance.now() - began - there), ...told } };
 }
 
 function parse(stats) {
@@ -40,19 +52,31 @@ function parse(stats) {
 
 const isWork = (labels) => labels.listener !== "admin" && !["ping", "none"].includes(labels.task);
 
-/** How much a number that only grows has grown within the last minute. */
-export class Growth {
-  #seen = [];
+/** Tries at each cluster, and those of them that failed, within the last minute. */
+export class Trouble {
+  #seen = new Map();
 
-  add(value) {
+  add(clusters) {
     const now = performance.now();
-    // A number that fell means a restart: what was seen before says nothing now.
-    if (this.#seen.length && this.#seen.at(-1).value > value) this.#seen = [];
-    this.#seen.push({ at: now, value });
-    while (this.#seen.length > 2 && now - this.#seen[1].at > WINDOW_MS) this.#seen.shift();
+    for (const { name, endpoints } of clusters) {
+      const sum = (field) => endpoints.reduce((total, endpoint) => total + endpoint[field], 0);
+      const sample = { at: now, tries: sum("requests"), failed: sum("failures") };
+      let kept = this.#seen.get(name) ?? [];
+      // A number that fell means that an endpoint went or the router was restarted: what was seen before says nothing.
+      if (kept.length && (kept.at(-1).tries > sample.tries || kept.at(-1).failed > sample.failed)) kept = [];
+      kept.push(sample);
+      while (kept.length > 2 && now - kept[1].at > WINDOW_MS) kept.shift();
+      this.#seen.set(name, kept);
+    }
   }
 
-  get grown() { return this.#seen.length ? this.#seen.at(-1).value - this.#seen[0].value : 0; }
+  /** {tries, failed} of one cluster. */
+  of(name) {
+    const [first, last] = [this.#seen.get(name)?.[0], this.#seen.get(name)?.at(-1)];
+    return first ? { tries: last.tries - first.tries, failed: last.failed - first.failed } : { tries: 0, failed: 0 };
+  }
+
+  get failed() { return [...this.#seen.keys()].reduce((total, name) => total + this.of(name).failed, 0); }
 }
 
 /** Counters over time: `add` a snapshot of /stats, then read what happened in between. */

@@ -1,7 +1,8 @@
-// The place to try a photo: text, faces and vector of it, drawn on it.
+// The place to try a photo: text, faces and vector of it, drawn on it, and where the time went.
 
 import { predict } from "./data.js";
 import { el } from "./dom.js";
+import { Phrases } from "./phrases.js";
 import { t } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -18,52 +19,78 @@ function failed(place, error) {
   $(place).replaceChildren(el("span", { class: "text-bad" }, error.message));
 }
 
+const STAGES = ["way", "wait", "service", "router"];
+
+/** Where each answer's time went: a bar and a sentence for each task. */
+function timingList(all) {
+  return el("ul", { class: "timing" }, [...all].map(([key, stages]) => {
+    const total = STAGES.reduce((sum, stage) => sum + (stages[stage] ?? 0), 0);
+    const bar = shape("svg", { class: "stages", viewBox: "0 0 100 1", preserveAspectRatio: "none", "aria-hidden": "true" });
+    let left = 0;
+    for (const stage of STAGES) {
+      const width = total ? (100 * (stages[stage] ?? 0)) / total : 0;
+      bar.append(shape("rect", { class: `stage-${stage}`, x: left, y: 0, width, height: 1 }));
+      left += width;
+    }
+    const told = STAGES.map((stage) => el("span", {}, el("i", { class: `dot stage-${stage}` }), `${t(`stage_${stage}`)} ${Math.round(stages[stage] ?? 0)} ms `));
+    return el("li", {}, el("strong", {}, t(key)), ` ${Math.round(total)} ms`, bar, el("div", { class: "soft" }, told));
+  }));
+}
+
 export class PhotoTrial {
   /** `models()` gives the names to ask for: {ocr, face, clip}. */
   constructor(models) {
     this.models = models;
-    this.vector = null;
     this.run = 0;
-    const [drop, file] = [$("drop"), $("file")];
-    file.addEventListener("change", () => file.files[0] && this.show(file.files[0]));
-    drop.addEventListener("keydown", (event) => ["Enter", " "].includes(event.key) && file.click());
+    this.phrases = new Phrases($("fit"), () => models().clip);
+    for (const [button, input] of [["choose", "file"], ["take", "camera"]]) {
+      $(button).addEventListener("click", () => $(input).click());
+      $(input).addEventListener("change", () => $(input).files[0] && this.show($(input).files[0]));
+    }
+    const drop = $("drop");
     for (const name of ["dragover", "dragenter"]) drop.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("over"); });
     for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("over"));
     document.addEventListener("dragover", (event) => event.preventDefault());
-    document.addEventListener("drop", (event) => { event.preventDefault(); if (event.dataTransfer.files[0]) this.show(event.dataTransfer.files[0]); });
-    document.addEventListener("paste", (event) => { const [pasted] = event.clipboardData.files; if (pasted) this.show(pasted); });
+    document.addEventListener("drop", (event) => { event.preventDefault(); this.#given(event.dataTransfer.files[0]); });
+    document.addEventListener("paste", (event) => this.#given(event.clipboardData.files[0]));
     $("ask").addEventListener("submit", (event) => { event.preventDefault(); this.compare(); });
+  }
+
+  /** A photo that was dropped or pasted, on whichever view. */
+  #given(photo) {
+    if (!photo) return;
+    location.hash = "#/photo";
+    this.show(photo);
   }
 
   /** Shows the photo and asks all three services at once; each answer appears when it comes. */
   async show(photo) {
     const run = ++this.run;
-    this.vector = null;
     $("ask").querySelector("button").disabled = true;
-    $("fit").textContent = "";
+    this.phrases.show(null);
     for (const id of ["found-text", "found-faces", "found-vector"]) $(id).textContent = t("asking");
+    $("timing").replaceChildren();
     this.#prepare(photo);
     const { ocr, face, clip } = this.models();
     const named = (name) => ({ modelName: name });
-    this.replies = {};
-    const answer = async (entries, place, draw) => {
-      const began = performance.now();
+    const [replies, timing] = [{}, new Map()];
+    const answer = async (entries, place, key, draw) => {
       try {
-        const reply = await predict(entries, photo);
+        const { reply, stages } = await predict(entries, photo);
         if (run !== this.run) return;
         draw(reply);
-        $(place).append(el("p", { class: "soft" }, t("took", { ms: Math.round(performance.now() - began) })));
-        Object.assign(this.replies, reply);
-        $("json").textContent = JSON.stringify(this.replies, null, 1).slice(0, 20_000);
+        $("timing").replaceChildren(timingList(timing.set(key, stages)));
+        Object.assign(replies, reply);
+        $("json").textContent = JSON.stringify(replies, null, 1).slice(0, 20_000);
         $("json").parentElement.hidden = false;
       } catch (error) {
         if (run === this.run) failed(place, error);
       }
     };
     await Promise.all([
-      answer({ ocr: { detection: named(ocr), recognition: named(ocr) } }, "found-text", (reply) => this.#text(reply)),
-      answer({ "facial-recognition": { detection: named(face), recognition: named(face) } }, "found-faces", (reply) => this.#faces(reply)),
-      answer({ clip: { visual: named(clip) } }, "found-vector", (reply) => this.#look(reply)),
+      answer({ ocr: { detection: named(ocr), recognition: named(ocr) } }, "found-text", "text", (reply) => this.#text(reply)),
+      answer({ "facial-recognition": { detection: named(face), recognition: named(face) } }, "found-faces", "facesFound", (reply) => this.#faces(reply)),
+      answer({ clip: { visual: named(clip) } }, "found-vector", "lookFound", (reply) => this.#look(reply)),
     ]);
   }
 
@@ -114,20 +141,18 @@ export class PhotoTrial {
   }
 
   #look(reply) {
-    this.vector = JSON.parse(reply.clip);
-    $("found-vector").replaceChildren(t("numbers", { count: this.vector.length }), strip(this.vector));
+    const vector = JSON.parse(reply.clip);
+    $("found-vector").replaceChildren(t("numbers", { count: vector.length }), strip(vector));
     $("ask").querySelector("button").disabled = false;
+    this.phrases.show(vector);
   }
 
   async compare() {
-    const sentence = $("sentence").value.trim();
-    if (!sentence || !this.vector) return;
-    $("fit").textContent = t("asking");
+    const phrase = $("sentence").value.trim();
+    if (!phrase || $("ask").querySelector("button").disabled) return;
     try {
-      const entries = { clip: { textual: { modelName: this.models().clip, options: { language: navigator.language } } } };
-      const vector = JSON.parse((await predict(entries, null, sentence)).clip);
-      const cosine = vector.reduce((sum, value, at) => sum + value * this.vector[at], 0);
-      $("fit").textContent = `“${sentence}”: cosine ${cosine.toFixed(4)}`;
+      await this.phrases.add(phrase);
+      $("sentence").value = "";
     } catch (error) {
       failed("fit", error);
     }

@@ -49,6 +49,9 @@ export async function search(body, signal) {
 /** Ids of the caller's photos without text or vector: {ocr: [...], clip: [...]}. */
 export const missing = () => ask("/mesh/refresh/missing?ocr=true&clip=true");
 
+/** What is known of one photo, be it another's: {mine, vector_length (null for none), clip_model}. */
+export const stateOf = (id) => ask(`/mesh/refresh/state?assetId=${of(id)}`);
+
 /** Regenerates one photo: {ocr: {before, after}, clip: {dimension}}. `kinds` is {ocr, clip}. */
 export const refresh = (id, kinds, signal) => ask("/mesh/refresh", { assetId: id, ...kinds }, signal);
 

@@ -1,13 +1,13 @@
 // One photo: its text on it and beside it, who is in it, whether it has a vector; both can be made anew.
 
-import { asset, inImmich, linesOf, missing, picture, refresh } from "./api.js";
+import { AnswerError, asset, inImmich, linesOf, missing, picture, refresh, stateOf } from "./api.js";
 import { boxes, el } from "./dom.js";
 import { t } from "./words.js";
 
 const corners = ({ x1, y1, x2, y2, x3, y3, x4, y4 }) => [x1, y1, x2, y2, x3, y3, x4, y4];
 
-function textView(lines, drawing) {
-  if (!lines.length) return [el("p", { class: "soft" }, t("noText"))];
+function textView(lines, drawing, unread) {
+  if (!lines.length) return [el("p", { class: "soft" }, t(unread ? "noTextKnown" : "noText"))];
   const said = el("span", { role: "status", class: "soft" });
   const copy = async () => {
     await navigator.clipboard.writeText(lines.map(({ text }) => text).join("\n"));
@@ -33,12 +33,13 @@ function comparison({ ocr, clip }) {
   ];
 }
 
-/** Whether a photo of the caller's has a vector, as far as it can be told. */
-async function vectorState(id) {
+/** Whether the photo is one of the caller's whose text Immich never wrote. */
+async function isUnread(id) {
   try {
-    return (await missing()).clip.includes(id) ? "vectorMissing" : "vectorThere";
-  } catch {
-    return "vectorUnknown";
+    return (await missing()).ocr.includes(id);
+  } catch (error) {
+    if (error instanceof AnswerError) return false;  // no database, or a caller who may not ask: then it is not known
+    throw error;
   }
 }
 
@@ -52,13 +53,14 @@ export function photoPage(main, id, failed) {
   const title = el("h2", {});
   const image = el("img", { src: picture(id, "preview"), alt: "" });
   const buttons = [["refreshOcr", { ocr: true }], ["refreshClip", { clip: true }]].map(([key, kinds]) =>
-    el("button", { type: "button", onclick: () => again(kinds) }, t(key)));
+    el("button", { type: "button", hidden: true, onclick: () => again(kinds) }, t(key)));
 
   async function lines() {
     const found = await linesOf(id).catch((error) => { if (error.status === 404) return []; throw error; });
     const shown = found.filter(({ isVisible }) => isVisible !== false);
     drawing.replaceChildren(...boxes(shown.map(corners)).children);
-    text.replaceChildren(...textView(shown, drawing).filter(Boolean));
+    const unread = !shown.length && await isUnread(id);
+    text.replaceChildren(...textView(shown, drawing, unread).filter(Boolean));
   }
 
   async function again(kinds) {
@@ -73,7 +75,13 @@ export function photoPage(main, id, failed) {
     for (const button of buttons) button.disabled = false;
   }
 
-  async function look() { vector.textContent = t(await vectorState(id)); }
+  /** Its vector, and whether the caller may refresh it: only the owner may. */
+  async function look() {
+    const known = await stateOf(id).catch((error) => { if (error.status === 503) return null; throw error; });
+    for (const button of buttons) button.hidden = !known?.mine;
+    vector.textContent = !known ? t("vectorUnknown") : known.vector_length === null ? t("vectorMissing")
+      : t("vectorThere", { count: known.vector_length, model: known.clip_model });
+  }
 
   async function about() {
     const { originalFileName, people = [] } = await asset(id);

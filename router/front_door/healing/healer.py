@@ -176,7 +176,7 @@ class Healer:
             # While some go on failing, healing waits for a while and not for ever.
             self._trigger(f"{count} of Immich's requests failed", patience=10 * self._settings.settle_seconds)
         elif not self._can_serve():
-            self._trigger("no service can answer")
+            self._trigger("no service could answer")
 
     def _trigger(self, reason: str, patience: float = math.inf) -> None:
         if self._begun:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
@@ -119,6 +119,18 @@ class RefreshCalls:
         )
         try:
             return json_reply(await self._refresher.missing(kinds, credentials))
+        except REFUSALS as error:
+            return _refusal(error)
+
+    async def state(self, query: Mapping[str, str], credentials: Credentials) -> web.Response:
+        """What is known of one photo: whose it is, and its vector."""
+        if self._refresher is None:
+            return _no_database()
+        ids = _asset_ids([query.get("assetId", "")])
+        if not ids:
+            return failure(400, "say which photo: assetId=UUID")
+        try:
+            return json_reply(asdict(await self._refresher.state(ids[0], credentials)))
         except REFUSALS as error:
             return _refusal(error)
 

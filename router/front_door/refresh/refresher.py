@@ -67,6 +67,21 @@ class Refreshed:
     embedding_length: int | None = None
 
 
+@dataclass(frozen=True)
+class PhotoState:
+    """What is known of a photo's AI data.
+
+    Attributes:
+        mine: whether it is the caller's own, who alone may refresh it.
+        vector_length: numbers of its vector; None when it has none.
+        clip_model: the model that Immich is set to; which model made a vector is written nowhere.
+    """
+
+    mine: bool
+    vector_length: int | None
+    clip_model: str
+
+
 class Refresher:
     """Refreshes photos, a bounded number at a time so that indexing and searching go on.
 
@@ -176,6 +191,18 @@ class Refresher:
                 length = len(embedding)
         log.info("photo_refreshed", asset_id=str(asset_id), kinds=sorted(map(str, kinds)))
         return Refreshed(text, length)
+
+    async def state(self, asset_id: UUID, credentials: Credentials) -> PhotoState:
+        """What is known of a photo that the caller may see, be it another's.
+
+        Raises RefusedByImmichError, ImmichAwayError, and MeshError of the database.
+        """
+        me, asset = await asyncio.gather(self._api.me(credentials), self._api.asset(str(asset_id), credentials))
+        for reply in (me, asset):
+            demand(reply)
+        models = ImmichModels.of(await self._repository.ml_settings(), **self._names)
+        length = await self._repository.vector_length(asset_id)
+        return PhotoState(asset.read(ASSET).owner_id == me.read(USER).id, length, models.clip)
 
     async def missing(self, kinds: frozenset[RefreshKind], credentials: Credentials) -> dict[str, list[str]]:
         """The caller's photos whose data Immich lost, by kind."""

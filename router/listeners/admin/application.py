@@ -36,6 +36,21 @@ from router.listeners.status import ReloadReport, RouterStatus
 
 log = structlog.get_logger()
 
+PAGE_FILES = (
+    "style.css",
+    "console.js",
+    "charts.js",
+    "connected.js",
+    "data.js",
+    "downloads.js",
+    "format.js",
+    "jobs.js",
+    "mesh.js",
+    "photo.js",
+    "phrases.js",
+)
+"""Files of `router/console/admin/` beside its index."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -90,7 +105,7 @@ class Admin:
 
         app = web.Application(middlewares=[same_site])
         add_page(app, "/", "admin/index.html")
-        for name in ("style.css", "console.js", "connected.js", "data.js", "views.js", "photo.js"):
+        for name in PAGE_FILES:
             add_page(app, f"/{name}", f"admin/{name}")
         add_shared(app)
         models = ModelCalls(self._context.clusters, self._settings)
@@ -157,6 +172,7 @@ class Admin:
                 "last_reload": _reload_view(reload) if reload else None,
                 "immich_ml": self._address_of("immich_ml"),
                 "immich_ml_urls": list(ml.urls),
+                "hub_mirrors": list(self._settings.hub_mirrors),
                 "immich_ml_path": ml.path is not None,
                 "photos": self._address_of("photos"),
                 "last_call": _last_call(self._context.recent.last_calls.get("immich_ml")),

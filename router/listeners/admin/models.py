@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
-from mesh.core.errors import MeshError, ModelNotFoundError
+from mesh.core.errors import InvalidInputError, MeshError, ModelNotFoundError
 from router.config import AdminListener
 from router.dispatch.cluster_manager import ClusterManager
 from router.listeners.admin.messages import admin_json, read_order
@@ -19,12 +19,18 @@ log = structlog.get_logger()
 
 
 class ModelOrder(BaseModel):
-    """The body, or query, of `POST /models/load` and `/models/unload`."""
+    """The body, or query, of `POST /models/unload`."""
 
     model_config = ConfigDict(extra="forbid")
     cluster: str
     name: str = ""
     wait: bool = True
+
+
+class LoadOrder(ModelOrder):
+    """The body, or query, of `POST /models/load`. `hub` is one of the listener's mirrors, or empty."""
+
+    hub: str = ""
 
 
 class ModelCalls:
@@ -43,8 +49,12 @@ class ModelCalls:
 
     async def load(self, request: web.Request) -> web.Response:
         """Loads a model at every endpoint of a cluster. Raises MeshError."""
-        order = await read_order(request, ModelOrder, self._settings)
-        return await self._carry_out(order, self._client(order).load)
+        order = await read_order(request, LoadOrder, self._settings)
+        # Whoever reaches this page must not be able to make the services download from just anywhere.
+        if order.hub and order.hub not in self._settings.hub_mirrors:
+            raise InvalidInputError(f"{order.hub} is none of this listener's hub_mirrors")
+        client = self._client(order)
+        return await self._carry_out(order, lambda name: client.load(name, order.hub))
 
     async def unload(self, request: web.Request) -> web.Response:
         """Unloads a model, or all, at every endpoint of a cluster. Raises MeshError."""

@@ -15,6 +15,8 @@ from tests.doubles.immich import ImmichDouble
 from tests.doubles.mesh_service import MeshService, serving
 from tests.waiting import until
 
+HOSTILE_URL = "<img src=x onerror=document.title='broken'>"
+
 
 @dataclass
 class Stage:
@@ -70,9 +72,10 @@ async def stage(configure: Callable[[str], RouterSettings]) -> AsyncIterator[Sta
 
 @pytest.fixture
 async def connected(configure: Callable[[str], RouterSettings]) -> AsyncIterator[tuple[Stage, ImmichDouble]]:
-    """A router that knows where Immich is, with an administrator's key."""
+    """A router that knows where Immich is, with an administrator's key. Immich has a URL with markup in it."""
     immich, service = ImmichDouble((3, 0, 3)), MeshService()
     immich.user("admin", "admin-key").admin = True
+    immich.ml["urls"] = [HOSTILE_URL]
     async with immich.running(), serving(service) as address:
         settings = configure(address)
         photos = settings.listeners.photos.model_copy(update={"immich_url": immich.url, "host": "127.0.0.1", "port": 0})

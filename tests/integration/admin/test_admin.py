@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from aiohttp import FormData
 from pydantic import SecretStr
 
+from router.console.static import SHARED
+from router.listeners.admin.application import PAGE_FILES
 from tests.integration.admin.conftest import Stage
 from tests.waiting import PATIENCE_SECONDS
 
@@ -168,6 +171,16 @@ async def test_models_are_loaded_and_unloaded(stage: Stage) -> None:
     assert stage.service.orders == [("unload", "double"), ("load", "double")]
 
 
+async def test_models_come_from_a_mirror_of_the_settings_and_from_no_other(stage: Stage) -> None:
+    stage.service.load_error = "the hub does not answer"
+    mirror = (await get(stage, "/info"))["hub_mirrors"][0]
+    refused = await post(stage, "/models/load", 400, json={"cluster": "ocr", "hub": "https://evil.example"})
+    assert "hub_mirrors" in refused["error"]["message"]
+    assert stage.service.orders == []
+    await post(stage, "/models/load", json={"cluster": "ocr", "name": "double", "hub": mirror})
+    assert stage.service.hub == mirror
+
+
 async def test_an_order_need_not_be_waited_for(stage: Stage) -> None:
     assert await post(stage, "/models/unload", 202, json={"cluster": "ocr", "wait": False}) == {"begun": True}
     async with asyncio.timeout(PATIENCE_SECONDS):
@@ -271,10 +284,9 @@ async def test_its_own_page_may_change_things(stage: Stage) -> None:
 
 
 async def test_the_page_needs_nothing_from_elsewhere(stage: Stage) -> None:
-    for path in ("/", "/style.css", "/console.js", "/data.js", "/views.js", "/photo.js"):
+    for path in ("/", *(f"/{name}" for name in (*PAGE_FILES, *SHARED))):
         async with stage.admin.get(path) as response:
             assert response.status == 200
             assert "default-src 'none'" in response.headers["Content-Security-Policy"]
             text = await response.text()
-            assert "https://" not in text
-            assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
+            assert set(re.findall(r"https?://[\w.-]+", text)) <= {"http://www.w3.org"}, path

@@ -162,6 +162,7 @@ async def test_the_granted_role_may_refresh(database: ImmichDatabase, immich: Im
         await repository.replace_embedding(photo.id, [1.0] + [0.0] * 511)
         assert await repository.missing_text(photo.owner) == []
         assert await repository.missing_embedding(photo.owner) == []
+        assert await repository.vector_length(photo.id) == 512
     assert await database.connection.fetchval("SELECT count(*) FROM mesh.ocr_document") == 1
 
 
@@ -208,6 +209,8 @@ async def test_what_immich_dropped_is_missing(
     await repository.replace_embedding(photos["read"].id, [1.0] + [0.0] * 511)
     missing = set(await repository.missing_embedding(alice.id))
     assert missing == {photos[name].id for name in ("never", "lost", "empty")}
+    assert await repository.vector_length(photos["read"].id) == 512
+    assert await repository.vector_length(photos["trashed"].id) is None
     assert await repository.missing_text(UUID(int=7)) == []
 
 

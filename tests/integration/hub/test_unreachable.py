@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mesh.core.errors import MeshError, ModelNotFoundError, ModelUnavailableError, UnavailableError
+from mesh.core.errors import InvalidInputError, MeshError, ModelNotFoundError, ModelUnavailableError, UnavailableError
 from mesh.hub.entry import Family
 from mesh.hub.fetch.download import Patience
 from mesh.hub.store import ModelStore
@@ -146,3 +146,23 @@ def test_a_download_that_was_stopped_counts_as_no_failure(hub: FakeHub, tmp_path
     with pytest.raises(UnavailableError, match="stopped") as caught:
         one.fetch(Family.FACE, NAME)
     assert not isinstance(caught.value, ModelUnavailableError)
+
+
+def test_a_mirror_takes_over_at_once_and_hears_no_token(hub: FakeHub, tmp_path: Path) -> None:
+    with resetting_hub() as endpoint:
+        one = ModelStore(tmp_path / "cache", endpoint=endpoint, token="hf_secret", patience=QUICK, clock=Clock())
+        with pytest.raises(ModelUnavailableError, match="does not answer"):
+            one.fetch(Family.FACE, NAME)
+        one.use_hub(f"{hub.endpoint}/")
+        one.fetch(Family.FACE, NAME)
+    assert hub.authorizations
+    assert set(hub.authorizations) == {None}
+
+
+@pytest.mark.parametrize(
+    "address", ["", "hf-mirror.com", "ftp://hub", "https://me:secret@hub", "https://hub?key=1", "file:///x"]
+)
+def test_what_is_no_address_of_a_hub_is_refused(tmp_path: Path, address: str) -> None:
+    one = ModelStore(tmp_path)
+    with pytest.raises(InvalidInputError, match="address of a hub"):
+        one.use_hub(address)

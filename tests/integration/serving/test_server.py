@@ -201,6 +201,9 @@ async def test_the_model_service_shows_and_steers(harness: Harness) -> None:
         assert all(model.state == model_pb2.MODEL_STATE_CACHED for model in unloaded.models if model.size_bytes)
         again = await models.LoadModel(model_pb2.LoadModelRequest(name="PP-OCRv4_mobile"))
         assert [model.state for model in again.models] == [model_pb2.MODEL_STATE_LOADED] * 2
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await models.LoadModel(model_pb2.LoadModelRequest(name="PP-OCRv4_mobile", hub="ftp://elsewhere"))
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_a_router_hears_which_model_is_on_its_way(harness: Harness) -> None:

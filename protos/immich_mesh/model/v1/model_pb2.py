@@ -25,29 +25,29 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n immich_mesh/model/v1/model.proto\x12\x14immich_mesh.model.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x13\n\x11ListModelsRequest\"A\n\x12ListModelsResponse\x12+\n\x06models\x18\x01 \x03(\x0b\x32\x1b.immich_mesh.model.v1.Model\" \n\x10LoadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x11LoadModelResponse\x12+\n\x06models\x18\x01 \x03(\x0b\x32\x1b.immich_mesh.model.v1.Model\"\"\n\x12UnloadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"B\n\x13UnloadModelResponse\x12+\n\x06models\x18\x01 \x03(\x0b\x32\x1b.immich_mesh.model.v1.Model\"\x9f\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04part\x18\x02 \x01(\t\x12/\n\x05state\x18\x03 \x01(\x0e\x32 .immich_mesh.model.v1.ModelState\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\x12\x14\n\x0cmemory_bytes\x18\x05 \x01(\x04\x12\x11\n\tdimension\x18\x06 \x01(\r\x12\x10\n\x08provider\x18\x07 \x01(\t\x12\x30\n\x0clast_used_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06in_use\x18\t \x01(\r\x12\x0e\n\x06pinned\x18\n \x01(\x08\x12\x19\n\x11\x64ownload_progress\x18\x0b \x01(\x02\x12\r\n\x05\x65rror\x18\x0c \x01(\t*\xbf\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12MODEL_STATE_ABSENT\x10\x01\x12\x1b\n\x17MODEL_STATE_DOWNLOADING\x10\x02\x12\x16\n\x12MODEL_STATE_CACHED\x10\x03\x12\x17\n\x13MODEL_STATE_LOADING\x10\x04\x12\x16\n\x12MODEL_STATE_LOADED\x10\x05\x12\x16\n\x12MODEL_STATE_FAILED\x10\x06\x32\xb1\x02\n\x0cModelService\x12_\n\nListModels\x12\'.immich_mesh.model.v1.ListModelsRequest\x1a(.immich_mesh.model.v1.ListModelsResponse\x12\\\n\tLoadModel\x12&.immich_mesh.model.v1.LoadModelRequest\x1a\'.immich_mesh.model.v1.LoadModelResponse\x12\x62\n\x0bUnloadModel\x12(.immich_mesh.model.v1.UnloadModelRequest\x1a).immich_mesh.model.v1.UnloadModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n immich_mesh/model/v1/model.proto\x12\x14immich_mesh.model.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x13\n\x11ListModelsRequest\"A\n\x12ListModelsResponse\x12+\n\x06models\x18\x01 \x03(\x0b\x32\x1b.immich_mesh.model.v1.Model\"-\n\x10LoadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03hub\x18\x02 \x01(\t\"@\n\x11LoadModelResponse\x12+\n\x06models\x18\x01 \x03(\x0b\x32\x1b.immich_mesh.model.v1.Model\"\"\n\x12UnloadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"B\n\x13UnloadModelResponse\x12+\n\x06models\x18\x01 \x03(\x0b\x32\x1b.immich_mesh.model.v1.Model\"\xb7\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04part\x18\x02 \x01(\t\x12/\n\x05state\x18\x03 \x01(\x0e\x32 .immich_mesh.model.v1.ModelState\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\x12\x14\n\x0cmemory_bytes\x18\x05 \x01(\x04\x12\x11\n\tdimension\x18\x06 \x01(\r\x12\x10\n\x08provider\x18\x07 \x01(\t\x12\x30\n\x0clast_used_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06in_use\x18\t \x01(\r\x12\x0e\n\x06pinned\x18\n \x01(\x08\x12\x19\n\x11\x64ownload_progress\x18\x0b \x01(\x02\x12\r\n\x05\x65rror\x18\x0c \x01(\t\x12\x16\n\x0e\x64ownload_bytes\x18\r \x01(\x04*\xbf\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12MODEL_STATE_ABSENT\x10\x01\x12\x1b\n\x17MODEL_STATE_DOWNLOADING\x10\x02\x12\x16\n\x12MODEL_STATE_CACHED\x10\x03\x12\x17\n\x13MODEL_STATE_LOADING\x10\x04\x12\x16\n\x12MODEL_STATE_LOADED\x10\x05\x12\x16\n\x12MODEL_STATE_FAILED\x10\x06\x32\xb1\x02\n\x0cModelService\x12_\n\nListModels\x12\'.immich_mesh.model.v1.ListModelsRequest\x1a(.immich_mesh.model.v1.ListModelsResponse\x12\\\n\tLoadModel\x12&.immich_mesh.model.v1.LoadModelRequest\x1a\'.immich_mesh.model.v1.LoadModelResponse\x12\x62\n\x0bUnloadModel\x12(.immich_mesh.model.v1.UnloadModelRequest\x1a).immich_mesh.model.v1.UnloadModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'immich_mesh.model.v1.model_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODELSTATE']._serialized_start=674
-  _globals['_MODELSTATE']._serialized_end=865
+  _globals['_MODELSTATE']._serialized_start=711
+  _globals['_MODELSTATE']._serialized_end=902
   _globals['_LISTMODELSREQUEST']._serialized_start=91
   _globals['_LISTMODELSREQUEST']._serialized_end=110
   _globals['_LISTMODELSRESPONSE']._serialized_start=112
   _globals['_LISTMODELSRESPONSE']._serialized_end=177
   _globals['_LOADMODELREQUEST']._serialized_start=179
-  _globals['_LOADMODELREQUEST']._serialized_end=211
-  _globals['_LOADMODELRESPONSE']._serialized_start=213
-  _globals['_LOADMODELRESPONSE']._serialized_end=277
-  _globals['_UNLOADMODELREQUEST']._serialized_start=279
-  _globals['_UNLOADMODELREQUEST']._serialized_end=313
-  _globals['_UNLOADMODELRESPONSE']._serialized_start=315
-  _globals['_UNLOADMODELRESPONSE']._serialized_end=381
-  _globals['_MODEL']._serialized_start=384
-  _globals['_MODEL']._serialized_end=671
-  _globals['_MODELSERVICE']._serialized_start=868
-  _globals['_MODELSERVICE']._serialized_end=1173
+  _globals['_LOADMODELREQUEST']._serialized_end=224
+  _globals['_LOADMODELRESPONSE']._serialized_start=226
+  _globals['_LOADMODELRESPONSE']._serialized_end=290
+  _globals['_UNLOADMODELREQUEST']._serialized_start=292
+  _globals['_UNLOADMODELREQUEST']._serialized_end=326
+  _globals['_UNLOADMODELRESPONSE']._serialized_start=328
+  _globals['_UNLOADMODELRESPONSE']._serialized_end=394
+  _globals['_MODEL']._serialized_start=397
+  _globals['_MODEL']._serialized_end=708
+  _globals['_MODELSERVICE']._serialized_start=905
+  _globals['_MODELSERVICE']._serialized_end=1210
 # @@protoc_insertion_point(module_scope)

@@ -108,16 +108,22 @@ class LoadModelRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    HUB_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, e.g. `ViT-B-16__cn-clip`; empty for the service's default."""
+    hub: _builtins.str
+    """Address of a mirror of the hub, `https://host`, that models are downloaded from, from now on until the service stops;
+    it is shown no token. Empty to leave the hub as it is.
+    """
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        hub: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hub", b"hub", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -211,6 +217,7 @@ class Model(_message.Message):
     PINNED_FIELD_NUMBER: _builtins.int
     DOWNLOAD_PROGRESS_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    DOWNLOAD_BYTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, e.g. `ViT-B-16__cn-clip`."""
     part: _builtins.str
@@ -233,6 +240,8 @@ class Model(_message.Message):
     """Share of the download that is done, 0 to 1; 0 when none is under way."""
     error: _builtins.str
     """Why its last download or load failed; empty otherwise."""
+    download_bytes: _builtins.int
+    """Size of the download that is under way, in bytes; 0 when none is."""
     @_builtins.property
     def last_used_at(self) -> _timestamp_pb2.Timestamp:
         """When it last answered; absent when it has not."""
@@ -252,10 +261,11 @@ class Model(_message.Message):
         pinned: _builtins.bool = ...,
         download_progress: _builtins.float = ...,
         error: _builtins.str = ...,
+        download_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["last_used_at", b"last_used_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "download_progress", b"download_progress", "error", b"error", "in_use", b"in_use", "last_used_at", b"last_used_at", "memory_bytes", b"memory_bytes", "name", b"name", "part", b"part", "pinned", b"pinned", "provider", b"provider", "size_bytes", b"size_bytes", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "download_bytes", b"download_bytes", "download_progress", b"download_progress", "error", b"error", "in_use", b"in_use", "last_used_at", b"last_used_at", "memory_bytes", b"memory_bytes", "name", b"name", "part", b"part", "pinned", b"pinned", "provider", b"provider", "size_bytes", b"size_bytes", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

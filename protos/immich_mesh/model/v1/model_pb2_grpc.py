@@ -67,7 +67,8 @@ class ModelServiceServicer:
         """Loads a model, downloading it first when it is not cached, and answers when it is ready. Loading a loaded model
         is no error.
 
-        Errors: NOT_FOUND (no such model, or offline and not cached), UNAVAILABLE (its download or load failed).
+        Errors: NOT_FOUND (no such model, or offline and not cached), UNAVAILABLE (its download or load failed),
+        INVALID_ARGUMENT (`hub` is not the address of one).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,7 +39,8 @@ class ModelServiceStub:
     """Loads a model, downloading it first when it is not cached, and answers when it is ready. Loading a loaded model
     is no error.
 
-    Errors: NOT_FOUND (no such model, or offline and not cached), UNAVAILABLE (its download or load failed).
+    Errors: NOT_FOUND (no such model, or offline and not cached), UNAVAILABLE (its download or load failed),
+    INVALID_ARGUMENT (`hub` is not the address of one).
     """
     UnloadModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.UnloadModelRequest, _model_pb2.UnloadModelResponse]
     """Unloads a model from memory once the calls that use it are done; its files stay cached. Unloading a model that is
@@ -57,7 +58,8 @@ class ModelServiceAsyncStub(ModelServiceStub):
     """Loads a model, downloading it first when it is not cached, and answers when it is ready. Loading a loaded model
     is no error.
 
-    Errors: NOT_FOUND (no such model, or offline and not cached), UNAVAILABLE (its download or load failed).
+    Errors: NOT_FOUND (no such model, or offline and not cached), UNAVAILABLE (its download or load failed),
+    INVALID_ARGUMENT (`hub` is not the address of one).
     """
     UnloadModel: _aio.UnaryUnaryMultiCallable[_model_pb2.UnloadModelRequest, _model_pb2.UnloadModelResponse]  # type: ignore[assignment]
     """Unloads a model from memory once the calls that use it are done; its files stay cached. Unloading a model that is
@@ -84,7 +86,8 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         """Loads a model, downloading it first when it is not cached, and answers when it is ready. Loading a loaded model
         is no error.
 
-        Errors: NOT_FOUND (no such model, or offline and not cached), UNAVAILABLE (its download or load failed).
+        Errors: NOT_FOUND (no such model, or offline and not cached), UNAVAILABLE (its download or load failed),
+        INVALID_ARGUMENT (`hub` is not the address of one).
         """
 
     @_abc_1.abstractmethod

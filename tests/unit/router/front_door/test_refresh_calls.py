@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 import pytest
@@ -102,12 +103,44 @@ async def test_without_a_database_it_says_what_to_set(
     assert "DB_URL" in told["message"]
 
 
-@pytest.mark.parametrize("path", ["/mesh/refresh", "/mesh/refresh/missing?ocr=true"])
+async def state(http: aiohttp.ClientSession, door: OpenDoor, asset_id: Any, key: str = "alice-key") -> tuple[int, Any]:
+    async with http.get(f"{door.url}/mesh/refresh/state?assetId={asset_id}", headers={"x-api-key": key}) as reply:
+        return reply.status, await reply.json()
+
+
+async def test_the_state_of_ones_own_and_of_a_partners_photo(
+    door: OpenDoor, alice: DoubleUser, http: aiohttp.ClientSession
+) -> None:
+    bob = door.immich.user("bob", "bob-key")
+    bob.partners[alice.id] = True
+    photo = door.immich.photo(alice)
+    assert door.refresh is not None
+    door.refresh.settings = {"clip": {"modelName": "ViT-B-16__openai"}}
+    there = {"vector_length": 512, "clip_model": "ViT-B-16__openai"}
+    assert await state(http, door, photo.id) == (200, {"mine": True, **there})
+    assert await state(http, door, photo.id, "bob-key") == (200, {"mine": False, **there})
+    door.refresh.lost["clip"] = [photo.id]
+    assert (await state(http, door, photo.id, "bob-key"))[1]["vector_length"] is None
+
+
+async def test_of_a_photo_that_immich_does_not_show_nothing_is_told(
+    door: OpenDoor, alice: DoubleUser, http: aiohttp.ClientSession
+) -> None:
+    door.immich.user("eve", "eve-key")
+    status, told = await state(http, door, door.immich.photo(alice).id, "eve-key")
+    assert status == 400
+    assert "vector_length" not in told
+    assert (await state(http, door, "../x"))[0] == 400
+
+
+@pytest.mark.parametrize(
+    "path", ["/mesh/refresh", "/mesh/refresh/missing?ocr=true", f"/mesh/refresh/state?assetId={UUID(int=1)}"]
+)
 async def test_the_meshs_own_calls_ask_for_credentials(
     door: OpenDoor, alice: DoubleUser, http: aiohttp.ClientSession, path: str
 ) -> None:
     photo = door.immich.photo(alice)
-    method = "GET" if "missing" in path else "POST"
+    method = "GET" if "?" in path else "POST"
     body = {"assetId": str(photo.id), "ocr": True}
     async with http.request(method, door.url + path, json=body if method == "POST" else None) as reply:
         assert reply.status == 401
