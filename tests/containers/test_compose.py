@@ -99,7 +99,19 @@ def test_what_others_wait_for_has_a_health_check(name: str) -> None:
     assert COMPOSE["services"][name]["healthcheck"]["test"]
 
 
-@pytest.mark.parametrize("name", OURS)
+def test_the_command_finds_the_mesh() -> None:
+    """`docker compose run --rm mesh doctor`: the names that it asks are those of services, which answer to them."""
+    given = COMPOSE["services"]["mesh"]["environment"]
+    assert COMPOSE["services"]["mesh"]["profiles"] == ["tools"]
+    assert given["IMMICH_MESH_ADMIN_URL"] == "http://router:9901"
+    router = COMPOSE["services"]["router"]
+    assert router["environment"]["ROUTER_LISTENERS__ADMIN__NAMES"] == "router"
+    assert router["environment"]["ROUTER_LISTENERS__ADMIN__HOST"] == "0.0.0.0"
+    assert [port for port in router["ports"] if port.endswith(":9901")] == ["127.0.0.1:${MESH_ADMIN_PORT:-9901}:9901"]
+    assert "9901" not in str(COMPOSE["services"]["router-2"]["ports"])
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if name != "mesh"])
 def test_our_images_bring_their_health_check(name: str) -> None:
     assert Dockerfile().command(OURS[name]["build"]["target"], "HEALTHCHECK")[2] == "mesh.core.healthcheck"
 
@@ -107,17 +119,13 @@ def test_our_images_bring_their_health_check(name: str) -> None:
 def test_every_setting_is_read_by_somebody() -> None:
     from clip_service.config import ClipSettings
     from face_service.config import FaceSettings
+    from mesh.core.settings.unknown import ELSEWHERE, known_names
     from ocr_service.config import OcrSettings
     from router.config import RouterSettings
 
-    known: set[str] = {"DB_URL", *NO_REPORTS}
+    known = {"DB_URL", "LANG", *NO_REPORTS, *ELSEWHERE}
     for settings in (ClipSettings, FaceSettings, OcrSettings, RouterSettings):
-        prefix = str(settings.model_config.get("env_prefix"))
-        known |= {f"{prefix}{field}".upper() for field in settings.model_fields}
-        for names in getattr(settings, "shared_names", {}).values():
-            known |= set(names)
-    for names in RouterSettings.aliased_names.values():
-        known |= set(names)
+        known |= known_names(settings)[0]
     given = {name for one in OURS.values() for name in one["environment"]}
     assert given <= known
 

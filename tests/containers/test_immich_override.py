@@ -14,7 +14,7 @@ from mesh.core.privacy import NO_REPORTS
 from tests.containers.dockerfile import ROOT, SERVICES, Dockerfile
 
 IMMICH = Path(__file__).parent / "immich"
-OURS = ("mesh-database", "router", "router-2", "door", *SERVICES)
+OURS = ("mesh-database", "mesh", "router", "router-2", "door", *SERVICES)
 
 
 class Host:
@@ -42,7 +42,7 @@ class Host:
         program = Path(sys.executable).with_name("podman-compose")
         path = f"{self.folder / 'programs'}:{os.environ['PATH']}"
         return subprocess.run(
-            [program, "config"],
+            [program, "--profile", "tools", "config"],
             cwd=self.folder,
             env={"PATH": path, "HOME": str(self.folder), "COMPOSE_FILE": ":".join(self.files)},
             capture_output=True,
@@ -107,11 +107,23 @@ def test_the_schema_is_made_once_and_after_immichs_own_tables(host: Host) -> Non
     assert job["restart"] == "on-failure"
 
 
+def test_the_command_finds_the_mesh(host: Host) -> None:
+    """`docker compose run --rm mesh doctor`: the names that it asks are those of services, which answer to them."""
+    services = host.merged()
+    command = services["mesh"]
+    assert command["profiles"] == ["tools"]
+    assert command["entrypoint"][-1] == "immich-mesh"
+    assert command["environment"]["IMMICH_MESH_ADMIN_URL"] == "http://door:9901"
+    assert services["door"]["environment"]["ROUTER_LISTENERS__ADMIN__NAMES"] == "door"
+    assert command["environment"]["IMMICH_MESH_PHOTOS_URL"] == "http://door:2283"
+    assert command["environment"]["IMMICH_MESH_URL"] == "http://router:3003"
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_ours_are_published_images_locked_down(host: Host, name: str) -> None:
     host.set(MESH_REGISTRY="registry.example/mirror")
     found = host.merged()[name]
-    target = {"mesh-database": "cli", "router-2": "router", "door": "router"}.get(name, name)
+    target = {"mesh-database": "cli", "mesh": "cli", "router-2": "router", "door": "router"}.get(name, name)
     assert target in Dockerfile().stages
     assert found["image"] == f"registry.example/mirror/immich-mesh-{target}:0.1.0"
     assert (found["read_only"], found["cap_drop"], found["tmpfs"]) == (True, ["ALL"], ["/tmp"])

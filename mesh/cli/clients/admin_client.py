@@ -85,6 +85,11 @@ class AdminClient:
         found: list[dict[str, Any]] = self._ask("GET", "/clusters")["clusters"]
         return found
 
+    def immich(self) -> list[dict[str, Any]]:
+        """What the router sees of Immich and its database, as the API gives it. Raises CommandError."""
+        checks: list[dict[str, Any]] = self._ask("GET", "/immich")["checks"]
+        return checks
+
     def load(self, cluster: str, name: str) -> tuple[ModelPart, ...]:
         """Loads a model at every endpoint, downloading it if need be; returns when it is ready. Raises CommandError."""
         return self._order("load", cluster, name, LOAD_SECONDS)

@@ -1,4 +1,4 @@
-"""`immich-mesh doctor`: what is wrong on this machine, and how to mend it."""
+"""`immich-mesh doctor`: what is wrong on this machine, or with a mesh elsewhere, and how to mend it."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mesh.cli.machine.plans import MachinePlan
 
 EXAMPLES = """Examples: immich-mesh doctor    immich-mesh doctor --immich http://immich-server:2283 --api-key ...
-immich-mesh doctor --json | jq '.[] | select(.verdict == "bad")'
+immich-mesh doctor --admin-url http://door:9901    immich-mesh doctor --json | jq '.[] | select(.verdict == "bad")'
 
 Exit codes: 0 nothing is broken, 1 something is."""
 
@@ -37,9 +37,19 @@ def doctor(
     api_key: Annotated[
         str, typer.Option("--api-key", envvar="IMMICH_API_KEY", help="An administrator's API key for that.")
     ] = "",
+    admin_url: Annotated[
+        str,
+        typer.Option(
+            "--admin-url",
+            envvar="IMMICH_MESH_ADMIN_URL",
+            metavar="URL",
+            help="The admin page of a router in containers or elsewhere, which is asked instead of this machine.",
+        ),
+    ] = "",
 ) -> None:
-    """Look for what is wrong on this machine, and say how to mend it."""
-    findings = [*examine(), *(examine_immich(immich, api_key) if immich else ())]
+    """Look for what is wrong with the mesh, and say how to mend it."""
+    findings = [*(examine_elsewhere(admin_url) if admin_url else examine())]
+    findings += examine_immich(immich, api_key) if immich else []
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
     else:
@@ -67,6 +77,20 @@ def examine() -> Iterator[Finding]:
         yield from asyncio.run(mesh.check_running(machine))
     url, wanted = database_of(machine)
     if url or wanted:
+        yield from asyncio.run(database.check_database(url))
+
+
+def examine_elsewhere(admin_url: str) -> Iterator[Finding]:
+    """What the router at that address tells, and whether the database can be used from here."""
+    from mesh.cli.clients.admin_client import AdminClient
+    from mesh.cli.doctor import database, installation, mesh
+    from mesh.cli.doctor.elsewhere import check_elsewhere
+
+    yield from installation.check_python()
+    yield from mesh.check_names()
+    with AdminClient(admin_url) as client:
+        yield from check_elsewhere(client)
+    if url := database_of(None)[0]:
         yield from asyncio.run(database.check_database(url))
 
 

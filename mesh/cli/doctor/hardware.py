@@ -16,6 +16,7 @@ GB = 1_000_000_000
 LEAST_MEMORY_GB = 2.0
 """OCR, CLIP and faces loaded at a time on CPU."""
 WRITABLE = "change its owner, or set MESH_CACHE_FOLDER to a folder that can be written to"
+FULL_DISK_GB = 0.1
 LEAST_DISK_GB = 3.0
 """The default models, downloaded and converted."""
 
@@ -61,6 +62,8 @@ def check_disk(folder: Path) -> Iterator[Finding]:
         yield bad("model cache", f"{folder}: {existing} is a file", WRITABLE)
     elif not os.access(existing, os.W_OK):
         yield bad("model cache", f"{text}: not writable", WRITABLE)
+    elif free < FULL_DISK_GB:
+        yield bad("model cache", f"{text}: the disk is full", "free some, or set MESH_CACHE_FOLDER to another disk")
     elif free < LEAST_DISK_GB:
         yield note("model cache", text, "the default models need about 3 GB: free some, or set MESH_CACHE_FOLDER")
     else:

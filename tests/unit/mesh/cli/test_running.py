@@ -11,6 +11,8 @@ from mesh.cli import app as cli
 from mesh.cli.clients.admin_client import AdminClient, ModelPart, Models
 from mesh.cli.clients.waiting import Waiting, held
 from mesh.cli.commands import running
+from mesh.cli.doctor.elsewhere import check_elsewhere
+from mesh.cli.doctor.finding import Verdict
 from mesh.cli.output.outcome import CommandError, ExitCode
 from mesh.cli.output.running_rows import rates
 
@@ -41,11 +43,17 @@ class FakeAdmin:
         self.errors = errors or {}
         self.orders: list[tuple[str, dict[str, Any]]] = []
         self.refusal: httpx.Response | None = None
+        self.clusters: list[dict[str, Any]] = []
+        self.checks: list[dict[str, Any]] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if request.method == "POST":
             self.orders.append((request.url.path, json.loads(request.content)))
             return self.refusal or httpx.Response(200, json={"models": list(self.parts)})
+        if request.url.path == "/clusters":
+            return httpx.Response(200, json={"clusters": list(self.clusters)})
+        if request.url.path == "/immich":
+            return httpx.Response(200, json={"checks": list(self.checks)})
         clusters: dict[str, Any] = {name: {"models": [], "error": error} for name, error in self.errors.items()}
         for part in self.parts:
             clusters.setdefault(part["cluster"], {"models": [], "error": None})["models"].append(part)
@@ -81,11 +89,38 @@ def test_ps_tells_services_apart_and_who_does_not_answer(at: Use, capsys: pytest
     assert cli.run(["ps"]) == 0
     shown = capsys.readouterr()
     assert "10.0.0.2:50052" in shown.out
-    assert shown.err == "face: does not answer: cannot be connected to\n"
+    assert shown.err == "the face service does not answer (cannot be connected to)\n"
     assert cli.run(["ps", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [part["memory_bytes"] for part in told["models"]] == [350_000_000, 350_000_000]
     assert told["errors"] == {"face": "cannot be connected to"}
+
+
+def test_the_doctor_of_a_mesh_elsewhere_says_what_its_router_does(at: Use) -> None:
+    api = FakeAdmin(PART, PART | {"cluster": "face", "state": "failed", "error": "the hub does not answer"})
+    endpoint = {"address": "clip:50052", "state": "healthy", "detail": ""}
+    api.clusters = [
+        {"name": "clip", "endpoints": [endpoint]},
+        {"name": "ocr", "endpoints": [endpoint | {"state": "unhealthy", "detail": "cannot be connected to"}]},
+        {"name": "face", "endpoints": []},
+    ]
+    api.checks = [{"subject": "Immich", "ok": False, "text": "away", "remedy": "start it"}]
+    with api.client() as client:
+        found = {(one.subject, one.verdict.value): one for one in check_elsewhere(client)}
+    assert found.keys() == {
+        *(("router", "good"), ("clip", "good"), ("ocr", "bad"), ("face", "bad")),
+        *(("clip model", "good"), ("face model", "bad"), ("Immich", "bad")),
+    }
+    assert "cannot be connected to" in found["ocr", "bad"].text
+    assert "the hub does not answer" in found["face model", "bad"].text
+    assert all(one.remedy for one in found.values() if one.verdict is Verdict.BAD)
+
+
+def test_a_router_elsewhere_that_does_not_answer_is_one_finding() -> None:
+    with AdminClient("http://127.0.0.1:9") as client:
+        (finding,) = check_elsewhere(client)
+    assert "cannot reach the router's admin page" in finding.text
+    assert "IMMICH_MESH_ADMIN_URL" in finding.remedy
 
 
 def test_nothing_in_memory_is_said(at: Use, capsys: pytest.CaptureFixture[str]) -> None:
