@@ -145,7 +145,7 @@ def memory(server: str, processes: Processes) -> list[dict[str, Any]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns its exit code."""
     options = _parser().parse_args(arguments)
-    report_of = Report()
+    report_of = MeshReport()
     with ExitStack() as stack:
         servers = _servers(options, stack)
         stack.enter_context(foreign_load(options.foreign))
@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @dataclass(frozen=True)
-class Server:
+class MeasuredServer:
     """What is driven: the mesh on a device, or another server, whose processes are not seen and which has raw's own."""
 
     name: str
@@ -172,7 +172,7 @@ class Server:
 
 
 @dataclass
-class Report:
+class MeshReport:
     """What was measured: rows of the tables, and raw's limits by family and device."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -181,7 +181,7 @@ class Report:
     limits: dict[str, raw.Limit] = field(default_factory=dict)
 
 
-def _servers(options: argparse.Namespace, stack: ExitStack) -> list[Server]:
+def _servers(options: argparse.Namespace, stack: ExitStack) -> list[MeasuredServer]:
     """The mesh on every device, started here, and the servers that run already."""
     devices = [Device(device) for device in options.device]
     own = []
@@ -189,11 +189,13 @@ def _servers(options: argparse.Namespace, stack: ExitStack) -> list[Server]:
         name = "mesh" if len(devices) == 1 else f"mesh {device.value}"
         logs = report.OUT / "logs" / device.value
         processes = stack.enter_context(mesh(benchmark_cache(), logs, SERVICES, {"DEVICE": device.value}))
-        own.append(Server(name, processes.url, device, processes))
-    return [*own, *(Server(*_named(url), devices[0]) for url in [*options.url, *options.only])]
+        own.append(MeasuredServer(name, processes.url, device, processes))
+    return [*own, *(MeasuredServer(*_named(url), devices[0]) for url in [*options.url, *options.only])]
 
 
-def _drive_family(family: str, servers: Sequence[Server], options: argparse.Namespace, found: Report) -> None:
+def _drive_family(
+    family: str, servers: Sequence[MeasuredServer], options: argparse.Namespace, found: MeshReport
+) -> None:
     for device in dict.fromkeys(server.device for server in servers):
         limit = raw.measure(family, benchmark_cache(), options.raw_seconds, device, options.raw_batch)
         found.limits[f"{family} {device.value}"] = limit
@@ -223,7 +225,7 @@ def _line(row: Mapping[str, Any]) -> str:
     )
 
 
-def _write(found: Report) -> None:
+def _write(found: MeshReport) -> None:
     text = report.table(found.rows, COLUMNS)
     if found.searches:
         text += "\nSearch queries\n\n" + report.table(found.searches, SEARCH_COLUMNS)

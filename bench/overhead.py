@@ -38,7 +38,7 @@ COLUMNS = {
 }
 
 
-class Connection:
+class PreparedConnection:
     """One HTTP connection that sends prepared bytes and looks only at status and length of the answer.
 
     A full HTTP client would cost more than the router does.
@@ -81,7 +81,7 @@ async def drive(family: str, url: str, clients: int, seconds: float) -> Measurem
     """A closed loop of connections to the router."""
     host, port = url.removeprefix("http://").split(":")
     prepared = requests(family, host)
-    free = [Connection(*await asyncio.open_connection(host, int(port), limit=1 << 20)) for _ in range(clients)]
+    free = [PreparedConnection(*await asyncio.open_connection(host, int(port), limit=1 << 20)) for _ in range(clients)]
 
     async def send() -> bool:
         connection = free.pop()

@@ -27,11 +27,11 @@ from bench import report
 from bench.models import benchmark_cache
 from bench.photos import preview
 from bench.processes import Quiet
-from bench.recording import FAMILIES, Run, record
+from bench.recording import FAMILIES, RecordedRun, record
 from mesh.core.cores import usable_cores
 from mesh.core.settings import Device
 from mesh.serving.runtimes.onnxruntime import OnnxSession
-from mesh.serving.runtimes.opening import choose
+from mesh.serving.runtimes.selection import choose
 from mesh.serving.runtimes.session import ModelSession, RuntimeSettings
 
 PHOTOS = 4
@@ -126,7 +126,7 @@ class Driver:
         """What runs the graphs that were driven."""
         return {session.provider for session in self._sessions.values()}
 
-    def drive(self, jobs: list[list[Run]], seconds: float) -> tuple[float, float]:
+    def drive(self, jobs: list[list[RecordedRun]], seconds: float) -> tuple[float, float]:
         """Photos per second with all workers busy for that long, and CPU seconds per photo."""
         batched = [list(self.batched(job)) for job in jobs]
         self.replay(batched[0])
@@ -142,12 +142,12 @@ class Driver:
         finished = sum(self._threads.map(work, range(self._setting.workers))) * self._setting.batch
         return finished / (time.perf_counter() - started), (time.process_time() - started_cpu) / finished
 
-    def replay(self, job: Iterable[Run]) -> None:
+    def replay(self, job: Iterable[RecordedRun]) -> None:
         """All runs of one photo, one after the other."""
         for run in job:
             self._session(run.graph).run(run.feeds)
 
-    def stage_seconds(self, job: Iterable[Run]) -> list[float]:
+    def stage_seconds(self, job: Iterable[RecordedRun]) -> list[float]:
         """Median seconds of each stage of one photo with nothing else going on.
 
         A stage is the runs of one graph that follow each other (faces, lines), in a row or side by side: what is
@@ -162,13 +162,15 @@ class Driver:
             medians.append(min(in_a_row, side_by_side))
         return medians
 
-    def batched(self, job: Iterable[Run]) -> Iterator[Run]:
+    def batched(self, job: Iterable[RecordedRun]) -> Iterator[RecordedRun]:
         """The runs of as many equal photos as the setting's batch: stacked where the graph takes it, else repeated."""
         for run in job:
             if self._session(run.graph).inputs[0].shape[0] is not None:
                 yield from [run] * self._setting.batch
             else:
-                yield Run(run.graph, {name: np.concatenate([a] * self._setting.batch) for name, a in run.feeds.items()})
+                yield RecordedRun(
+                    run.graph, {name: np.concatenate([a] * self._setting.batch) for name, a in run.feeds.items()}
+                )
 
     def _session(self, graph: Path) -> ModelSession:
         if graph not in self._sessions:

@@ -25,7 +25,7 @@ from face_service.config import FaceSettings
 from mesh.core.logs import configure_logs
 from mesh.core.rpc.channels import open_channel
 from mesh.core.settings import Device, LogFormat, ServiceSettings
-from mesh.serving.runtimes.opening import Choice, choose
+from mesh.serving.runtimes.selection import RuntimeChoice, choose
 from mesh.serving.runtimes.self_check import MakeCheck
 from mesh.serving.runtimes.session import Array, Feeds, ModelSession, RuntimeSettings, TensorInfo
 from mesh.serving.server import ServiceContext, running
@@ -33,7 +33,7 @@ from ocr_service.config import OcrSettings
 
 
 @dataclass(frozen=True)
-class Run:
+class RecordedRun:
     """One run of a graph."""
 
     graph: Path
@@ -41,7 +41,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Family:
+class RecordedFamily:
     """How to ask one service for one photo."""
 
     settings: type[ServiceSettings]
@@ -62,13 +62,15 @@ async def _ask_ocr(channel: grpc.aio.Channel, photo: bytes) -> None:
 
 
 FAMILIES = {
-    "clip": Family(ClipSettings, clip_service.__main__.build, _ask_clip),
-    "face": Family(FaceSettings, face_service.__main__.build, _ask_face),
-    "ocr": Family(OcrSettings, ocr_service.__main__.build, _ask_ocr),
+    "clip": RecordedFamily(ClipSettings, clip_service.__main__.build, _ask_clip),
+    "face": RecordedFamily(FaceSettings, face_service.__main__.build, _ask_face),
+    "ocr": RecordedFamily(OcrSettings, ocr_service.__main__.build, _ask_ocr),
 }
 
 
-def record(family: str, cache_folder: Path, photos: Sequence[bytes], device: Device = Device.AUTO) -> list[list[Run]]:
+def record(
+    family: str, cache_folder: Path, photos: Sequence[bytes], device: Device = Device.AUTO
+) -> list[list[RecordedRun]]:
     """The runs that the service of a family makes for each photo on that device, in their order."""
     configure_logs("WARNING", LogFormat.PRETTY, "bench")
     with _watched() as log:
@@ -76,25 +78,25 @@ def record(family: str, cache_folder: Path, photos: Sequence[bytes], device: Dev
 
 
 async def _record(
-    family: Family, cache_folder: Path, photos: Sequence[bytes], device: Device, log: list[Run]
-) -> list[list[Run]]:
+    family: RecordedFamily, cache_folder: Path, photos: Sequence[bytes], device: Device, log: list[RecordedRun]
+) -> list[list[RecordedRun]]:
     settings = family.settings(port=0, cache_folder=cache_folder, offline=True, device=device)
-    foundation = ServiceContext.of(settings)
+    context = ServiceContext.of(settings)
     jobs = []
-    async with running(family.build(settings, foundation), settings) as server, open_channel(server.address) as channel:
+    async with running(family.build(settings, context), settings) as server, open_channel(server.address) as channel:
         await server.ready.wait()
         for photo in photos:
             log.clear()  # loading and calibrating run the graphs, too
             await family.ask(channel, photo)
             jobs.append(list(log))
-    foundation.compute.close()
+    context.compute.close()
     return jobs
 
 
 class Watched:
     """A session that notes its runs."""
 
-    def __init__(self, session: ModelSession, graph: Path, log: list[Run]) -> None:
+    def __init__(self, session: ModelSession, graph: Path, log: list[RecordedRun]) -> None:
         self._session = session
         self._graph = graph
         self._log = log
@@ -106,7 +108,7 @@ class Watched:
 
     def run(self, feeds: Feeds) -> list[Array]:
         """Notes the run and does it."""
-        self._log.append(Run(self._graph, dict(feeds)))
+        self._log.append(RecordedRun(self._graph, dict(feeds)))
         return self._session.run(feeds)
 
     def close(self) -> None:
@@ -115,13 +117,13 @@ class Watched:
 
 
 @contextmanager
-def _watched() -> Iterator[list[Run]]:
+def _watched() -> Iterator[list[RecordedRun]]:
     """Notes every run of every session that engines open in the block."""
-    log: list[Run] = []
+    log: list[RecordedRun] = []
 
-    def choose_watched(graph: Path, runtime: RuntimeSettings, make_check: MakeCheck, *, several: bool) -> Choice:
+    def choose_watched(graph: Path, runtime: RuntimeSettings, make_check: MakeCheck, *, several: bool) -> RuntimeChoice:
         choice = choose(graph, runtime, make_check, several=several)
-        return Choice(lambda threads: Watched(choice.open(threads), graph, log), choice.reason)
+        return RuntimeChoice(lambda threads: Watched(choice.open(threads), graph, log), choice.reason)
 
     with patch("mesh.serving.inference.engine.choose", choose_watched):
         yield log

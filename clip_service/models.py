@@ -39,11 +39,11 @@ class ClipModels:
         self.manager = ModelManager(Family.CLIP, context.store, parts, context.compute, policy)
 
     def visual(self, name: str) -> AbstractAsyncContextManager[VisualEncoder]:
-        """Lends a model's image encoder, loaded first when needed; empty for the default. Raises as the manager."""
+        """Acquires a model's image encoder, loaded first when needed; empty for the default. Raises as the manager."""
         return self.manager.acquire(self._visual, name)
 
     def textual(self, name: str) -> AbstractAsyncContextManager[TextualEncoder]:
-        """Lends a model's text encoder, loaded first when needed; empty for the default. Raises as the manager."""
+        """Acquires a model's text encoder, loaded first when needed; empty for the default. Raises as the manager."""
         return self.manager.acquire(self._textual, name)
 
     def _read_visual(self, files: PartFiles) -> Loaded[VisualEncoder]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from face_service import scrfd
-from face_service.scrfd import Candidates
+from face_service.scrfd import FaceCandidates
 from mesh.serving.image_input import ImageInput
 from mesh.serving.images import Pixels
 from mesh.serving.images.transform import resize
@@ -41,7 +41,7 @@ class FaceDetector:
         self._input = ImageInput.of(engine.inputs[0])
         self._size = (self._input.rows or INPUT_SIZE, self._input.columns or INPUT_SIZE)
 
-    async def detect(self, pixels: Pixels, *, min_score: float, limit: int) -> Candidates:
+    async def detect(self, pixels: Pixels, *, min_score: float, limit: int) -> FaceCandidates:
         """The faces of an RGB photo, the most certain first, in pixels of the photo.
 
         Args:
@@ -71,7 +71,7 @@ class FaceDetector:
         canvas[: inner[1], : inner[0]] = resize(pixels, inner)
         return _Fitted(self._input.feed(canvas, MEAN, STD), inner[1] / height)
 
-    def _read(self, outputs: list[Array], scale: float, min_score: float, limit: int) -> Candidates:
+    def _read(self, outputs: list[Array], scale: float, min_score: float, limit: int) -> FaceCandidates:
         found = scrfd.decode([np.asarray(output, np.float32) for output in outputs], self._size, min_score)
-        in_photo = Candidates(found.scores, found.boxes / np.float32(scale), found.landmarks / np.float32(scale))
+        in_photo = FaceCandidates(found.scores, found.boxes / np.float32(scale), found.landmarks / np.float32(scale))
         return scrfd.suppress(in_photo, limit)

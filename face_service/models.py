@@ -42,7 +42,7 @@ class FaceModels:
 
     @asynccontextmanager
     async def acquire(self, name: str) -> AsyncIterator[tuple[FaceDetector, FaceRecogniser]]:
-        """Lends a pack, loaded first when needed; an empty name is the default. Raises as the manager does."""
+        """Acquires a pack, loaded first when needed; an empty name is the default. Raises as the manager does."""
         acquire = self.manager.acquire
         async with acquire(self._detection, name) as detector, acquire(self._recognition, name) as recogniser:
             yield detector, recogniser

@@ -12,7 +12,7 @@ from face_service import alignment
 from face_service.alignment import Landmarks
 from face_service.models import FaceModels
 from face_service.recogniser import FaceRecogniser
-from face_service.scrfd import Candidates
+from face_service.scrfd import FaceCandidates
 from mesh.core.errors import InvalidInputError
 from mesh.serving.embedding import Embedding
 from mesh.serving.images import ChannelOrder, Pixels
@@ -26,7 +26,7 @@ Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Face:
+class DetectedFace:
     """One face of a photo."""
 
     box: Box
@@ -39,7 +39,7 @@ class Face:
 class Faces:
     """All faces of a photo, the most certain first; its size in pixels; the pack that found them."""
 
-    faces: list[Face]
+    faces: list[DetectedFace]
     width: int
     height: int
     model_name: str
@@ -90,16 +90,16 @@ class FacePipeline:
         return Faces(faces, image.width, image.height, name)
 
 
-async def _encode(pixels: Pixels, found: Candidates, recogniser: FaceRecogniser) -> list[Face]:
+async def _encode(pixels: Pixels, found: FaceCandidates, recogniser: FaceRecogniser) -> list[DetectedFace]:
     aligned = await recogniser.engine.in_thread(lambda: align(pixels, found, recogniser.crop_size))
     embeddings = await recogniser.encode([face.crop for face in aligned])
     return [
-        Face(face.box, face.score, face.landmarks, embedding)
+        DetectedFace(face.box, face.score, face.landmarks, embedding)
         for face, embedding in zip(aligned, embeddings, strict=True)
     ]
 
 
-def align(pixels: Pixels, found: Candidates, size: int) -> list[_Aligned]:
+def align(pixels: Pixels, found: FaceCandidates, size: int) -> list[_Aligned]:
     """The upright crop of every candidate; without those that lie outside the photo or have no landmarks to align."""
     aligned = []
     for edges, score, landmarks in zip(found.boxes, found.scores, found.landmarks, strict=True):

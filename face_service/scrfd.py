@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Candidates:
+class FaceCandidates:
     """Detections, the most certain first, in pixels of the detector's input.
 
     Attributes:
@@ -37,11 +37,11 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def __getitem__(self, rows: NDArray[np.intp]) -> "Candidates":
-        return Candidates(self.scores[rows], self.boxes[rows], self.landmarks[rows])
+    def __getitem__(self, rows: NDArray[np.intp]) -> "FaceCandidates":
+        return FaceCandidates(self.scores[rows], self.boxes[rows], self.landmarks[rows])
 
 
-NOBODY = Candidates(np.empty(0, np.float32), np.empty((0, 4), np.float32), np.empty((0, 5, 2), np.float32))
+NOBODY = FaceCandidates(np.empty(0, np.float32), np.empty((0, 4), np.float32), np.empty((0, 5, 2), np.float32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class _Level:
     offsets: Floats
 
 
-def decode(outputs: Sequence[Floats], size: tuple[int, int], min_score: float) -> Candidates:
+def decode(outputs: Sequence[Floats], size: tuple[int, int], min_score: float) -> FaceCandidates:
     """The anchors that are faces, `min_score` certain or more.
 
     Args:
@@ -67,10 +67,10 @@ def decode(outputs: Sequence[Floats], size: tuple[int, int], min_score: float) -
     """
     parts = [_above(level, size, min_score) for level in _levels(outputs)]
     scores, boxes, landmarks = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Candidates(scores, boxes, landmarks)[np.argsort(-scores, kind="stable")]
+    return FaceCandidates(scores, boxes, landmarks)[np.argsort(-scores, kind="stable")]
 
 
-def suppress(candidates: Candidates, limit: int, overlap: float = OVERLAP) -> Candidates:
+def suppress(candidates: FaceCandidates, limit: int, overlap: float = OVERLAP) -> FaceCandidates:
     """Keeps the most certain of boxes that overlap (greedy non-maximum suppression), at most `limit`.
 
     Edges belong to the boxes, as InsightFace counts: a box from 3 to 5 is 3 wide.

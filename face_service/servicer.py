@@ -5,7 +5,7 @@ from typing import Any
 import grpc
 from immich_mesh.face.v1 import face_pb2, face_pb2_grpc
 
-from face_service.pipeline import Face, FacePipeline
+from face_service.pipeline import DetectedFace, FacePipeline
 
 
 class FaceServicer(face_pb2_grpc.FaceServiceServicer):
@@ -28,7 +28,7 @@ class FaceServicer(face_pb2_grpc.FaceServiceServicer):
         )
 
 
-def to_message(face: Face) -> face_pb2.Face:
+def to_message(face: DetectedFace) -> face_pb2.Face:
     """One face in the contract's words."""
     x1, y1, x2, y2 = face.box
     return face_pb2.Face(

@@ -45,7 +45,7 @@ class OcrModels:
 
     @asynccontextmanager
     async def acquire(self, name: str) -> AsyncIterator[tuple[TextDetector, TextRecogniser]]:
-        """Lends a model's two halves, loaded first when needed; empty for the default. Raises as the manager."""
+        """Acquires a model's two halves, loaded first when needed; empty for the default. Raises as the manager."""
         async with AsyncExitStack() as stack:
             try:
                 pair = await stack.enter_async_context(self._pair(name))

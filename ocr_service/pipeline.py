@@ -13,7 +13,7 @@ from ocr_service.reader import Line, read_photo
 
 
 @dataclass(frozen=True, slots=True)
-class Photo:
+class ReadPhoto:
     """A photo that was read.
 
     Attributes:
@@ -38,7 +38,7 @@ class OcrPipeline:
         self._models = models
         self._photos = photos
 
-    async def recognize(self, data: bytes, model_name: str, options: Options) -> tuple[Photo, str]:
+    async def recognize(self, data: bytes, model_name: str, options: Options) -> tuple[ReadPhoto, str]:
         """Reads one photo.
 
         Args:
@@ -58,7 +58,7 @@ class OcrPipeline:
             async with self._photos.admit(data, in_thread, working_bytes=working) as photo:
                 image = await in_thread(lambda: photo.decode(ChannelOrder.BGR))
                 lines = await read_photo(image.pixels, detector, recogniser, options)
-        return Photo(lines, image.width, image.height), recogniser.name
+        return ReadPhoto(lines, image.width, image.height), recogniser.name
 
 
 def working_bytes(photo: OpenPhoto, max_resolution: int) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import report
-from bench.chaos.experiment import Result, experiment
+from bench.chaos.experiment import ExperimentResult, experiment
 from bench.chaos.fleet import fleet
 from bench.chaos.real_scenarios import REAL_SCENARIOS
 from bench.chaos.report import plot, row, services_document, table
@@ -24,7 +24,7 @@ from bench.chaos.services import ServiceProcesses
 REAL_REQUESTS = {"killed": 2000}
 
 
-async def run(arguments: argparse.Namespace) -> list[Result]:
+async def run(arguments: argparse.Namespace) -> list[ExperimentResult]:
     """All scenarios asked for, one after the other on one fleet."""
     results = []
     with tempfile.TemporaryDirectory() as folder:
@@ -41,7 +41,7 @@ async def run(arguments: argparse.Namespace) -> list[Result]:
     return results
 
 
-async def run_real(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], list[Result]]:
+async def run_real(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], list[ExperimentResult]]:
     """All scenarios on real services, with each number of replicas: rows of the table, and the results."""
     rows, results = [], []
     for replicas in arguments.replicas or (1, 2, 3):

@@ -27,7 +27,7 @@ class Remains:
 
 
 @dataclass(frozen=True)
-class Result:
+class ExperimentResult:
     """The outcome of one scenario, for the table and the plot.
 
     Attributes:
@@ -56,7 +56,7 @@ async def experiment(
     pace: Pace | None = None,
     tasks: tuple[str, ...] = SIX_TASKS,
     real: bool = False,
-) -> Result:
+) -> ExperimentResult:
     """Runs one scenario on a fleet that is well, and waits until it is well again.
 
     Args:
@@ -77,7 +77,9 @@ async def experiment(
     fresh = (0.0, 0.0, 0.0) if both else held  # a router that was restarted counts from the beginning
     requests_held, seconds_held, retries = (max(0.0, b - a) for a, b in zip(fresh, after_held, strict=True))
     doc = (trouble.__doc__ or "").strip()
-    return Result(scenario, doc, outcome, started, seconds, requests_held, seconds_held, retries, before, after)
+    return ExperimentResult(
+        scenario, doc, outcome, started, seconds, requests_held, seconds_held, retries, before, after
+    )
 
 
 async def remains(fleet: Fleet) -> Remains:

@@ -27,7 +27,7 @@ from mesh.core.rpc.channels import SERVER_OPTIONS
 from mesh.serving.interceptors import CallInterceptor
 
 DRAIN_SECONDS = 20.0
-KILLER = b"a payload that kills whoever works on it"
+CRASHING_PAYLOAD = b"a payload that kills whoever works on it"
 PUSHBACK_SECONDS = 0.2
 SIZE: dict[str, Any] = {"image_width": answers.WIDTH, "image_height": answers.HEIGHT, "model_name": "known"}
 
@@ -109,7 +109,7 @@ class Replica:
                 return next(nonsense)
             if self._active >= (1 if self.crowded else self._capacity):
                 raise OverloadedError("the queue is full", PUSHBACK_SECONDS)
-            if KILLER in data:
+            if CRASHING_PAYLOAD in data:
                 os.kill(os.getpid(), signal.SIGKILL)
             self._active += 1
             try:

@@ -6,7 +6,7 @@ from typing import Any
 
 import matplotlib as mpl
 
-from bench.chaos.experiment import Result
+from bench.chaos.experiment import ExperimentResult
 from bench.report import table as table_of
 
 mpl.use("Agg")
@@ -34,7 +34,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return values[min(len(values) - 1, int(len(values) * percent / 100))] if values else 0.0
 
 
-def table(results: Sequence[Result]) -> str:
+def table(results: Sequence[ExperimentResult]) -> str:
     """Markdown: one line for each scenario, then what each of them does."""
     lines = [" | ".join(_HEAD), " | ".join("---" for _ in _HEAD), *(" | ".join(_cells(result)) for result in results)]
     meaning = [f"- **{result.scenario}**: {result.description}" for result in results]
@@ -78,7 +78,7 @@ def services_document(content: Mapping[str, Any]) -> str:
     )
 
 
-def row(result: Result, replicas: int, requests: int) -> dict[str, Any]:
+def row(result: ExperimentResult, replicas: int, requests: int) -> dict[str, Any]:
     """One line of the services' table."""
     outcome, latencies = result.outcome, result.outcome.latencies()
     return {
@@ -98,7 +98,7 @@ def row(result: Result, replicas: int, requests: int) -> dict[str, Any]:
     }
 
 
-def _cells(result: Result) -> list[str]:
+def _cells(result: ExperimentResult) -> list[str]:
     latencies = result.outcome.latencies()
     text = sorted(result.outcome.seconds.get("clip-text", []))
     mean_held = result.held_seconds / result.held_requests if result.held_requests else 0.0
@@ -120,7 +120,7 @@ def _cells(result: Result) -> list[str]:
     ]
 
 
-def plot(results: Sequence[Result], path: Path) -> None:
+def plot(results: Sequence[ExperimentResult], path: Path) -> None:
     """Latency over time, one panel for each scenario; a failure would be a red line."""
     rows = (len(results) + 1) // 2
     figure, axes = plt.subplots(rows, 2, figsize=(12, 2.6 * rows), squeeze=False, layout="constrained")

@@ -19,9 +19,9 @@ from mesh.hub.entry import Adapter, Family, ModelEntry, ModelSource, SourceKind
 from mesh.hub.fetch.backoff import FetchBackoff
 from mesh.hub.fetch.download import Patience
 from mesh.hub.fetch.fetching import Fetcher
-from mesh.hub.fetch.progress import DownloadProgress, ProgressListener, Stage, ignore
+from mesh.hub.fetch.progress import DownloadProgress, FetchStage, ProgressListener, ignore
 
-__all__ = ["CachedModel", "DownloadProgress", "ModelStore", "Stage"]
+__all__ = ["CachedModel", "DownloadProgress", "FetchStage", "ModelStore"]
 
 
 @dataclass(frozen=True)

@@ -84,12 +84,12 @@ def closer_look(boxes: Boxes, pixels: Pixels, ratio: float) -> CloserLook | None
     too_thin = min(right - left, bottom - top) * wanted < STRIDE / 2
     if too_thin or wanted < ratio * WORTHWHILE or areas(boxes.quads[small]).sum() < MIN_FILL * area:
         return None
-    if not tiny and _sit_tight(pixels, boxes.quads[small]):
+    if not tiny and _boxes_fit_ink(pixels, boxes.quads[small]):
         return None
     return CloserLook(left, top, right, bottom, wanted)
 
 
-def _sit_tight(pixels: Pixels, quads: NDArray[np.float32]) -> bool:
+def _boxes_fit_ink(pixels: Pixels, quads: NDArray[np.float32]) -> bool:
     sample = quads[:: max(1, len(quads) // INK_SAMPLES)]
     return float(np.median([_ink_share(pixels, quad) for quad in sample])) >= TIGHT_INK
 

@@ -25,7 +25,7 @@ from router.listeners.pages import add_page, add_shared
 from router.listeners.server.bodies import read_form, read_small_body
 from router.listeners.server.messages import PREDICT, json_response
 from router.listeners.status import RouterStatus
-from router.upstream.models import ModelStatus
+from router.upstream.models import EndpointModelStatus
 
 log = structlog.get_logger()
 
@@ -38,14 +38,14 @@ Expected = TypeVar("Expected", bound=Result)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Models(Protocol):
+class MtPhotosModels(Protocol):
     """What `restart_v2` needs of a cluster's models."""
 
-    async def unload(self, name: str) -> list[ModelStatus]:
+    async def unload(self, name: str) -> list[EndpointModelStatus]:
         """Unloads a model, or all with an empty name. Raises MeshError."""
 
 
-class TextQuery(BaseModel):
+class MtPhotosTextQuery(BaseModel):
     """The body of `POST /clip/txt`."""
 
     text: str = Field(min_length=1)
@@ -64,7 +64,7 @@ class MtPhotos:
     def __init__(
         self,
         predict: Predict,
-        models: Callable[[], Mapping[str, Models]],
+        models: Callable[[], Mapping[str, MtPhotosModels]],
         status: RouterStatus,
         settings: MtPhotosListener,
     ) -> None:
@@ -165,7 +165,7 @@ class MtPhotos:
         """The vector of a search query."""
         body = await read_small_body(http, self._settings)
         try:
-            query = TextQuery.model_validate_json(body)
+            query = MtPhotosTextQuery.model_validate_json(body)
         except ValidationError as error:
             raise InvalidEntriesError(f'send JSON such as {{"text": "一只狗"}}: {error.errors()[0]["msg"]}') from None
         task = ClipTextual(self._status.settings.clip_model)

@@ -17,7 +17,7 @@ _SERVICE = "/immich_mesh.model.v1.ModelService"
 
 
 @dataclass(frozen=True, slots=True)
-class ModelStatus:
+class EndpointModelStatus:
     """One part of a model at one endpoint: `immich_mesh.model.v1.Model` in plain types.
 
     `state` is absent, downloading, cached, loading, loaded or failed; sizes in bytes; `last_used_at` in ISO 8601, UTC.
@@ -46,12 +46,12 @@ class ModelClient:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
 
-    async def list_models(self) -> list[ModelStatus]:
+    async def list_models(self) -> list[EndpointModelStatus]:
         """Every model at every endpoint that answers. Raises MeshError when none does."""
         request = model_pb2.ListModelsRequest().SerializeToString()
         return await self._everywhere("ListModels", request, model_pb2.ListModelsResponse, LIST_TIMEOUT_SECONDS)
 
-    async def load(self, name: str, hub: str = "") -> list[ModelStatus]:
+    async def load(self, name: str, hub: str = "") -> list[EndpointModelStatus]:
         """Loads a model (empty: the default one) at every endpoint, downloading it if need be. Raises MeshError.
 
         Args:
@@ -60,7 +60,7 @@ class ModelClient:
         request = model_pb2.LoadModelRequest(name=name, hub=hub).SerializeToString()
         return await self._everywhere("LoadModel", request, model_pb2.LoadModelResponse, LOAD_TIMEOUT_SECONDS)
 
-    async def unload(self, name: str) -> list[ModelStatus]:
+    async def unload(self, name: str) -> list[EndpointModelStatus]:
         """Unloads a model at every endpoint (empty: all models). Raises MeshError."""
         request = model_pb2.UnloadModelRequest(name=name).SerializeToString()
         return await self._everywhere("UnloadModel", request, model_pb2.UnloadModelResponse, LIST_TIMEOUT_SECONDS * 6)
@@ -73,8 +73,8 @@ class ModelClient:
         | type[model_pb2.LoadModelResponse]
         | type[model_pb2.UnloadModelResponse],
         seconds: float,
-    ) -> list[ModelStatus]:
-        async def ask(endpoint: Endpoint) -> list[ModelStatus] | MeshError:
+    ) -> list[EndpointModelStatus]:
+        async def ask(endpoint: Endpoint) -> list[EndpointModelStatus] | MeshError:
             assert isinstance(endpoint.transport, GrpcTransport)
             try:
                 data = await endpoint.transport.invoke(f"{_SERVICE}/{method}", request, seconds)
@@ -90,10 +90,10 @@ class ModelClient:
             raise errors[0]
         return [status for answer in good for status in answer]
 
-    def _status(self, endpoint: str, model: model_pb2.Model) -> ModelStatus:
+    def _status(self, endpoint: str, model: model_pb2.Model) -> EndpointModelStatus:
         state = model_pb2.ModelState.Name(model.state).removeprefix("MODEL_STATE_").lower()
         used = model.last_used_at.ToJsonString() if model.HasField("last_used_at") else None
-        return ModelStatus(
+        return EndpointModelStatus(
             cluster=self.cluster.name,
             endpoint=endpoint,
             name=model.name,

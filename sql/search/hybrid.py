@@ -41,7 +41,7 @@ CERTAIN = 6.5
 SMALLEST_DEVIATION = 0.002
 """A tenth of what real libraries show; a library of copies has none."""
 
-SUREST_LOOK = 0.7
+MOST_VISUAL_EVIDENCE = 0.7
 """Most evidence that a look gives: below words read in large letters, above words in small ones."""
 
 CUT = 0.4
@@ -60,7 +60,7 @@ class Background:
     def evidence(self, distance: float) -> float:
         """How much a distance speaks for a photo, 0 to 1."""
         nearer = (self.median - distance) / max(self.deviation, SMALLEST_DEVIATION)
-        return SUREST_LOOK * min(max((nearer - NOISE) / (CERTAIN - NOISE), 0.0), 1.0)
+        return MOST_VISUAL_EVIDENCE * min(max((nearer - NOISE) / (CERTAIN - NOISE), 0.0), 1.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ import pytest
 from tests.doubles.front_door import OpenDoor, open_door
 from tests.doubles.immich import DoubleKey, DoubleUser, ImmichDouble
 from tests.doubles.immich_web import ImmichWeb
-from tests.integration.admin.conftest import Stage, configure, connected, stage
+from tests.integration.admin.conftest import AdminStage, configure, connected, stage
 
-__all__ = ["Stage", "configure", "connected", "stage"]
+__all__ = ["AdminStage", "configure", "connected", "stage"]
 
 Driver = Any
 """selenium's driver of chromium; type checks run without selenium."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import Album, Browser, Stage
+from tests.browser.conftest import AdminStage, Album, Browser
 from tests.browser.looks import mobile
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
@@ -26,7 +26,7 @@ async def violations(browser: Browser, element: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
-async def test_the_admin_page(browser: Browser, stage: Stage, width: int, theme: str) -> None:
+async def test_the_admin_page(browser: Browser, stage: AdminStage, width: int, theme: str) -> None:
     await mobile(browser, width)
     await browser.open(stage.url)
     await browser.run(f"localStorage.setItem('theme', '{theme}'); location.reload()")

@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import FormData
 from pydantic import SecretStr
 
-from tests.browser.conftest import Browser, Stage
+from tests.browser.conftest import AdminStage, Browser
 from tests.doubles.immich import ImmichDouble
 
 HOSTILE = "<img src=x onerror=document.title='broken'>"
@@ -27,7 +27,7 @@ async def row(browser: Browser, subject: str, mark: str) -> str:
     return str((await browser.run(ROW, subject))[1])
 
 
-async def call(stage: Stage, model: str = "asked") -> None:
+async def call(stage: AdminStage, model: str = "asked") -> None:
     """A prediction as Immich sends it."""
     form = FormData()
     form.add_field(
@@ -39,7 +39,7 @@ async def call(stage: Stage, model: str = "asked") -> None:
         assert reply.status == 200
 
 
-async def test_the_last_call_is_shown_and_from_where(browser: Browser, stage: Stage) -> None:
+async def test_the_last_call_is_shown_and_from_where(browser: Browser, stage: AdminStage) -> None:
     await browser.open(stage.url)
     assert "none since this router started" in await row(browser, "Last call from Immich", "to mend")
     async with stage.admin.get(f"http://{stage.router.listener('immich_ml').address}/ping", headers=IMMICH):
@@ -50,7 +50,7 @@ async def test_the_last_call_is_shown_and_from_where(browser: Browser, stage: St
     assert await browser.complaints() == []
 
 
-def told(stage: Stage, **changes: Any) -> None:
+def told(stage: AdminStage, **changes: Any) -> None:
     """Changes what the listener for Immich is set to."""
     settings = stage.router.status.settings
     ml = settings.listeners.immich_ml.model_copy(update=changes)
@@ -58,7 +58,7 @@ def told(stage: Stage, **changes: Any) -> None:
     stage.router.status.settings = settings.model_copy(update={"listeners": listeners})
 
 
-async def test_both_addresses_for_immich_are_there_to_copy(browser: Browser, stage: Stage) -> None:
+async def test_both_addresses_for_immich_are_there_to_copy(browser: Browser, stage: AdminStage) -> None:
     await browser.open(stage.url)
     port = stage.router.listener("immich_ml").port
     loopback = await row(browser, "URLs for Immich", "to look at")
@@ -76,7 +76,7 @@ async def test_both_addresses_for_immich_are_there_to_copy(browser: Browser, sta
     assert "hidden-path" not in await browser.run("return document.documentElement.outerHTML")
 
 
-async def test_services_say_what_they_answer_with(browser: Browser, stage: Stage) -> None:
+async def test_services_say_what_they_answer_with(browser: Browser, stage: AdminStage) -> None:
     await browser.open(stage.url)
     assert "can serve: double on CPU" in await row(browser, "Text (OCR)", "well")
     stage.service.load_error = HOSTILE
@@ -87,7 +87,7 @@ async def test_services_say_what_they_answer_with(browser: Browser, stage: Stage
     assert await browser.run("return document.title") == "Connection · Immich Mesh"
 
 
-async def test_a_mirror_is_used_by_one_button(browser: Browser, stage: Stage) -> None:
+async def test_a_mirror_is_used_by_one_button(browser: Browser, stage: AdminStage) -> None:
     stage.service.load_error = "the hub does not answer"
     await browser.open(stage.url)
     await row(browser, "Model", "to mend")
@@ -99,7 +99,7 @@ async def test_a_mirror_is_used_by_one_button(browser: Browser, stage: Stage) ->
     assert ("load", "double") in stage.service.orders
 
 
-async def test_a_download_says_how_fast_it_is_and_when_it_is_there(browser: Browser, stage: Stage) -> None:
+async def test_a_download_says_how_fast_it_is_and_when_it_is_there(browser: Browser, stage: AdminStage) -> None:
     stage.service.downloaded = 0.1
     await browser.open(stage.url)
     await browser.until(lambda driver: "downloading, 10 % of 200 MB" in driver.execute_script(ROW, "Model")[1])
@@ -109,14 +109,14 @@ async def test_a_download_says_how_fast_it_is_and_when_it_is_there(browser: Brow
     assert "20 % of 200 MB" in await browser.run(told)
 
 
-async def test_the_model_that_answered_is_shown_beside_the_one_asked_for(browser: Browser, stage: Stage) -> None:
+async def test_the_model_that_answered_is_shown_beside_the_one_asked_for(browser: Browser, stage: AdminStage) -> None:
     await call(stage, "asked_for")
     await browser.open(f"{stage.url}/#/mesh")
     await browser.until(lambda driver: "asked for asked_for" in driver.execute_script(TEXT, "#requests"))
     assert "double" in await browser.run(TEXT, "#requests")
 
 
-async def test_hostile_names_of_models_are_text(browser: Browser, stage: Stage) -> None:
+async def test_hostile_names_of_models_are_text(browser: Browser, stage: AdminStage) -> None:
     stage.service.name = HOSTILE
     await call(stage)
     await browser.open(stage.url)
@@ -128,7 +128,7 @@ async def test_hostile_names_of_models_are_text(browser: Browser, stage: Stage) 
     assert await browser.complaints() == []
 
 
-async def test_immichs_own_settings_are_checked(browser: Browser, connected: tuple[Stage, ImmichDouble]) -> None:
+async def test_immichs_own_settings_are_checked(browser: Browser, connected: tuple[AdminStage, ImmichDouble]) -> None:
     stage, _ = connected
     await browser.open(stage.url)
     assert "3.0.3" in await row(browser, "Immich", "well")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.browser.conftest import Browser, Driver, Stage, Work
+from tests.browser.conftest import AdminStage, Browser, Driver, Work
 from tests.browser.looks import OVERHANG, mobile
 from tests.doubles.immich import ImmichDouble
 
@@ -57,7 +57,7 @@ def shows(selector: str, wanted: str) -> Work:
     return lambda driver: wanted in text(selector)(driver)
 
 
-async def open_page(browser: Browser, stage: Stage, view: str = "connected") -> None:
+async def open_page(browser: Browser, stage: AdminStage, view: str = "connected") -> None:
     await browser.do(lambda driver: driver.get(f"{stage.url}/#/{view}"))
     await browser.until(lambda driver: text("#state")(driver) == "ready")
 
@@ -69,7 +69,7 @@ async def show(browser: Browser, photo: Path) -> None:
     await browser.until(lambda driver: len(driver.execute_script(SHAPES)) == 2)
 
 
-async def test_clusters_and_models_are_shown(browser: Browser, stage: Stage) -> None:
+async def test_clusters_and_models_are_shown(browser: Browser, stage: AdminStage) -> None:
     await open_page(browser, stage, "mesh")
     await browser.until(shows("#clusters", "healthy"))
     await browser.until(shows("#models", "visual loaded"))
@@ -77,7 +77,7 @@ async def test_clusters_and_models_are_shown(browser: Browser, stage: Stage) -> 
     assert await browser.complaints() == []
 
 
-async def test_a_model_that_cannot_be_loaded_is_told_first_and_once(browser: Browser, stage: Stage) -> None:
+async def test_a_model_that_cannot_be_loaded_is_told_first_and_once(browser: Browser, stage: AdminStage) -> None:
     await open_page(browser, stage)
     stage.service.load_error = "cannot read the model"
     await browser.until(lambda driver: text("#state")(driver) == "no service is ready")
@@ -101,7 +101,7 @@ async def test_a_model_that_cannot_be_loaded_is_told_first_and_once(browser: Bro
     await browser.until(lambda driver: "cannot read the model" not in text("#connected")(driver))
 
 
-async def test_a_cluster_whose_tries_all_fail_is_not_called_well(browser: Browser, stage: Stage) -> None:
+async def test_a_cluster_whose_tries_all_fail_is_not_called_well(browser: Browser, stage: AdminStage) -> None:
     await open_page(browser, stage, "mesh")
     await browser.until(shows("#clusters", "can serve"))
     (endpoint,) = stage.router.clusters.clusters["ocr"].endpoints
@@ -113,7 +113,7 @@ async def test_a_cluster_whose_tries_all_fail_is_not_called_well(browser: Browse
     await browser.until(shows("#clusters", "7 of 10 tries failed in the last minute"))
 
 
-async def test_a_photo_shows_its_text_faces_and_vector(browser: Browser, stage: Stage, photo: Path) -> None:
+async def test_a_photo_shows_its_text_faces_and_vector(browser: Browser, stage: AdminStage, photo: Path) -> None:
     await open_page(browser, stage, "photo")
     await show(browser, photo)
     assert "发票 <b>1</b> 0.95" in await browser.do(text("#found-text"))
@@ -144,14 +144,16 @@ canvas.toBlob((blob) => {
 
 
 @pytest.mark.parametrize("how", ["drop", "paste"])
-async def test_a_photo_that_is_dropped_or_pasted_anywhere_is_tried(browser: Browser, stage: Stage, how: str) -> None:
+async def test_a_photo_that_is_dropped_or_pasted_anywhere_is_tried(
+    browser: Browser, stage: AdminStage, how: str
+) -> None:
     await open_page(browser, stage)
     await browser.run(GIVE, how)
     await browser.until(shows("#found-text", "发票"))
     assert await browser.run("return location.hash") == "#/photo"
 
 
-async def test_a_phone_can_take_the_photo(browser: Browser, stage: Stage) -> None:
+async def test_a_phone_can_take_the_photo(browser: Browser, stage: AdminStage) -> None:
     await open_page(browser, stage, "photo")
     camera = "const {accept, capture} = document.querySelector('#camera'); return [accept, capture]"
     assert await browser.run(camera) == ["image/*", "environment"]
@@ -160,7 +162,7 @@ async def test_a_phone_can_take_the_photo(browser: Browser, stage: Stage) -> Non
     assert await browser.run("return document.title") == "asked"
 
 
-async def test_phrases_are_scored_best_first(browser: Browser, stage: Stage, photo: Path) -> None:
+async def test_phrases_are_scored_best_first(browser: Browser, stage: AdminStage, photo: Path) -> None:
     await open_page(browser, stage, "photo")
     await show(browser, photo)
 
@@ -180,7 +182,7 @@ async def test_phrases_are_scored_best_first(browser: Browser, stage: Stage, pho
     assert [line.split("”")[0] for line in lines] == ["“a cat", "“<b>一只狗</b>"]
 
 
-async def test_requests_appear_and_can_be_filtered(browser: Browser, stage: Stage, photo: Path) -> None:
+async def test_requests_appear_and_can_be_filtered(browser: Browser, stage: AdminStage, photo: Path) -> None:
     await open_page(browser, stage, "photo")
     await show(browser, photo)
     await browser.run("location.hash = '#/mesh'")
@@ -189,7 +191,7 @@ async def test_requests_appear_and_can_be_filtered(browser: Browser, stage: Stag
     await browser.until(lambda driver: text("#requests")(driver) == "")
 
 
-async def test_a_model_is_unloaded_and_loaded_by_its_button(browser: Browser, stage: Stage) -> None:
+async def test_a_model_is_unloaded_and_loaded_by_its_button(browser: Browser, stage: AdminStage) -> None:
     await open_page(browser, stage, "mesh")
     for label, order, state in (("Unload", "unload", "visual cached"), ("Load", "load", "visual loaded")):
         path = f"//tbody[@id='models']/tr[1]//button[text()='{label}']"
@@ -198,7 +200,7 @@ async def test_a_model_is_unloaded_and_loaded_by_its_button(browser: Browser, st
         assert (order, "double") in stage.service.orders
 
 
-async def test_draining_is_ordered_and_seen(browser: Browser, stage: Stage) -> None:
+async def test_draining_is_ordered_and_seen(browser: Browser, stage: AdminStage) -> None:
     await open_page(browser, stage, "mesh")
     await browser.do(run("window.confirm = () => true"))
     await browser.do(click("id", "drain"))
@@ -212,7 +214,7 @@ LONG = "XLM-Roberta-Large-Vit-B-16Plus__a_name_that_goes_on_and_on_without_any_e
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "language"), [(360, "en"), (360, "zh-CN"), (1280, "en")])
 async def test_nothing_hangs_over_the_edge_and_everything_can_be_read(
-    browser: Browser, connected: tuple[Stage, ImmichDouble], photo: Path, width: int, theme: str, language: str
+    browser: Browser, connected: tuple[AdminStage, ImmichDouble], photo: Path, width: int, theme: str, language: str
 ) -> None:
     """No sideways scrolling at a phone's width, and text stands out from what is behind it by WCAG's 4.5 to 1."""
     stage, immich = connected
@@ -266,7 +268,7 @@ return Math.min(...ratios);
 """
 
 
-async def test_the_mt_photos_documentation_can_be_tried(browser: Browser, stage: Stage) -> None:
+async def test_the_mt_photos_documentation_can_be_tried(browser: Browser, stage: AdminStage) -> None:
     url = f"http://{stage.router.listener('mt_photos').address}/docs"
 
     def try_search(driver: Driver) -> None:

@@ -5,7 +5,7 @@ import json
 import aiohttp
 from aiohttp import FormData
 
-from tests.browser.conftest import Browser, Stage
+from tests.browser.conftest import AdminStage, Browser
 from tests.doubles.immich import ImmichDouble
 
 HOSTILE = "<img src=x onerror=document.title='broken'>"
@@ -18,10 +18,10 @@ button?.click();
 return Boolean(button);
 """
 
-Connected = tuple[Stage, ImmichDouble]
+Connected = tuple[AdminStage, ImmichDouble]
 
 
-async def fail(stage: Stage, task: str) -> None:
+async def fail(stage: AdminStage, task: str) -> None:
     """A request of Immich's that nobody can answer."""
     form = FormData()
     form.add_field("entries", json.dumps({task: {"recognition": {"modelName": "m"}, "detection": {"modelName": "m"}}}))
@@ -56,7 +56,7 @@ async def test_what_failed_is_a_sentence_with_another_try(browser: Browser, conn
     await browser.until(lambda _: immich.queues["ocr"].started == 1)
 
 
-async def test_without_a_key_it_says_what_to_set_and_what_to_do_in_immich(browser: Browser, stage: Stage) -> None:
+async def test_without_a_key_it_says_what_to_set_and_what_to_do_in_immich(browser: Browser, stage: AdminStage) -> None:
     await fail(stage, "ocr")
     await browser.open(f"{stage.url}/#/jobs")
     await browser.until(lambda driver: "ROUTER_HEALING__API_KEY" in driver.execute_script(TEXT, "#queues-problem"))

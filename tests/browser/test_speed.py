@@ -1,6 +1,6 @@
 """The pages are there at once, and of long results only what is in sight is drawn."""
 
-from tests.browser.conftest import Album, Browser, Stage
+from tests.browser.conftest import AdminStage, Album, Browser
 from tests.waiting import PATIENCE_SECONDS
 
 READY_MS = 1000
@@ -37,7 +37,7 @@ for (let at = document.querySelectorAll('.tile').length; at < arguments[0]; at +
 """
 
 
-async def test_the_pages_are_ready_within_a_second(browser: Browser, album: Album, stage: Stage) -> None:
+async def test_the_pages_are_ready_within_a_second(browser: Browser, album: Album, stage: AdminStage) -> None:
     for url, shown in ((f"{album.url}/mesh/", "[type=search]"), (stage.url, ".check")):
         await browser.open(url)
         await browser.until_run(f"return document.querySelector('{shown}')")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from tests.browser.conftest import Album, Browser, Stage
+from tests.browser.conftest import AdminStage, Album, Browser
 from tests.browser.looks import mobile
 from tests.doubles.immich import DoubleAsset
 
@@ -86,7 +86,7 @@ async def test_everyones_tour(browser: Browser, album: Album) -> None:
 
 
 @pytest.mark.parametrize("width", [1000, 390])
-async def test_the_operators_tour(browser: Browser, stage: Stage, width: int) -> None:
+async def test_the_operators_tour(browser: Browser, stage: AdminStage, width: int) -> None:
     async with stage.admin.get(f"http://{stage.router.listener('immich_ml').address}/ping"):
         pass
     await mobile(browser, width)

@@ -13,7 +13,7 @@ TARGETS = ("router", *SERVICES, "cli", "export")
 
 
 @dataclass
-class Stage:
+class BuildStage:
     """One `FROM ... AS name` and what follows."""
 
     name: str
@@ -30,14 +30,14 @@ class Dockerfile:
 
     def __init__(self, path: Path = ROOT / "Dockerfile") -> None:
         self.arguments: dict[str, str] = {}
-        self.stages: dict[str, Stage] = {}
-        stage: Stage | None = None
+        self.stages: dict[str, BuildStage] = {}
+        stage: BuildStage | None = None
         for line in _logical_lines(path.read_text()):
             instruction, _, argument = line.partition(" ")
             argument = argument.strip()
             if instruction == "FROM":
                 base, _, name = argument.partition(" AS ")
-                stage = Stage(name, base)
+                stage = BuildStage(name, base)
                 self.stages[name] = stage
             elif stage is None:
                 name, _, value = argument.partition("=")
@@ -45,10 +45,10 @@ class Dockerfile:
             else:
                 stage.instructions.append((instruction, argument))
 
-    def lineage(self, target: str, **arguments: str) -> list[Stage]:
+    def lineage(self, target: str, **arguments: str) -> list[BuildStage]:
         """The stage and those it is built from, the oldest first; `arguments` as of `--build-arg`."""
         given = self.arguments | arguments
-        found: list[Stage] = []
+        found: list[BuildStage] = []
         name = target
         while name in self.stages:
             found.insert(0, self.stages[name])

@@ -14,7 +14,7 @@ PREDICTIONS = (
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedRequest:
     """One HTTP/1.1 request."""
 
     raw: bytes
@@ -30,8 +30,8 @@ class Recorded:
         raise KeyError(name)
 
 
-def recorded(name: str) -> Recorded:
+def recorded(name: str) -> RecordedRequest:
     """The request of that name."""
     raw = (FOLDER / f"{name}.raw").read_bytes()
     head, _, body = raw.partition(b"\r\n\r\n")
-    return Recorded(raw, head.decode(), body)
+    return RecordedRequest(raw, head.decode(), body)

@@ -8,7 +8,7 @@ import pytest
 
 from bench.chaos import answers
 from router.dispatch.wire.forms import parse_form
-from tests.contract.recorded import PREDICTIONS, Recorded, recorded
+from tests.contract.recorded import PREDICTIONS, RecordedRequest, recorded
 from tests.doubles.router import front
 from tests.doubles.services import running_services
 
@@ -19,7 +19,7 @@ async def port() -> AsyncIterator[int]:
         yield stage.port
 
 
-async def replay(port: int, *requests: Recorded) -> list[tuple[str, dict[str, str], bytes]]:
+async def replay(port: int, *requests: RecordedRequest) -> list[tuple[str, dict[str, str], bytes]]:
     """Sends the bytes on one connection, one request after the other: status line, headers and body of each reply."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     replies = []
@@ -32,7 +32,7 @@ async def replay(port: int, *requests: Recorded) -> list[tuple[str, dict[str, st
     return replies
 
 
-def payload(request: Recorded) -> bytes:
+def payload(request: RecordedRequest) -> bytes:
     form = parse_form(request.body, request.header("content-type"))
     return (form.get("image") or form["text"]).data
 

@@ -125,7 +125,7 @@ class FakeRefresh:
 
 
 @dataclass
-class FakeMesh:
+class FakeMeshRecogniser:
     """The services: reads `lines` in every image, gives every text and image the same vector."""
 
     lines: tuple[str, ...] = ("发票号码 INVOICE",)
@@ -163,7 +163,7 @@ class OpenDoor:
     immich: ImmichDouble
     search: FakeSearch | None
     refresh: FakeRefresh | None
-    mesh: FakeMesh | None
+    mesh: FakeMeshRecogniser | None
     registry: CollectorRegistry
 
 
@@ -192,7 +192,7 @@ async def open_door(
     """A front door before a running double."""
     search = FakeSearch(immich) if database else None
     refresh = FakeRefresh() if database else None
-    services = FakeMesh() if mesh else None
+    services = FakeMeshRecogniser() if mesh else None
     registry = CollectorRegistry()
     chosen = FrontDoorSettings(immich_url=immich.url, **settings)
     app = application_of(lambda: open_front_door(chosen, services, search, refresh, FrontDoorMetrics(registry)))  # type: ignore[arg-type]

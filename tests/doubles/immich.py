@@ -27,7 +27,7 @@ JOB_NAMES = {"refresh-faces", "refresh-metadata", "regenerate-thumbnail", "trans
 
 
 @dataclass
-class Call:
+class RecordedCall:
     """A request as Immich saw it."""
 
     method: str
@@ -47,7 +47,7 @@ class ImmichDouble(ImmichLibrary):
     def __init__(self, version: tuple[int, int, int] | None = (2, 7, 5)) -> None:
         super().__init__()
         self.version = version
-        self.calls: list[Call] = []
+        self.calls: list[RecordedCall] = []
         self.failing: dict[str, int] = {}
         self.odd: dict[str, tuple[int, bytes]] = {}
         self.silent: set[str] = set()
@@ -304,7 +304,7 @@ class ImmichDouble(ImmichLibrary):
         streamed = request.method == "POST" and request.path == "/api/assets"
         body = b"" if streamed or request.path.startswith("/api/hang") else await request.read()
         headers = dict(request.headers)
-        self.calls.append(Call(request.method, request.path, dict(request.query), headers, body))
+        self.calls.append(RecordedCall(request.method, request.path, dict(request.query), headers, body))
         if request.path in self.silent:
             await asyncio.Event().wait()
         if request.path in self.odd:

@@ -25,8 +25,8 @@ async def served(
     """The service, ready, on the models below `cache_folder`; `changes` are settings of it."""
     fields: dict[str, Any] = {"port": 0, "cache_folder": cache_folder, "offline": True, "threads": 2} | changes
     settings = kind(**fields)
-    foundation = ServiceContext.of(settings)
-    async with running(build(settings, foundation), settings) as server, open_channel(server.address) as channel:
+    context = ServiceContext.of(settings)
+    async with running(build(settings, context), settings) as server, open_channel(server.address) as channel:
         await server.ready.wait()
-        yield channel, foundation.compute
-    foundation.compute.close()
+        yield channel, context.compute
+    context.compute.close()

@@ -16,7 +16,7 @@ LOAD_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
-class ModelPart:
+class EndpointModel:
     """One part of a model at one endpoint, as the router tells it; sizes in bytes, `download_progress` 0 to 1."""
 
     cluster: str
@@ -39,10 +39,10 @@ class ModelPart:
 
 
 @dataclass(frozen=True)
-class Models:
+class ModelList:
     """The models of all clusters, and by cluster why one could not be asked."""
 
-    parts: tuple[ModelPart, ...]
+    parts: tuple[EndpointModel, ...]
     errors: dict[str, str]
 
 
@@ -74,11 +74,11 @@ class AdminClient:
     ) -> None:
         self._client.close()
 
-    def models(self) -> Models:
+    def models(self) -> ModelList:
         """What every service has. Raises CommandError."""
         clusters = self._ask("GET", "/models")["clusters"]
-        parts = tuple(ModelPart.of(part) for one in clusters.values() for part in one["models"])
-        return Models(parts, {name: one["error"] for name, one in clusters.items() if one["error"]})
+        parts = tuple(EndpointModel.of(part) for one in clusters.values() for part in one["models"])
+        return ModelList(parts, {name: one["error"] for name, one in clusters.items() if one["error"]})
 
     def clusters(self) -> list[dict[str, Any]]:
         """The clusters with their endpoints, as the API gives them. Raises CommandError."""
@@ -90,18 +90,18 @@ class AdminClient:
         checks: list[dict[str, Any]] = self._ask("GET", "/immich")["checks"]
         return checks
 
-    def load(self, cluster: str, name: str) -> tuple[ModelPart, ...]:
+    def load(self, cluster: str, name: str) -> tuple[EndpointModel, ...]:
         """Loads a model at every endpoint, downloading it if need be; returns when it is ready. Raises CommandError."""
         return self._order("load", cluster, name, LOAD_SECONDS)
 
-    def unload(self, cluster: str, name: str) -> tuple[ModelPart, ...]:
+    def unload(self, cluster: str, name: str) -> tuple[EndpointModel, ...]:
         """Takes a model (empty: all) out of memory at every endpoint. Raises CommandError."""
         return self._order("unload", cluster, name, 6 * ASK_SECONDS)
 
-    def _order(self, verb: str, cluster: str, name: str, seconds: float) -> tuple[ModelPart, ...]:
+    def _order(self, verb: str, cluster: str, name: str, seconds: float) -> tuple[EndpointModel, ...]:
         order = {"cluster": cluster, "name": name, "wait": True}
         done = self._ask("POST", f"/models/{verb}", json=order, timeout=seconds)
-        return tuple(ModelPart.of(part) for part in done["models"])
+        return tuple(EndpointModel.of(part) for part in done["models"])
 
     def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         try:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from mesh.cli.clients.answers import ClipAnswer, FaceAnswer, OcrAnswer
+from mesh.cli.clients.results import ClipAnswer, FaceAnswer, OcrAnswer
 
 
 @dataclass(frozen=True)

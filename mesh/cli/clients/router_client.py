@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from mesh.cli.clients.answers import ClipAnswer, Face, FaceAnswer, Line, OcrAnswer, Point
 from mesh.cli.clients.client import OcrOptions
+from mesh.cli.clients.results import AnsweredFace, AnsweredLine, ClipAnswer, FaceAnswer, OcrAnswer, Point
 from mesh.cli.output.outcome import CommandError, ExitCode, one_line
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -121,7 +121,7 @@ class RouterClient:
         return reply
 
 
-def _lines(ocr: dict[str, Any], width: int, height: int) -> list[Line]:
+def _lines(ocr: dict[str, Any], width: int, height: int) -> list[AnsweredLine]:
     """The reply's four aligned lists as lines."""
     corners = ocr["box"]
     found = []
@@ -130,14 +130,14 @@ def _lines(ocr: dict[str, Any], width: int, height: int) -> list[Line]:
     ):
         flat = corners[8 * index : 8 * index + 8]
         box: list[Point] = [(flat[at] * width, flat[at + 1] * height) for at in range(0, 8, 2)]
-        found.append(Line(text, (box[0], box[1], box[2], box[3]), box_score, text_score))
+        found.append(AnsweredLine(text, (box[0], box[1], box[2], box[3]), box_score, text_score))
     return found
 
 
-def _face(face: dict[str, Any]) -> Face:
+def _face(face: dict[str, Any]) -> AnsweredFace:
     box = face["boundingBox"]
     embedding = tuple(json.loads(face["embedding"]))
-    return Face((box["x1"], box["y1"], box["x2"], box["y2"]), face["score"], embedding)
+    return AnsweredFace((box["x1"], box["y1"], box["x2"], box["y2"]), face["score"], embedding)
 
 
 def _complaint(response: httpx.Response) -> str:

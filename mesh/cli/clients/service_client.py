@@ -1,4 +1,4 @@
-"""Asks a service directly, by gRPC: what is left when one wants to know whether router or service is to blame."""
+"""Asks a service directly, by gRPC: tells whether a fault is in the router or in the service."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,8 +10,8 @@ from immich_mesh.clip.v1 import clip_pb2, clip_pb2_grpc
 from immich_mesh.face.v1 import face_pb2, face_pb2_grpc
 from immich_mesh.ocr.v1 import ocr_pb2, ocr_pb2_grpc
 
-from mesh.cli.clients.answers import ClipAnswer, Face, FaceAnswer, Line, OcrAnswer, Point
 from mesh.cli.clients.client import OcrOptions
+from mesh.cli.clients.results import AnsweredFace, AnsweredLine, ClipAnswer, FaceAnswer, OcrAnswer, Point
 from mesh.cli.output.outcome import CommandError, ExitCode, one_line
 from mesh.core.rpc.channels import open_channel
 from mesh.core.rpc.tokens import BearerToken
@@ -68,7 +68,8 @@ class ServiceClient:
             lambda channel: ocr_pb2_grpc.OcrServiceStub(channel).Recognize(request, timeout=self.timeout_seconds)
         )
         lines = tuple(
-            Line(line.text, _corners(line.box), line.detection_score, line.recognition_score) for line in reply.lines
+            AnsweredLine(line.text, _corners(line.box), line.detection_score, line.recognition_score)
+            for line in reply.lines
         )
         return OcrAnswer(lines, reply.image_width, reply.image_height)
 
@@ -79,7 +80,7 @@ class ServiceClient:
             lambda channel: face_pb2_grpc.FaceServiceStub(channel).Detect(request, timeout=self.timeout_seconds)
         )
         faces = tuple(
-            Face(
+            AnsweredFace(
                 (face.bounding_box.x1, face.bounding_box.y1, face.bounding_box.x2, face.bounding_box.y2),
                 face.score,
                 tuple(face.embedding),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from mesh.cli.clients.admin_client import Models
+from mesh.cli.clients.admin_client import ModelList
 from mesh.cli.output.language import tr
 from mesh.cli.output.phrases import localised
 
@@ -37,7 +37,7 @@ class Waiting:
         self._clock = clock
         self._first: dict[str, tuple[float, float]] = {}
 
-    def reason(self, models: Models) -> str:
+    def reason(self, models: ModelList) -> str:
         """The line; the general one where nothing is on its way."""
         if error := models.errors.get(self._cluster):
             text = tr("the {service} service does not answer ({reason})")

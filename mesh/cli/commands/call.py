@@ -14,9 +14,9 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console
 
-from mesh.cli.clients.answers import cosine
 from mesh.cli.clients.client import MeshClient, OcrOptions
 from mesh.cli.clients.connection import Connection, connected
+from mesh.cli.clients.results import cosine
 from mesh.cli.output.help import HelpfulTyper
 from mesh.cli.output.language import tr
 from mesh.cli.output.outcome import EXIT_CODES_HELP, CommandError, ExitCode

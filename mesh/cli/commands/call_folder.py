@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mesh.cli.clients.answers import OcrAnswer
+from mesh.cli.clients.results import OcrAnswer
 from mesh.cli.output.language import tr
 from mesh.cli.output.outcome import CommandError, ExitCode
 from mesh.cli.output.phrases import localised

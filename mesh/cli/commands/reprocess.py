@@ -19,7 +19,7 @@ from mesh.cli.output.phrases import localised
 
 if TYPE_CHECKING:
     from mesh.cli.clients.front_door_client import Page
-    from mesh.cli.commands.reprocess_run import Order, Report, Selection
+    from mesh.cli.commands.reprocess_run import Order, ReprocessReport, Selection
 
 REPROCESS_EXAMPLES = """Example: immich-mesh reprocess --missing --api-key ...
 
@@ -74,7 +74,7 @@ def reprocess(
     url: UrlOption = "",
 ) -> None:
     """Recognise photos again with the current models, and replace their text and vectors in Immich."""
-    from mesh.cli.commands.reprocess_run import CLIP, OCR, Order, Report
+    from mesh.cli.commands.reprocess_run import CLIP, OCR, Order, ReprocessReport
 
     selection = _selection(assets or [], query, album, missing, everything)
     if faces and not missing:
@@ -82,7 +82,7 @@ def reprocess(
     named = frozenset(kind for kind, wanted in ((OCR, ocr), (CLIP, clip)) if wanted)
     everything_missing = missing and not named and not faces
     kinds = named or (frozenset() if faces else frozenset({OCR, CLIP}))
-    report = Report()
+    report = ReprocessReport()
     order = Order(selection, kinds, faces or everything_missing, concurrency, dry_run)
     try:
         told = asyncio.run(_reprocess(url, api_key, order, report, as_json))
@@ -147,7 +147,9 @@ def _selection(assets: list[str], query: str, album: str, missing: bool, everyth
     return Selection(tuple(dict.fromkeys(assets)), query, album, missing, everything)
 
 
-async def _reprocess(url: str, api_key: str, order: "Order", report: "Report", as_json: bool) -> dict[str, Any]:
+async def _reprocess(
+    url: str, api_key: str, order: "Order", report: "ReprocessReport", as_json: bool
+) -> dict[str, Any]:
     """Does it; what was to be done, for `--json`."""
     from mesh.cli.clients.front_door_client import FrontDoorClient, find_front_door
     from mesh.cli.commands.reprocess_run import Journal, select
@@ -182,7 +184,9 @@ def _show_plan(order: "Order", count: int) -> None:
         typer.echo(tr("faces: Immich's own job would look for missing ones"))
 
 
-def _report(report: "Report", as_json: bool, told: dict[str, Any] | None = None, *, finished: bool = False) -> None:
+def _report(
+    report: "ReprocessReport", as_json: bool, told: dict[str, Any] | None = None, *, finished: bool = False
+) -> None:
     """Shows what came of it; nothing of a run that ended before its first photo."""
     if not report.outcomes and not finished:
         return

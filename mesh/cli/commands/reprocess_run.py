@@ -39,7 +39,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PhotoOutcome:
     """What came of one photo.
 
     Attributes:
@@ -119,7 +119,7 @@ class Journal:
         name = hashlib.sha256(command.encode()).hexdigest()[:16]
         return cls(state / "immich-mesh" / "reprocess" / f"{name}.jsonl")
 
-    def done(self) -> dict[str, Outcome]:
+    def done(self) -> dict[str, PhotoOutcome]:
         """The photos that an earlier run has finished; those that failed are tried again."""
         if not self.path.is_file():
             return {}
@@ -133,7 +133,7 @@ class Journal:
                 found[outcome.asset_id] = outcome
         return found
 
-    def write(self, outcome: Outcome) -> None:
+    def write(self, outcome: PhotoOutcome) -> None:
         """Notes one photo, at once."""
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -150,30 +150,32 @@ class Journal:
             self.path.unlink(missing_ok=True)
 
 
-def read_outcome(record: Mapping[str, Any]) -> Outcome:
+def read_outcome(record: Mapping[str, Any]) -> PhotoOutcome:
     """An outcome as it was written."""
     texts = {
         name: None if record[name] is None else tuple(str(line) for line in record[name])
         for name in ("before", "after")
     }
     name = str(record.get("name", ""))
-    return Outcome(str(record["asset_id"]), **texts, clip=bool(record["clip"]), error=str(record["error"]), name=name)
+    return PhotoOutcome(
+        str(record["asset_id"]), **texts, clip=bool(record["clip"]), error=str(record["error"]), name=name
+    )
 
 
 @dataclass
-class Report:
+class ReprocessReport:
     """What a run came to; `resumed` counts the photos that an earlier run had done."""
 
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[PhotoOutcome] = field(default_factory=list)
     resumed: int = 0
 
     @property
-    def changed(self) -> list[Outcome]:
+    def changed(self) -> list[PhotoOutcome]:
         """Photos whose text is another one now."""
         return [outcome for outcome in self.outcomes if not outcome.error and outcome.changed]
 
     @property
-    def failed(self) -> list[Outcome]:
+    def failed(self) -> list[PhotoOutcome]:
         """Photos that could not be refreshed."""
         return [outcome for outcome in self.outcomes if outcome.error]
 
@@ -184,16 +186,16 @@ async def reprocess(
     journal: Journal,
     *,
     concurrency: int,
-    advance: Callable[[Report], None] = lambda report: None,
-    report: Report | None = None,
-) -> Report:
+    advance: Callable[[ReprocessReport], None] = lambda report: None,
+    report: ReprocessReport | None = None,
+) -> ReprocessReport:
     """Refreshes the photos, `concurrency` at a time.
 
     The mesh's own bounds keep this gentle: a photo waits in its queue behind Immich's requests, and a busy mesh makes
     the client wait (`FrontDoorClient.refresh`). Filled into `report`, so that a caller who is interrupted has it.
     """
     done = journal.done()
-    report = Report() if report is None else report
+    report = ReprocessReport() if report is None else report
     report.outcomes.extend(done[asset_id] for asset_id in work if asset_id in done)
     report.resumed = len(report.outcomes)
     waiting = iter([(asset_id, kinds) for asset_id, kinds in work.items() if asset_id not in done])
@@ -219,12 +221,12 @@ async def reprocess(
     return report
 
 
-async def _one(client: FrontDoorClient, asset_id: str, kinds: frozenset[str]) -> Outcome:
+async def _one(client: FrontDoorClient, asset_id: str, kinds: frozenset[str]) -> PhotoOutcome:
     try:
         told = await client.refresh(asset_id, kinds)
     except RefreshFailedError as error:
-        return Outcome(asset_id, error=str(error), name=await client.name(asset_id))
+        return PhotoOutcome(asset_id, error=str(error), name=await client.name(asset_id))
     text, name = told.get(OCR), str(told.get("originalFileName", ""))
     if text is None:
-        return Outcome(asset_id, clip=CLIP in told, name=name)
-    return Outcome(asset_id, tuple(text["before"]), tuple(text["after"]), CLIP in told, name=name)
+        return PhotoOutcome(asset_id, clip=CLIP in told, name=name)
+    return PhotoOutcome(asset_id, tuple(text["before"]), tuple(text["after"]), CLIP in told, name=name)

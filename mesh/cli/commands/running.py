@@ -16,7 +16,7 @@ from mesh.cli.output.outcome import CommandError, ExitCode
 from mesh.cli.output.phrases import localised
 
 if TYPE_CHECKING:
-    from mesh.cli.clients.admin_client import AdminClient, ModelPart, Models
+    from mesh.cli.clients.admin_client import AdminClient, EndpointModel, ModelList
     from mesh.cli.clients.waiting import Waiting
 
 PS_EXAMPLES = """Examples: immich-mesh ps    immich-mesh ps --all    immich-mesh ps --json | jq .models
@@ -185,7 +185,7 @@ def whose(client: "AdminClient", name: str, cluster: str) -> tuple[str, str]:
     raise CommandError(f"whose model is {name!r}? {several}: give --cluster", ExitCode.USAGE)
 
 
-def _show_progress(client: "AdminClient", cluster: str, order: "Future[tuple[ModelPart, ...]]") -> None:
+def _show_progress(client: "AdminClient", cluster: str, order: "Future[tuple[EndpointModel, ...]]") -> None:
     """Says on standard error how far a load is, until it is done or has failed."""
     from rich.console import Console
 
@@ -199,7 +199,7 @@ def _show_progress(client: "AdminClient", cluster: str, order: "Future[tuple[Mod
             line.update(waiting.reason(client.models()))
 
 
-def _done(parts: "tuple[ModelPart, ...]", name: str, text: str, as_json: bool) -> None:
+def _done(parts: "tuple[EndpointModel, ...]", name: str, text: str, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([asdict(part) for part in parts]))
         return
@@ -213,7 +213,7 @@ def _print(content: object) -> None:
     Console(highlight=False).print(content)
 
 
-def _complain(models: "Models") -> None:
+def _complain(models: "ModelList") -> None:
     for cluster, error in models.errors.items():
         told = tr("the {service} service does not answer ({reason})")
         typer.echo(told.format(service=cluster, reason=localised(error)), err=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from mesh.cli.clients.admin_client import AdminClient, Models
+from mesh.cli.clients.admin_client import AdminClient, ModelList
 from mesh.cli.doctor.finding import Finding, Verdict, bad, good, note
 from mesh.cli.output.outcome import CommandError
 
@@ -41,7 +41,7 @@ def _endpoints(cluster: dict[str, Any]) -> Iterator[Finding]:
             yield bad(cluster["name"], text, LOGS)
 
 
-def _models(models: Models) -> Iterator[Finding]:
+def _models(models: ModelList) -> Iterator[Finding]:
     for part in models.parts:
         subject, name = f"{part.cluster} model", f"{part.name} ({part.part})"
         if part.state == "failed":

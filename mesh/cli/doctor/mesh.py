@@ -13,7 +13,7 @@ from mesh.cli.machine.plans import MachinePlan, plan_machine
 from mesh.cli.machine.preflight import busy_ports
 from mesh.cli.machine.settings import FAMILIES, SERVICES, service_settings, unknown_names
 from mesh.cli.output.outcome import CommandError
-from mesh.cli.supervisor.probes import HEALTH_NAMES, Condition, Level, RouterProbe, ServiceProbe
+from mesh.cli.supervisor.probes import HEALTH_NAMES, Level, ProcessCondition, RouterProbe, ServiceProbe
 from mesh.core.errors import MeshError
 from mesh.core.rpc.tokens import BearerToken
 from mesh.core.settings import ServiceSettings
@@ -115,7 +115,7 @@ async def check_running(machine: MachinePlan) -> list[Finding]:
     return [finding for plan, condition in zip(plans, conditions, strict=True) for finding in _judge(plan, condition)]
 
 
-async def _condition(machine: MachinePlan, plan: Plan) -> Condition | None:
+async def _condition(machine: MachinePlan, plan: Plan) -> ProcessCondition | None:
     settings = machine.router_settings
     if plan in machine.routers:
         hosts = settings.listeners.immich_ml.secret_hosts
@@ -126,7 +126,7 @@ async def _condition(machine: MachinePlan, plan: Plan) -> Condition | None:
         return await service.check()
 
 
-def _judge(plan: Plan, condition: Condition | None) -> Iterator[Finding]:
+def _judge(plan: Plan, condition: ProcessCondition | None) -> Iterator[Finding]:
     if condition and condition.level is Level.READY:
         yield good(plan.name, f"answers at {plan.address}: {condition.text}")
         return

@@ -15,17 +15,17 @@ from rich.progress import (
 )
 
 from mesh.cli.output.language import tr
-from mesh.hub.fetch.progress import DownloadProgress, ProgressListener, Stage
+from mesh.hub.fetch.progress import DownloadProgress, FetchStage, ProgressListener
 
 _STEP = 0.1
 """Outside a terminal, one line for each tenth."""
 
 
-def _word(stage: Stage) -> str:
+def _word(stage: FetchStage) -> str:
     words = {
-        Stage.WAITING: tr("waiting for another download"),
-        Stage.DOWNLOADING: tr("downloading"),
-        Stage.ADAPTING: tr("converting"),
+        FetchStage.WAITING: tr("waiting for another download"),
+        FetchStage.DOWNLOADING: tr("downloading"),
+        FetchStage.ADAPTING: tr("converting"),
     }
     return words[stage]
 
@@ -60,7 +60,7 @@ def download_bar(name: str, console: Console | None = None) -> Iterator[Progress
 
 
 def _lines(name: str, console: Console) -> ProgressListener:
-    said: set[tuple[Stage, int]] = set()
+    said: set[tuple[FetchStage, int]] = set()
 
     def show(progress: DownloadProgress) -> None:
         step = int(progress.fraction / _STEP)
@@ -68,7 +68,7 @@ def _lines(name: str, console: Console) -> ProgressListener:
             return
         said.add((progress.stage, step))
         line = f"{name}: {_word(progress.stage)}"
-        if progress.stage is Stage.DOWNLOADING:
+        if progress.stage is FetchStage.DOWNLOADING:
             done, total = progress.done_bytes / 1e6, progress.total_bytes / 1e6
             line += ", " + tr("{done} of {total} MB").format(done=f"{done:.0f}", total=f"{total:.0f}")
         console.print(line, highlight=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
-from mesh.cli.clients.answers import FaceAnswer, OcrAnswer
+from mesh.cli.clients.results import FaceAnswer, OcrAnswer
 from mesh.cli.output.fonts import find_font, load
 from mesh.cli.output.outcome import CommandError, ExitCode
 

@@ -23,7 +23,7 @@ from mesh.cli.output.phrases import localised
 
 if TYPE_CHECKING:
     from mesh.cli.clients.front_door_client import Page
-    from mesh.cli.commands.reprocess_run import Report
+    from mesh.cli.commands.reprocess_run import ReprocessReport
 
 SHOWN = 20
 """Rows of the report's tables; the file of `--report` has all."""
@@ -31,7 +31,7 @@ LONGEST_CELL = 120
 
 
 @contextmanager
-def reprocess_bar(total: int) -> Iterator[Callable[["Report"], None]]:
+def reprocess_bar(total: int) -> Iterator[Callable[["ReprocessReport"], None]]:
     """A bar on standard error while a run is told about by the function that is yielded."""
     columns = (
         SpinnerColumn(),
@@ -47,7 +47,7 @@ def reprocess_bar(total: int) -> Iterator[Callable[["Report"], None]]:
         task = progress.add_task(tr("reprocessing"), total=total, rate="", tally="")
         started = time.monotonic()
 
-        def advance(report: "Report") -> None:
+        def advance(report: "ReprocessReport") -> None:
             done = len(report.outcomes)
             per_second = (done - report.resumed) / max(0.001, time.monotonic() - started)
             tally = tr("{changed} changed, {failed} failed")
@@ -57,7 +57,7 @@ def reprocess_bar(total: int) -> Iterator[Callable[["Report"], None]]:
         yield advance
 
 
-def show_report(report: "Report") -> None:
+def show_report(report: "ReprocessReport") -> None:
     """Which texts are others now, which photos failed and why, and one line of numbers."""
     console = Console()
     if report.changed:
@@ -77,7 +77,7 @@ def show_report(report: "Report") -> None:
     console.print(summary(report), soft_wrap=True, highlight=False)
 
 
-def summary(report: "Report") -> str:
+def summary(report: "ReprocessReport") -> str:
     """A run in one line."""
     parts = [tr("{photos} reprocessed").format(photos=photos(len(report.outcomes) - len(report.failed)))]
     if report.resumed:

@@ -6,14 +6,14 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from mesh.cli.clients.admin_client import ModelPart
+from mesh.cli.clients.admin_client import EndpointModel
 from mesh.cli.output.language import tr
 from mesh.cli.output.phrases import localised
 
 STYLES = {"loaded": "green", "downloading": "yellow", "loading": "yellow", "failed": "red"}
 
 
-def models_table(parts: Sequence[ModelPart]) -> Table:
+def models_table(parts: Sequence[EndpointModel]) -> Table:
     """One row for each part of a model at each endpoint; where it is, when a service has several."""
     several = len({part.endpoint for part in parts}) > len({part.cluster for part in parts})
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from mesh.cli.clients.answers import ClipAnswer, FaceAnswer, OcrAnswer, length
+from mesh.cli.clients.results import ClipAnswer, FaceAnswer, OcrAnswer, length
 from mesh.cli.output.language import tr
 
 

@@ -20,7 +20,7 @@ from mesh.cli.machine.routers import public
 from mesh.cli.output.language import tr
 from mesh.cli.output.phrases import localised
 from mesh.cli.supervisor.door import DoorCheck
-from mesh.cli.supervisor.probes import Condition, Level, starting
+from mesh.cli.supervisor.probes import Level, ProcessCondition, starting
 from mesh.core.settings import LogFormat
 from mesh.core.version import mesh_version
 
@@ -50,7 +50,7 @@ class Display:
         self._console = console
         self._machine = machine
         self._plain = log_format is LogFormat.JSON
-        self._conditions: dict[str, Condition] = {plan.name: starting() for plan in machine.plans}
+        self._conditions: dict[str, ProcessCondition] = {plan.name: starting() for plan in machine.plans}
         self._width = max(len(name) for name in ("mesh", *self._conditions))
         self._shown: dict[str, str] = {}
         self._live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
@@ -73,7 +73,7 @@ class Display:
         prefix = Text(f"{name:<{self._width}} | ", style=COLOURS.get(name, ""))
         self._console.print(prefix + Text(text), soft_wrap=True, highlight=False)
 
-    def condition(self, name: str, condition: Condition) -> None:
+    def condition(self, name: str, condition: ProcessCondition) -> None:
         """A change of a process's condition: shown once per change, a download once per step."""
         self._conditions[name] = condition
         text = describe(condition)
@@ -139,7 +139,7 @@ class Display:
         return steps
 
     @property
-    def conditions(self) -> Mapping[str, Condition]:
+    def conditions(self) -> Mapping[str, ProcessCondition]:
         """What is known of every process."""
         return self._conditions
 
@@ -178,7 +178,7 @@ def typed_command() -> str:
     return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
 
 
-def describe(condition: Condition) -> str:
+def describe(condition: ProcessCondition) -> str:
     """A condition in words; a download's share in whole steps, so that it is not shown too often."""
     if condition.progress is not None:
         return f"{localised(condition.text)} ({int(condition.progress / STEP) * STEP:.0%})"
@@ -199,7 +199,7 @@ def _row(title: str, address: str, mark: str, text: str) -> str:
     return f"  {set_cell_size(title, 16)} {address:<27} {mark}  {text}"
 
 
-def _marked(condition: Condition) -> tuple[str, str]:
+def _marked(condition: ProcessCondition) -> tuple[str, str]:
     colour = MARK_COLOURS[condition.level]
     share = "" if condition.progress is None else f" {condition.progress:.0%}"
     return f"[{colour}]{mark(condition.level)}[/{colour}]", escape(localised(condition.text)) + share

@@ -13,9 +13,9 @@ from mesh.cli.machine.plans import MachinePlan
 from mesh.cli.output.language import tr
 from mesh.cli.supervisor.display import Display
 from mesh.cli.supervisor.door import DoorProbe
-from mesh.cli.supervisor.probes import HEALTH_NAMES, Condition, RouterProbe, ServiceProbe
+from mesh.cli.supervisor.probes import HEALTH_NAMES, ProcessCondition, RouterProbe, ServiceProbe
 from mesh.cli.supervisor.sockets import bind_all
-from mesh.cli.supervisor.supervisor import Probe, Supervisor
+from mesh.cli.supervisor.supervisor import ConditionProbe, Supervisor
 from mesh.core.rpc.tokens import BearerToken
 
 SUMMARY_SECONDS = 60.0
@@ -65,7 +65,7 @@ async def run_machine(machine: MachinePlan) -> None:
             on_line("mesh", draining())
         stop.set()
 
-    def on_condition(name: str, condition: Condition) -> None:
+    def on_condition(name: str, condition: ProcessCondition) -> None:
         try:
             display.condition(name, condition)
         except OSError:
@@ -107,13 +107,13 @@ async def _summarise(display: Display, settled: asyncio.Event, door: DoorProbe) 
         display.summary(checks)
 
 
-async def _probes(machine: MachinePlan, stack: AsyncExitStack) -> dict[str, Probe]:
+async def _probes(machine: MachinePlan, stack: AsyncExitStack) -> dict[str, ConditionProbe]:
     """One probe per process, calling as the router does (its TLS and token)."""
     settings = machine.router_settings
     token = BearerToken.of(settings.auth_token, settings.auth_token_file)
     secret_hosts = settings.listeners.immich_ml.secret_hosts
     host = secret_hosts[0].get_secret_value() if secret_hosts else None
-    probes: dict[str, Probe] = {}
+    probes: dict[str, ConditionProbe] = {}
     for plan in machine.services:
         service = ServiceProbe(plan.address, HEALTH_NAMES[plan.name], settings.upstream_tls, token)
         probes[plan.name] = await stack.enter_async_context(service)

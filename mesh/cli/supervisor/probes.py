@@ -35,7 +35,7 @@ class Level(IntEnum):
 
 
 @dataclass(frozen=True)
-class Condition:
+class ProcessCondition:
     """How one process is.
 
     Attributes:
@@ -49,14 +49,14 @@ class Condition:
     progress: float | None = None
 
 
-def starting() -> Condition:
+def starting() -> ProcessCondition:
     """Of a process that has not said yet how it is."""
-    return Condition(Level.COMING, tr("starting"))
+    return ProcessCondition(Level.COMING, tr("starting"))
 
 
-def silent() -> Condition:
+def silent() -> ProcessCondition:
     """Of one that has answered before, and does not now."""
-    return Condition(Level.COMING, tr("does not answer"))
+    return ProcessCondition(Level.COMING, tr("does not answer"))
 
 
 class ServiceProbe:
@@ -85,7 +85,7 @@ class ServiceProbe:
     ) -> None:
         await self._channel.close()
 
-    async def check(self) -> Condition | None:
+    async def check(self) -> ProcessCondition | None:
         """Its condition now; None when it does not answer, which a busy machine makes of a healthy process too."""
         try:
             reply = await self._health.Check(health_pb2.HealthCheckRequest(service=self._name), timeout=PROBE_SECONDS)
@@ -93,12 +93,12 @@ class ServiceProbe:
         except grpc.aio.AioRpcError as error:
             if error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
                 return None
-            return Condition(Level.FAILED, one_line(f"{error.code().name}: {error.details()}"))
+            return ProcessCondition(Level.FAILED, one_line(f"{error.code().name}: {error.details()}"))
         serving = reply.status == health_pb2.HealthCheckResponse.SERVING
         return judge(serving, list(listed.models))
 
 
-def judge(serving: bool, models: list[model_pb2.Model]) -> Condition:
+def judge(serving: bool, models: list[model_pb2.Model]) -> ProcessCondition:
     """One condition of a service's health and its models.
 
     A service that serves is READY, whatever else it loads for somebody who asked, so that its condition does not swing
@@ -117,13 +117,13 @@ def judge(serving: bool, models: list[model_pb2.Model]) -> Condition:
         ready = _names(loaded) if loaded else tr("loads its model on first use")
         under_way = tr("downloading {models}").format(models=_names(downloading))
         coming = f"; {under_way}" if downloading else ""
-        return Condition(Level.READY, f"{ready}{coming}{f'; not {fault}' if fault else ''}", share)
+        return ProcessCondition(Level.READY, f"{ready}{coming}{f'; not {fault}' if fault else ''}", share)
     if downloading:
-        return Condition(Level.COMING, tr("downloading {models}").format(models=_names(downloading)), share)
+        return ProcessCondition(Level.COMING, tr("downloading {models}").format(models=_names(downloading)), share)
     if loading := by_state.get(model_pb2.MODEL_STATE_LOADING):
-        return Condition(Level.COMING, tr("loading {models}").format(models=_names(loading)))
+        return ProcessCondition(Level.COMING, tr("loading {models}").format(models=_names(loading)))
     if failed:
-        return Condition(Level.FAILED, fault)
+        return ProcessCondition(Level.FAILED, fault)
     return starting()
 
 
@@ -152,13 +152,13 @@ class RouterProbe:
     ) -> None:
         await self._session.close()
 
-    async def check(self) -> Condition | None:
+    async def check(self) -> ProcessCondition | None:
         """Its condition now: READY when Immich's ping succeeds. None when it does not answer."""
         try:
             async with self._session.get(f"{self._url}/ping", headers=self._headers) as response:
                 if response.ok:
-                    return Condition(Level.READY, tr("answers Immich"))
+                    return ProcessCondition(Level.READY, tr("answers Immich"))
                 text = tr("waits for a service (ping: HTTP {status})").format(status=response.status)
-                return Condition(Level.COMING, text)
+                return ProcessCondition(Level.COMING, text)
         except (TimeoutError, aiohttp.ClientError):
             return None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from mesh.cli.machine.plan import Plan
-from mesh.cli.supervisor.probes import Condition, Level, silent, starting
+from mesh.cli.supervisor.probes import Level, ProcessCondition, silent, starting
 from mesh.cli.supervisor.process import LineListener, ManagedProcess, ProcessState, module_command
 from mesh.cli.supervisor.sockets import BoundRouter
 
@@ -21,17 +21,17 @@ SILENCE_SECONDS = 30.0
 """A process that has answered keeps its condition for so long without another answer."""
 
 
-class Probe(Protocol):
+class ConditionProbe(Protocol):
     """What the supervisor needs of a probe."""
 
-    async def check(self) -> Condition | None:
+    async def check(self) -> ProcessCondition | None:
         """The condition of its process now; None when it does not answer."""
         ...
 
 
 ProcessFactory = Callable[[Plan, Sequence[int], LineListener], ManagedProcess]
 """Makes the process of a plan, given the descriptors that it inherits."""
-ConditionListener = Callable[[str, Condition], None]
+ConditionListener = Callable[[str, ProcessCondition], None]
 """Gets (name of the process, its condition), on every change."""
 
 
@@ -58,13 +58,13 @@ class Supervisor:
         self,
         services: Sequence[Plan],
         routers: Sequence[BoundRouter],
-        probes: Mapping[str, Probe],
+        probes: Mapping[str, ConditionProbe],
         on_line: LineListener,
         on_condition: ConditionListener,
         start: ProcessFactory = start_module,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.conditions: dict[str, Condition] = {}
+        self.conditions: dict[str, ProcessCondition] = {}
         self._routers = tuple(routers)
         self._plans: dict[str, Plan] = {plan.name: plan for plan in (*services, *(one.plan for one in routers))}
         self._router_names = tuple(one.plan.name for one in routers)
@@ -113,7 +113,7 @@ class Supervisor:
                 self._on_condition(name, condition)
             await asyncio.sleep(POLL_SECONDS)
 
-    async def _condition(self, name: str) -> Condition:
+    async def _condition(self, name: str) -> ProcessCondition:
         """What the process says of itself while it runs, else what became of it."""
         process = self._processes[name]
         if process.state is ProcessState.RUNNING:
@@ -121,9 +121,9 @@ class Supervisor:
         if process.last_exit is None:
             return starting()
         times = f" {process.restarts + 1} times" if process.restarts else ""
-        return Condition(Level.FAILED, f"ended{times} ({process.last_exit}), is started again")
+        return ProcessCondition(Level.FAILED, f"ended{times} ({process.last_exit}), is started again")
 
-    def _answer(self, name: str, pid: int | None, answer: Condition | None) -> Condition:
+    def _answer(self, name: str, pid: int | None, answer: ProcessCondition | None) -> ProcessCondition:
         """A running process's condition. One answer that does not come is no news: on a busy machine it is late."""
         if answer is not None:
             self._answered[name] = pid, self._clock()
@@ -153,4 +153,4 @@ class Supervisor:
 
     async def _stop(self, name: str) -> None:
         if not await self._processes[name].stop(self._plans[name].stop_seconds):
-            self._on_condition(name, Condition(Level.FAILED, "did not drain in time and was killed"))
+            self._on_condition(name, ProcessCondition(Level.FAILED, "did not drain in time and was killed"))

@@ -13,7 +13,7 @@ import structlog
 from mesh.core.errors import UnavailableError
 from mesh.hub.entry import Adapter
 from mesh.hub.fetch.problems import SourceError
-from mesh.hub.fetch.progress import Report, Stage
+from mesh.hub.fetch.progress import FetchStage, ProgressReport
 
 log = structlog.get_logger()
 
@@ -26,11 +26,11 @@ class Converter:
 
     stop: threading.Event
 
-    def convert(self, adapter: Adapter | None, files: Path, ready: Path, report: Report) -> Path:
+    def convert(self, adapter: Adapter | None, files: Path, ready: Path, report: ProgressReport) -> Path:
         """Converts what was downloaded, in a process of its own, whose memory is gone with it. Raises SourceError."""
         if adapter is None:
             return files
-        report.stage(Stage.ADAPTING)
+        report.stage(FetchStage.ADAPTING)
         if find_spec("onnx") is None:
             raise UnavailableError(
                 f"{files} cannot be converted: Python package onnx is not installed here (extra `clip`); "
@@ -46,7 +46,7 @@ class Converter:
             log.info("model converted with remarks", remarks=remarks.strip().splitlines())
         return ready
 
-    def _run(self, command: list[str], report: Report) -> tuple[int, str, str]:
+    def _run(self, command: list[str], report: ProgressReport) -> tuple[int, str, str]:
         """Exit code, output and errors of a command; it ends when we are to stop."""
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:  # noqa: S603 - our own module

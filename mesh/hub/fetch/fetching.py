@@ -29,7 +29,7 @@ from mesh.hub.fetch.conversion import Converter
 from mesh.hub.fetch.download import Downloader, Patience, RemoteFile
 from mesh.hub.fetch.hugging_face import HubToken, HuggingFace
 from mesh.hub.fetch.problems import SourceError, disk_error
-from mesh.hub.fetch.progress import ProgressListener, Report, Stage
+from mesh.hub.fetch.progress import FetchStage, ProgressListener, ProgressReport
 
 log = structlog.get_logger()
 
@@ -71,7 +71,7 @@ class Fetcher:
             UnavailableError: the network, the disk or the conversion failed; what was downloaded is kept.
         """
         staging = self.cache_folder / STAGING_FOLDER / entry.family.value / entry.name
-        report = Report(entry.name, entry.size_bytes, progress)
+        report = ProgressReport(entry.name, entry.size_bytes, progress)
         with self._turn(report):
             if folder := cached():
                 return folder
@@ -111,7 +111,9 @@ class Fetcher:
         for source in fetchable:
             yield source, folder
 
-    def _bring(self, entry: ModelEntry, source: ModelSource, staging: Path, target: Path, report: Report) -> None:
+    def _bring(
+        self, entry: ModelEntry, source: ModelSource, staging: Path, target: Path, report: ProgressReport
+    ) -> None:
         """Fills the model's folder `target` from one source. Raises SourceError, and what other sources cannot mend."""
         files = self._download(entry, source, staging / "files", target, report)
         ready = self._converter.convert(source.adapter, files, staging / "model", report)
@@ -122,7 +124,7 @@ class Fetcher:
     def fetch_checkpoint(self, entry: ModelEntry, folder: Path, progress: ProgressListener) -> Path:
         """Downloads the model's official checkpoint into `folder`; raises as `fetch` does."""
         assert entry.checkpoint is not None
-        report = Report(entry.name, entry.size_bytes, progress)
+        report = ProgressReport(entry.name, entry.size_bytes, progress)
         with self._turn(report):
             try:
                 self._download(entry, entry.checkpoint, folder, folder, report)
@@ -135,9 +137,9 @@ class Fetcher:
     ) -> Path:
         """Copies or converts the files in `source` into the model's folder `target`, which is not there yet."""
         staging = self.cache_folder / STAGING_FOLDER / "import" / family.value / target.name
-        report = Report(target.name, layout.size_bytes(source), progress)
+        report = ProgressReport(target.name, layout.size_bytes(source), progress)
         with self._turn(report):
-            report.stage(Stage.ADAPTING)
+            report.stage(FetchStage.ADAPTING)
             try:
                 shutil.rmtree(staging, ignore_errors=True)
                 if adapter is None:
@@ -154,7 +156,7 @@ class Fetcher:
         return target
 
     @contextmanager
-    def _turn(self, report: Report) -> Iterator[None]:
+    def _turn(self, report: ProgressReport) -> Iterator[None]:
         """Waits until no other thread or process downloads."""
         root = self.cache_folder / STAGING_FOLDER
         try:
@@ -165,7 +167,7 @@ class Fetcher:
                     lock.acquire(timeout=0)
                     break
                 except Timeout:
-                    report.stage(Stage.WAITING)
+                    report.stage(FetchStage.WAITING)
                     if self.stop.wait(_POLL_SECONDS):
                         raise UnavailableError(f"the download of {report.model} was stopped") from None
         except OSError as error:
@@ -175,7 +177,9 @@ class Fetcher:
         finally:
             lock.release()
 
-    def _download(self, entry: ModelEntry, source: ModelSource, folder: Path, target: Path, report: Report) -> Path:
+    def _download(
+        self, entry: ModelEntry, source: ModelSource, folder: Path, target: Path, report: ProgressReport
+    ) -> Path:
         """Fetches the source's files into `folder`, but for those that the model's own folder `target` has."""
         with self._client() as client:
             if source.kind is SourceKind.HUB:

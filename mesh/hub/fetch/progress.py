@@ -10,7 +10,7 @@ from mesh.hub.fetch.download import RemoteFile
 _TELL_EVERY_SECONDS = 0.1
 
 
-class Stage(StrEnum):
+class FetchStage(StrEnum):
     """What is being done."""
 
     WAITING = "waiting"
@@ -33,7 +33,7 @@ class DownloadProgress:
     """
 
     model: str
-    stage: Stage
+    stage: FetchStage
     done_bytes: int
     total_bytes: int
     file: str = ""
@@ -51,7 +51,7 @@ def ignore(_: DownloadProgress) -> None:
     """A listener for those who do not care."""
 
 
-class Report:
+class ProgressReport:
     """Adds up what has come of all files and tells the listener, ten times a second at most."""
 
     def __init__(self, model: str, estimate_bytes: int, listener: ProgressListener) -> None:
@@ -76,14 +76,14 @@ class Report:
             now = time.monotonic()
             if now - self._told >= _TELL_EVERY_SECONDS or size == file.size_bytes:
                 self._told = now
-                self._tell(Stage.DOWNLOADING, file.target)
+                self._tell(FetchStage.DOWNLOADING, file.target)
 
         return received
 
-    def stage(self, stage: Stage) -> None:
+    def stage(self, stage: FetchStage) -> None:
         """Something else than downloading is done."""
         self._tell(stage, "")
 
-    def _tell(self, stage: Stage, file: str) -> None:
+    def _tell(self, stage: FetchStage, file: str) -> None:
         done = sum(self._received.values())
         self._listener(DownloadProgress(self.model, stage, done, max(done, self.total_bytes), file))

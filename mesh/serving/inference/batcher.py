@@ -34,7 +34,7 @@ class Observer(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class _Entry(Generic[ItemT, ResultT]):
+class _QueuedItem(Generic[ItemT, ResultT]):
     item: ItemT
     future: "asyncio.Future[ResultT]"
     enqueued_at: float
@@ -75,7 +75,7 @@ class Batcher(Generic[ItemT, ResultT]):
         self._observer = observer
         self._clock = clock
         self._call_later = call_later
-        self._queues: OrderedDict[Hashable, deque[_Entry[ItemT, ResultT]]] = OrderedDict()
+        self._queues: OrderedDict[Hashable, deque[_QueuedItem[ItemT, ResultT]]] = OrderedDict()
         self._waiting = 0
         self._running: set[asyncio.Task[None]] = set()
         self._timer_is_set = False
@@ -112,7 +112,7 @@ class Batcher(Generic[ItemT, ResultT]):
             self._drop("full")
             raise OverloadedError(f"{self._waiting} inputs are waiting for this model: try again later")
         future: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
-        entry = _Entry(item, future, self._clock(), deadline)
+        entry = _QueuedItem(item, future, self._clock(), deadline)
         self._queues.setdefault(key, deque()).append(entry)
         self._count(+1)
         if self._wake_up is None:
@@ -137,12 +137,12 @@ class Batcher(Generic[ItemT, ResultT]):
                 self._running.add(task)
                 task.add_done_callback(self._finished)
 
-    def _next_queue(self) -> tuple[Hashable, deque[_Entry[ItemT, ResultT]]] | None:
+    def _next_queue(self) -> tuple[Hashable, deque[_QueuedItem[ItemT, ResultT]]] | None:
         """The queue of the oldest item whose batch need not wait any longer, with its key."""
         by_age = sorted(self._queues.items(), key=lambda queue: queue[1][0].enqueued_at)
         return next((queue for queue in by_age if not self._should_wait(queue[1])), None)
 
-    def _should_wait(self, queue: deque[_Entry[ItemT, ResultT]]) -> bool:
+    def _should_wait(self, queue: deque[_QueuedItem[ItemT, ResultT]]) -> bool:
         """Whether the oldest item's batch may still grow; the first that may sets the timer that looks again."""
         if self._closed or not self._max_queue_delay or len(queue) >= self._max_batch_size:
             return False
@@ -162,7 +162,7 @@ class Batcher(Generic[ItemT, ResultT]):
         self._timer_is_set = False
         self._start_batches()
 
-    def _take(self, key: Hashable, queue: deque[_Entry[ItemT, ResultT]]) -> list[_Entry[ItemT, ResultT]]:
+    def _take(self, key: Hashable, queue: deque[_QueuedItem[ItemT, ResultT]]) -> list[_QueuedItem[ItemT, ResultT]]:
         """The next batch of this key, without expired items; perhaps empty.
 
         What waits is shared among the idle workers, so that ten lines of one photo run as two fives on two cores and
@@ -171,7 +171,7 @@ class Batcher(Generic[ItemT, ResultT]):
         sharing = 1 if self._max_queue_delay else self._workers - len(self._running)
         size = min(self._max_batch_size, math.ceil(len(queue) / sharing))
         now = self._clock()
-        batch: list[_Entry[ItemT, ResultT]] = []
+        batch: list[_QueuedItem[ItemT, ResultT]] = []
         while queue and len(batch) < size:
             entry = queue.popleft()
             self._count(-1)
@@ -188,7 +188,7 @@ class Batcher(Generic[ItemT, ResultT]):
             self._observer.started([now - entry.enqueued_at for entry in batch])
         return batch
 
-    def _forget(self, key: Hashable, entry: _Entry[ItemT, ResultT]) -> None:
+    def _forget(self, key: Hashable, entry: _QueuedItem[ItemT, ResultT]) -> None:
         """Lets go of an item that was cancelled while it waited: it must not keep others out of the queue."""
         queue = self._queues.get(key)
         if queue is not None and entry in queue:
@@ -198,7 +198,7 @@ class Batcher(Generic[ItemT, ResultT]):
             self._count(-1)
             self._drop("cancelled")
 
-    async def _run_batch(self, batch: list[_Entry[ItemT, ResultT]]) -> None:
+    async def _run_batch(self, batch: list[_QueuedItem[ItemT, ResultT]]) -> None:
         try:
             results = await self._run([entry.item for entry in batch])
             if len(results) != len(batch):
@@ -210,7 +210,7 @@ class Batcher(Generic[ItemT, ResultT]):
             if not entry.future.done():
                 entry.future.set_result(result)
 
-    async def _run_singly(self, batch: list[_Entry[ItemT, ResultT]], error: Exception) -> None:
+    async def _run_singly(self, batch: list[_QueuedItem[ItemT, ResultT]], error: Exception) -> None:
         if len(batch) == 1:
             if not batch[0].future.done():
                 batch[0].future.set_exception(error)

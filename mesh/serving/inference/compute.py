@@ -78,7 +78,7 @@ class ComputePool:
 
 
 @contextmanager
-def opening(priority: Priority) -> Iterator[None]:
+def session_threads(priority: Priority) -> Iterator[None]:
     """Sessions are opened in the block at this thread's own priority; threads that they start get that of the work.
 
     A runtime starts its threads in the middle of reading a model, and they inherit niceness and name of the thread that

@@ -22,8 +22,8 @@ from mesh.core.tracing import record_span
 from mesh.serving import metrics
 from mesh.serving.inference.batcher import Batcher
 from mesh.serving.inference.calibration import Calibration, calibrate
-from mesh.serving.inference.compute import ComputePool, Priority, opening
-from mesh.serving.runtimes.opening import Choice, choose
+from mesh.serving.inference.compute import ComputePool, Priority, session_threads
+from mesh.serving.runtimes.selection import RuntimeChoice, choose
 from mesh.serving.runtimes.self_check import MakeCheck, default_check
 from mesh.serving.runtimes.session import Array, Feeds, ModelSession, RuntimeSettings, TensorInfo, dummy_feeds
 
@@ -101,9 +101,9 @@ class Engine:
 
         low_latency = on_cpu and priority is Priority.BULK and compute.cores > 1 and runtime.low_latency_sessions
 
-        with opening(priority):
+        with session_threads(priority):
             if open_session is not None:
-                chosen = Choice(lambda threads: open_session(path, runtime, threads))
+                chosen = RuntimeChoice(lambda threads: open_session(path, runtime, threads))
             else:
                 check = self_check or partial(default_check, typical_axes=typical_axes)
                 chosen = choose(path, runtime, check, several=low_latency)

@@ -9,7 +9,7 @@ import structlog
 from mesh.core.memory import return_memory
 from mesh.serving import metrics
 from mesh.serving.inference.compute import ComputePool
-from mesh.serving.lifecycle.slot import Loaded, Slot, State
+from mesh.serving.lifecycle.slot import Loaded, Slot, SlotState
 
 log = structlog.get_logger()
 
@@ -79,7 +79,7 @@ class Eviction:
         loaded, slot.loaded = slot.loaded, None
         if loaded is None:
             return None
-        slot.state, slot.retiring = State.CACHED, False
+        slot.state, slot.retiring = SlotState.CACHED, False
         task = asyncio.create_task(self._give_back(slot, loaded, reason))
         self._unloading.add(task)
         task.add_done_callback(self._unloading.discard)

@@ -1,4 +1,4 @@
-"""A load that failed: told to further requests for a while, then tried again."""
+"""A load that failed: reported to further requests for a while, then tried again."""
 
 import math
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Failure:
         wait = error.retry_after_seconds if isinstance(error, ModelUnavailableError) else FAILURE_MEMORY_SECONDS
         return cls(_fresh(error), now + wait)
 
-    def told(self, now: float) -> MeshError:
+    def to_error(self, now: float) -> MeshError:
         """The error for a caller, who hears when the model is tried next."""
         if isinstance(self.error, ModelUnavailableError):
             left = self.due - now

@@ -23,7 +23,7 @@ from mesh.serving.lifecycle.failure import Failure
 from mesh.serving.lifecycle.loading import Loader
 from mesh.serving.lifecycle.part import ModelPart, PartFiles
 from mesh.serving.lifecycle.policy import LifecyclePolicy
-from mesh.serving.lifecycle.slot import Loaded, M, Slot, State
+from mesh.serving.lifecycle.slot import Loaded, M, Slot, SlotState
 from mesh.serving.lifecycle.statuses import ModelStatus, statuses
 
 log = structlog.get_logger()
@@ -165,7 +165,7 @@ class ModelManager:
         if slot.loaded is not None:
             return slot.loaded
         if slot.failure is not None and slot.failure.due > (now := self._clock()):
-            raise slot.failure.told(now)
+            raise slot.failure.to_error(now)
         if slot.loading is None:
             slot.loading = asyncio.create_task(self._bring_in(part, slot), name=f"load {slot.model}/{slot.part}")
             slot.loading.add_done_callback(_consume)
@@ -183,7 +183,7 @@ class ModelManager:
             await self._eviction.settle()
             files = PartFiles(self.family, slot.model, slot.part, await self._loader.fetch(slot.model))
             async with self._one_at_a_time:
-                slot.state, slot.progress = State.LOADING, None
+                slot.state, slot.progress = SlotState.LOADING, None
                 await self._eviction.make_room(await asyncio.to_thread(files.size_bytes))
                 loaded = await self._loader.read(part, files)
                 await self._eviction.make_room(loaded.engine.memory_bytes)
@@ -196,7 +196,7 @@ class ModelManager:
         finally:
             slot.loading = None
             slot.progress = None
-        slot.loaded, slot.state, slot.failure = loaded, State.LOADED, None
+        slot.loaded, slot.state, slot.failure = loaded, SlotState.LOADED, None
         slot.last_used = self._clock()
         metrics.show_memory(slot.model, slot.part, slot.memory_bytes)
         return loaded
@@ -204,7 +204,7 @@ class ModelManager:
     def _failed(self, slot: Slot[Any], error: MeshError) -> MeshError:
         """Notes why a load failed, and gives the error for those who wait."""
         now = self._clock()
-        slot.state, slot.failure = State.FAILED, Failure.of(error, now)
+        slot.state, slot.failure = SlotState.FAILED, Failure.of(error, now)
         metrics.MODEL_LOAD_FAILURES.labels(slot.model, slot.part).inc()
         log.error(
             "model failed to load",
@@ -213,7 +213,7 @@ class ModelManager:
             reason=error.message,
             retry_seconds=round(slot.failure.due - now),
         )
-        return slot.failure.told(now)
+        return slot.failure.to_error(now)
 
     def _release(self, slot: Slot[Any]) -> None:
         slot.users -= 1
@@ -222,7 +222,7 @@ class ModelManager:
     def _note_progress(self, name: str, progress: DownloadProgress) -> None:
         for slot in self._slots():
             if slot.model == name and slot.loading is not None:
-                slot.state, slot.progress = State.DOWNLOADING, progress
+                slot.state, slot.progress = SlotState.DOWNLOADING, progress
 
 
 def _on_its_way(slot: Slot[Any]) -> str:

@@ -47,7 +47,7 @@ class Loaded(Generic[M]):
         return f"{engine.provider} ({engine.reason})" if engine.reason else engine.provider
 
 
-class State(Enum):
+class SlotState(Enum):
     """How far a part is from answering, as `ModelState` of the contract."""
 
     ABSENT = 1
@@ -78,7 +78,7 @@ class Slot(Generic[M]):
     model: str
     part: str
     pinned: bool = False
-    state: State = State.ABSENT
+    state: SlotState = SlotState.ABSENT
     loading: "asyncio.Task[Loaded[M]] | None" = None
     loaded: Loaded[M] | None = None
     users: int = 0

@@ -11,7 +11,7 @@ from mesh.hub import catalogue
 from mesh.hub.catalogue import Family
 from mesh.hub.store import ModelStore
 from mesh.serving.lifecycle.part import ModelPart, PartFiles
-from mesh.serving.lifecycle.slot import State
+from mesh.serving.lifecycle.slot import SlotState
 
 log = structlog.get_logger()
 
@@ -22,7 +22,7 @@ class ModelStatus:
 
     name: str
     part: str
-    state: State
+    state: SlotState
     size_bytes: int = 0
     memory_bytes: int = 0
     dimension: int = 0
@@ -64,7 +64,7 @@ def _on_disk(family: Family, store: ModelStore) -> dict[str, dict[str, int]]:
 
 def _status(family: Family, part: ModelPart[Any], name: str, sizes: dict[str, int] | None) -> ModelStatus:
     slot = part.slots.get(name) or part.empty(name)
-    state = State.CACHED if slot.state is State.ABSENT and sizes is not None else slot.state
+    state = SlotState.CACHED if slot.state is SlotState.ABSENT and sizes is not None else slot.state
     entry = catalogue.find(family, name)
     return ModelStatus(
         name=name,

@@ -1,6 +1,6 @@
 """The seam between engines and inference runtimes: what a graph in memory can be asked, and where it shall run.
 
-`opening` chooses the runtime; `onnxruntime` and `openvino` each hold one. Nothing outside this package knows them.
+`selection` chooses the runtime; `onnxruntime` and `openvino` each hold one. Nothing outside this package knows them.
 """
 
 from collections.abc import Mapping

@@ -64,7 +64,7 @@ class _Entry(_Read):
 _NO_OPTIONS = _Options()
 
 
-class _Clip(_Read):
+class _ClipEntry(_Read):
     visual: _Entry | None = None
     textual: _Entry | None = None
 
@@ -112,7 +112,7 @@ class _Ocr(_Read):
         )
 
 
-_SHAPES: dict[str, type[_Clip] | type[_Face] | type[_Ocr]] = {CLIP: _Clip, FACE: _Face, OCR: _Ocr}
+_SHAPES: dict[str, type[_ClipEntry] | type[_Face] | type[_Ocr]] = {CLIP: _ClipEntry, FACE: _Face, OCR: _Ocr}
 
 
 def _score(entry: _Entry) -> float | None:

@@ -29,7 +29,7 @@ STOP_SECONDS = 5.0
 """How long pausing may hold up a stop."""
 
 
-class State(StrEnum):
+class HealerState(StrEnum):
     """What the healer does."""
 
     WATCHING = "watching"
@@ -57,7 +57,7 @@ class HealingStatus:
         error: what went wrong last; empty when the last check went well.
     """
 
-    state: State = State.WATCHING
+    state: HealerState = HealerState.WATCHING
     reason: str = ""
     healed_at: datetime | None = None
     requeued: int = 0
@@ -189,7 +189,7 @@ class Healer:
         self._metrics.due.set(1)
         settled = min(self._clock() + self._settings.settle_seconds, self._due_since + patience)
         self._not_before = max(self._not_before, settled)
-        self.status = replace(self.status, state=State.WAITING, reason=reason)
+        self.status = replace(self.status, state=HealerState.WAITING, reason=reason)
         if not again:
             log.info("healing_due", reason=reason)
 
@@ -197,7 +197,7 @@ class Healer:
         if self._clock() < self._not_before or not self._can_serve():
             return
         if not await self._coordination.lead():
-            self.status = replace(self.status, state=State.WAITING, reason="another router heals")
+            self.status = replace(self.status, state=HealerState.WAITING, reason="another router heals")
             return
         states = await self._queues.states()
         self._pending = [queue for queue in self._pending if queue in states]
@@ -213,7 +213,9 @@ class Healer:
             self._pending.remove(queue)
             return
         if jobs:
-            self.status = replace(self.status, state=State.HEALING, reason=f"{queue}: {jobs} jobs are to be done first")
+            self.status = replace(
+                self.status, state=HealerState.HEALING, reason=f"{queue}: {jobs} jobs are to be done first"
+            )
             return
         requeued = 0
         if queue is Queue.OCR and self._lost_text is not None:
@@ -226,7 +228,7 @@ class Healer:
         started = {**self.status.started, str(queue): self.status.started.get(str(queue), 0) + 1}
         self.status = replace(
             self.status,
-            state=State.HEALING,
+            state=HealerState.HEALING,
             reason=f"{queue}: Immich queues what is missing",
             requeued=self.status.requeued + requeued,
             started=started,
@@ -238,7 +240,7 @@ class Healer:
     async def _done(self) -> None:
         await self._coordination.yield_lead()
         self._metrics.due.set(0)
-        self.status = replace(self.status, state=State.WATCHING, reason="", healed_at=self._now())
+        self.status = replace(self.status, state=HealerState.WATCHING, reason="", healed_at=self._now())
         # What fails again and again is not to be queued again and again at the same pace.
         soon = self._clock() - self._healed < 3 * self._interval
         self._interval = min(self._interval * 2, MAX_INTERVAL_SECONDS) if soon else self._settings.min_interval_seconds

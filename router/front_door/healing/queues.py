@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter
 from router.front_door.immich.api import ImmichApi, Version
 from router.front_door.immich.credentials import Credentials
 from router.front_door.immich.rights import demand
-from router.front_door.immich.schemas import ImmichSchema
+from router.front_door.immich.schemas import ImmichAnswer
 
 QUEUES_API: Version = (3, 0, 0)
 """The first Immich in which pausing belongs to `/api/queues`."""
@@ -44,7 +44,7 @@ class JobQueue:
     waiting: int
 
 
-class _Counts(ImmichSchema):
+class _Counts(ImmichAnswer):
     active: int = Field(0, ge=0)
     waiting: int = Field(0, ge=0)
     delayed: int = Field(0, ge=0)
@@ -55,16 +55,16 @@ class _Counts(ImmichSchema):
         return self.waiting + self.delayed + self.paused
 
 
-class _LegacyStatus(ImmichSchema):
+class _LegacyStatus(ImmichAnswer):
     is_paused: bool = Field(alias="isPaused")
 
 
-class _LegacyQueue(ImmichSchema):
+class _LegacyQueue(ImmichAnswer):
     counts: _Counts = Field(alias="jobCounts")
     status: _LegacyStatus = Field(alias="queueStatus")
 
 
-class _Queue(ImmichSchema):
+class _Queue(ImmichAnswer):
     name: str
     is_paused: bool = Field(alias="isPaused")
     statistics: _Counts

@@ -13,7 +13,7 @@ from router.front_door.errors import ImmichAwayError, LoopError
 from router.front_door.health.check import Check
 from router.front_door.immich.api import ImmichApi, Version
 from router.front_door.immich.credentials import Credentials
-from router.front_door.immich.schemas import ImmichSchema
+from router.front_door.immich.schemas import ImmichAnswer
 
 OLDEST: Version = (2, 2, 0)
 """The first Immich with OCR."""
@@ -26,26 +26,26 @@ IsMesh = Callable[[str], Awaitable[bool | None]]
 """Whether a machine-learning URL leads to a mesh; None when nothing answers there (from here)."""
 
 
-class _Clip(ImmichSchema):
+class _ClipConfig(ImmichAnswer):
     enabled: bool = True
     model: str = Field("", alias="modelName")
 
 
-class _Task(ImmichSchema):
+class _Task(ImmichAnswer):
     enabled: bool = True
 
 
-class MachineLearning(ImmichSchema):
+class MachineLearning(ImmichAnswer):
     """Immich's machine-learning settings, `machineLearning` of `GET /api/system-config`."""
 
     enabled: bool = True
     urls: tuple[str, ...] = ()
-    clip: _Clip = _Clip()
+    clip: _ClipConfig = _ClipConfig()
     ocr: _Task = _Task()
     faces: _Task = Field(_Task(), alias="facialRecognition")
 
 
-class _SystemConfig(ImmichSchema):
+class _SystemConfig(ImmichAnswer):
     ml: MachineLearning = Field(alias="machineLearning")
 
 

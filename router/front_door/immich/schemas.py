@@ -19,7 +19,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 
-class ImmichSchema(BaseModel):
+class ImmichAnswer(BaseModel):
     """Base: strict types, whatever else Immich sends is not looked at."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, populate_by_name=True)
@@ -29,27 +29,27 @@ Id = Annotated[UUID, BeforeValidator(lambda value: UUID(value) if isinstance(val
 """An id, as text in JSON."""
 
 
-class User(ImmichSchema):
+class User(ImmichAnswer):
     """`GET /api/users/me`."""
 
     id: Id
     is_admin: bool = Field(False, alias="isAdmin")
 
 
-class Partner(ImmichSchema):
+class Partner(ImmichAnswer):
     """One of `GET /api/partners`."""
 
     id: Id
     in_timeline: bool = Field(False, alias="inTimeline")
 
 
-class ApiKey(ImmichSchema):
+class ApiKey(ImmichAnswer):
     """`GET /api/api-keys/me`."""
 
     permissions: frozenset[str]
 
 
-class ServerVersion(ImmichSchema):
+class ServerVersion(ImmichAnswer):
     """`GET /api/server/version`."""
 
     major: int = Field(ge=0)
@@ -57,7 +57,7 @@ class ServerVersion(ImmichSchema):
     patch: int = Field(ge=0)
 
 
-class Asset(ImmichSchema):
+class Asset(ImmichAnswer):
     """One photo or video, in a search as in `GET /api/assets/{id}`: what decides whether it may be shown."""
 
     id: Id
@@ -67,19 +67,19 @@ class Asset(ImmichSchema):
     is_trashed: bool = Field(False, alias="isTrashed")
 
 
-class Album(ImmichSchema):
+class Album(ImmichAnswer):
     """`GET /api/albums/{id}`."""
 
     id: Id
 
 
-class FoundAssets(ImmichSchema):
+class FoundAssets(ImmichAnswer):
     """The half of a search's answer that holds photos, each as Immich wrote it."""
 
     items: tuple[dict[str, Any], ...]
 
 
-class SearchAnswer(ImmichSchema):
+class SearchAnswer(ImmichAnswer):
     """`POST /api/search/...`."""
 
     assets: FoundAssets

@@ -13,7 +13,7 @@ from mesh.core.errors import InvalidInputError, MeshError, ModelNotFoundError
 from router.config import AdminListener
 from router.dispatch.cluster_manager import ClusterManager
 from router.listeners.admin.messages import admin_json, read_order
-from router.upstream.models import ModelClient, ModelStatus
+from router.upstream.models import EndpointModelStatus, ModelClient
 
 log = structlog.get_logger()
 
@@ -61,7 +61,9 @@ class ModelCalls:
         order = await read_order(request, ModelOrder, self._settings)
         return await self._carry_out(order, self._client(order).unload)
 
-    async def _carry_out(self, order: ModelOrder, act: Callable[[str], Awaitable[list[ModelStatus]]]) -> web.Response:
+    async def _carry_out(
+        self, order: ModelOrder, act: Callable[[str], Awaitable[list[EndpointModelStatus]]]
+    ) -> web.Response:
         """Does it now, or, without `wait`, begins it: a download may take longer than a page stays open."""
         if order.wait:
             return admin_json({"models": [asdict(status) for status in await act(order.name)]})

@@ -19,14 +19,14 @@ log = structlog.get_logger()
 _OF_THE_CLIENT = (HttpProcessingError, web.RequestPayloadError, ConnectionError)
 
 
-class Connection(RequestHandler):
+class ListenerConnection(RequestHandler):
     """A connection of one listener."""
 
     __slots__ = ("_listener",)
     _listener: str
 
     @classmethod
-    def of(cls, server: web.Server, listener: str) -> "Connection":
+    def of(cls, server: web.Server, listener: str) -> "ListenerConnection":
         """A new connection of aiohttp's server, with the settings that it would give to its own."""
         connection = cls(server, loop=server._loop, **server._kwargs)
         connection._listener = listener

@@ -8,7 +8,7 @@ from aiohttp import web, web_response
 from aiohttp.web_protocol import RequestHandler
 
 from mesh.core.sockets import BACKLOG, listening_socket
-from router.listeners.server.connection import Connection
+from router.listeners.server.connection import ListenerConnection
 from router.listeners.server.observe import ListenerContext, observing
 
 __all__ = ["SERVER_OPTIONS", "HttpListener", "ListenerContext"]
@@ -95,7 +95,7 @@ class HttpListener:
         assert server is not None
         if len(server.connections) >= self.settings.max_connections:
             return _Refused()
-        handler = Connection.of(server, self.name)
+        handler = ListenerConnection.of(server, self.name)
         # aiohttp times idle connections only after their first request.
         self._newcomers.add(handler)
         asyncio.get_running_loop().call_later(self.settings.header_timeout_seconds, self._give_up_on, handler)

@@ -11,12 +11,12 @@ from mesh.core.errors import DeadlineExceededError, MeshError, OverloadedError, 
 from router.config import RetrySettings
 from router.upstream.calls import FailureKind, TryFailedError, Turn
 
-# The first probation follows soon, because most suspects are innocent; the next ones are rare: each may cost a process.
+# The first probation follows soon, since most suspects crash nothing; the next ones are rare: each may cost a process.
 PROBATION_SECONDS = (0.5, 2.0, 5.0, 10.0, 20.0, 40.0)
 
 # These were never worked on by an endpoint, so repeating them is no extra load and outside of the retry budget.
 NEVER_STARTED = frozenset({FailureKind.OVERLOADED, FailureKind.UNREACHABLE})
-# Failures that an endpoint itself is to blame for.
+# Failures whose cause is the endpoint.
 ENDPOINTS_FAULT = frozenset(
     {
         FailureKind.UNREACHABLE,

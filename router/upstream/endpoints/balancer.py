@@ -8,7 +8,7 @@ from router.config import Balancer
 from router.upstream.endpoints.endpoint import Endpoint
 
 
-class Choice(Protocol):
+class BalancingPolicy(Protocol):
     """A balancing policy."""
 
     def pick(self, endpoints: Sequence[Endpoint]) -> Endpoint:
@@ -41,12 +41,12 @@ class RoundRobin:
         return endpoints[self._turn % len(endpoints)]
 
 
-def make_balancer(kind: Balancer, rng: random.Random) -> Choice:
+def make_balancer(kind: Balancer, rng: random.Random) -> BalancingPolicy:
     """The policy of that name."""
     return RoundRobin() if kind is Balancer.ROUND_ROBIN else LeastRequest(rng)
 
 
-def pick_available(choice: Choice, endpoints: Sequence[Endpoint], avoid: Collection[str]) -> Endpoint | None:
+def pick_available(choice: BalancingPolicy, endpoints: Sequence[Endpoint], avoid: Collection[str]) -> Endpoint | None:
     """An available endpoint, rather one that is not to be avoided; None when there is none at all."""
     available = [endpoint for endpoint in endpoints if endpoint.available]
     if avoid:

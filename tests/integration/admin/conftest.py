@@ -19,7 +19,7 @@ HOSTILE_URL = "<img src=x onerror=document.title='broken'>"
 
 
 @dataclass
-class Stage:
+class AdminStage:
     """The running router, its service, and a client of its admin API."""
 
     router: Router
@@ -56,7 +56,7 @@ def configure(tmp_path: Path) -> Callable[[str], RouterSettings]:
 
 
 @pytest.fixture
-async def stage(configure: Callable[[str], RouterSettings]) -> AsyncIterator[Stage]:
+async def stage(configure: Callable[[str], RouterSettings]) -> AsyncIterator[AdminStage]:
     service = MeshService()
     async with serving(service) as address:
         router = Router(configure(address))
@@ -65,13 +65,13 @@ async def stage(configure: Callable[[str], RouterSettings]) -> AsyncIterator[Sta
             await until_ready(router)
             url = f"http://{router.listener('admin').address}"
             async with aiohttp.ClientSession(url) as client:
-                yield Stage(router, service, client, url)
+                yield AdminStage(router, service, client, url)
         finally:
             await router.stop()
 
 
 @pytest.fixture
-async def connected(configure: Callable[[str], RouterSettings]) -> AsyncIterator[tuple[Stage, ImmichDouble]]:
+async def connected(configure: Callable[[str], RouterSettings]) -> AsyncIterator[tuple[AdminStage, ImmichDouble]]:
     """A router that knows where Immich is, with an administrator's key. Immich has a URL with markup in it."""
     immich, service = ImmichDouble((3, 0, 3)), MeshService()
     immich.user("admin", "admin-key").admin = True
@@ -87,6 +87,6 @@ async def connected(configure: Callable[[str], RouterSettings]) -> AsyncIterator
             await until_ready(router)
             url = f"http://{router.listener('admin').address}"
             async with aiohttp.ClientSession(url) as client:
-                yield Stage(router, service, client, url), immich
+                yield AdminStage(router, service, client, url), immich
         finally:
             await router.stop()

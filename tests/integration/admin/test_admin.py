@@ -15,31 +15,31 @@ from pydantic import SecretStr
 
 from router.console.static import SHARED
 from router.listeners.admin.application import PAGE_FILES
-from tests.integration.admin.conftest import Stage
+from tests.integration.admin.conftest import AdminStage
 from tests.waiting import PATIENCE_SECONDS
 
 
-async def get(stage: Stage, path: str) -> Any:
+async def get(stage: AdminStage, path: str) -> Any:
     async with stage.admin.get(path) as response:
         assert response.status == 200, await response.text()
         assert response.headers["Cache-Control"] == "no-store"
         return await response.json()
 
 
-async def post(stage: Stage, path: str, status: int = 200, **arguments: Any) -> Any:
+async def post(stage: AdminStage, path: str, status: int = 200, **arguments: Any) -> Any:
     async with stage.admin.post(path, **arguments) as response:
         assert response.status == status, await response.text()
         return await response.json()
 
 
-async def predict(stage: Stage, entries: dict[str, object] | None = None, status: int = 200) -> Any:
+async def predict(stage: AdminStage, entries: dict[str, object] | None = None, status: int = 200) -> Any:
     form = FormData()
     form.add_field("entries", json.dumps(entries or {"ocr": {"recognition": {"modelName": "m"}}}))
     form.add_field("image", b"photo", filename="blob", content_type="application/octet-stream")
     return await post(stage, "/predict", status, data=form)
 
 
-async def test_ready_follows_services_and_draining(stage: Stage) -> None:
+async def test_ready_follows_services_and_draining(stage: AdminStage) -> None:
     async with stage.admin.get("/ready") as response:
         assert (response.status, await response.text()) == (200, "LIVE\n")
     assert (await get(stage, "/info"))["ready"] is True
@@ -51,7 +51,7 @@ async def test_ready_follows_services_and_draining(stage: Stage) -> None:
         assert response.status == 503
 
 
-async def test_the_last_call_from_immich_is_told(stage: Stage) -> None:
+async def test_the_last_call_from_immich_is_told(stage: AdminStage) -> None:
     assert (await get(stage, "/info"))["last_call"] is None
     await predict(stage)  # by the admin page itself: not Immich's
     assert (await get(stage, "/info"))["last_call"] is None
@@ -66,7 +66,7 @@ async def test_the_last_call_from_immich_is_told(stage: Stage) -> None:
     assert (call["peer"], call["task"]) == ("127.0.0.1", "ping")
 
 
-async def test_both_routers_addresses_are_told_as_they_were_set(stage: Stage) -> None:
+async def test_both_routers_addresses_are_told_as_they_were_set(stage: AdminStage) -> None:
     settings = stage.router.status.settings
     urls = ("http://192.0.2.1:3003", "http://192.0.2.1:3004")
     ml = settings.listeners.immich_ml.model_copy(update={"urls": urls, "path": SecretStr("hidden-path")})
@@ -78,7 +78,7 @@ async def test_both_routers_addresses_are_told_as_they_were_set(stage: Stage) ->
     assert "hidden-path" not in json.dumps(info)
 
 
-async def test_a_tried_photo_tells_where_its_time_went(stage: Stage) -> None:
+async def test_a_tried_photo_tells_where_its_time_went(stage: AdminStage) -> None:
     form = FormData()
     form.add_field("entries", json.dumps({"ocr": {"recognition": {"modelName": "m"}}}))
     form.add_field("image", b"photo", filename="blob")
@@ -88,7 +88,7 @@ async def test_a_tried_photo_tells_where_its_time_went(stage: Stage) -> None:
     assert float(stages["service"]) > 0
 
 
-async def test_clusters_show_endpoints_and_counts(stage: Stage) -> None:
+async def test_clusters_show_endpoints_and_counts(stage: AdminStage) -> None:
     await predict(stage)
     ocr, _, _ = (await get(stage, "/clusters"))["clusters"]
     assert ocr["name"] == "ocr"
@@ -98,18 +98,18 @@ async def test_clusters_show_endpoints_and_counts(stage: Stage) -> None:
     assert (endpoint["requests"], endpoint["failures"], endpoint["limit"]) == (1, 0, None)
 
 
-async def test_listeners_show_addresses_and_connections(stage: Stage) -> None:
+async def test_listeners_show_addresses_and_connections(stage: AdminStage) -> None:
     listeners = {entry["name"]: entry for entry in (await get(stage, "/listeners"))["listeners"]}
     assert set(listeners) == {"immich_ml", "mt_photos", "admin"}
     assert listeners["admin"]["connections"] == 1
     assert not listeners["admin"]["address"].endswith(":0")
 
 
-async def test_routes_are_the_configurations(stage: Stage) -> None:
+async def test_routes_are_the_configurations(stage: AdminStage) -> None:
     assert [route["task"] for route in (await get(stage, "/routes"))["routes"]] == ["clip", "facial-recognition", "ocr"]
 
 
-async def test_no_secret_is_shown_anywhere(stage: Stage) -> None:
+async def test_no_secret_is_shown_anywhere(stage: AdminStage) -> None:
     await predict(stage)
     paths = (
         "/info",
@@ -128,7 +128,7 @@ async def test_no_secret_is_shown_anywhere(stage: Stage) -> None:
         assert "mt-secret" not in shown
 
 
-async def test_stats_count_and_can_be_filtered(stage: Stage) -> None:
+async def test_stats_count_and_can_be_filtered(stage: AdminStage) -> None:
     await predict(stage)
     found = await get(stage, "/stats?filter=router_requests_total")
     assert found == {'immich_mesh_router_requests_total{listener="admin",task="ocr",code="200"}': 1.0}
@@ -137,7 +137,7 @@ async def test_stats_count_and_can_be_filtered(stage: Stage) -> None:
         assert "# TYPE immich_mesh_router_requests_total counter" in await response.text()
 
 
-async def test_recent_requests_are_newest_first_and_without_payload(stage: Stage) -> None:
+async def test_recent_requests_are_newest_first_and_without_payload(stage: AdminStage) -> None:
     await predict(stage)
     await predict(stage, {"clip": {"visual": {"modelName": "ViT-B-32__openai"}}})
     await predict(stage, {"nobody": {"knows": {"modelName": "x"}}}, 422)
@@ -152,7 +152,7 @@ async def test_recent_requests_are_newest_first_and_without_payload(stage: Stage
     assert shown[2]["bytes"] > 0
 
 
-async def test_models_of_all_clusters_and_of_one_that_fails(stage: Stage) -> None:
+async def test_models_of_all_clusters_and_of_one_that_fails(stage: AdminStage) -> None:
     clusters = (await get(stage, "/models"))["clusters"]
     assert set(clusters) == {"ocr", "clip", "face"}
     textual = clusters["clip"]["models"][0]
@@ -163,7 +163,7 @@ async def test_models_of_all_clusters_and_of_one_that_fails(stage: Stage) -> Non
     assert "refused by the double" in clusters["clip"]["error"]
 
 
-async def test_models_are_loaded_and_unloaded(stage: Stage) -> None:
+async def test_models_are_loaded_and_unloaded(stage: AdminStage) -> None:
     answered = await post(stage, "/models/unload", json={"cluster": "clip", "name": "double"})
     assert {model["state"] for model in answered["models"]} == {"cached"}
     answered = await post(stage, "/models/load?cluster=clip&name=double")
@@ -171,7 +171,7 @@ async def test_models_are_loaded_and_unloaded(stage: Stage) -> None:
     assert stage.service.orders == [("unload", "double"), ("load", "double")]
 
 
-async def test_models_come_from_a_mirror_of_the_settings_and_from_no_other(stage: Stage) -> None:
+async def test_models_come_from_a_mirror_of_the_settings_and_from_no_other(stage: AdminStage) -> None:
     stage.service.load_error = "the hub does not answer"
     mirror = (await get(stage, "/info"))["hub_mirrors"][0]
     refused = await post(stage, "/models/load", 400, json={"cluster": "ocr", "hub": "https://evil.example"})
@@ -181,7 +181,7 @@ async def test_models_come_from_a_mirror_of_the_settings_and_from_no_other(stage
     assert stage.service.hub == mirror
 
 
-async def test_an_order_need_not_be_waited_for(stage: Stage) -> None:
+async def test_an_order_need_not_be_waited_for(stage: AdminStage) -> None:
     assert await post(stage, "/models/unload", 202, json={"cluster": "ocr", "wait": False}) == {"begun": True}
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not stage.service.orders:  # noqa: ASYNC110
@@ -200,13 +200,15 @@ async def test_an_order_need_not_be_waited_for(stage: Stage) -> None:
         ("/logging", {"level": "LOUD"}, 400),
     ],
 )
-async def test_a_wrong_order_says_what_is_wrong(stage: Stage, path: str, body: dict[str, object], status: int) -> None:
+async def test_a_wrong_order_says_what_is_wrong(
+    stage: AdminStage, path: str, body: dict[str, object], status: int
+) -> None:
     answered = await post(stage, path, status, json=body)
     assert answered["error"]["message"]
     assert stage.service.orders == []
 
 
-async def test_a_service_that_refuses_an_order_is_an_error(stage: Stage) -> None:
+async def test_a_service_that_refuses_an_order_is_an_error(stage: AdminStage) -> None:
     stage.service.refusal = grpc.StatusCode.NOT_FOUND
     answered = await post(stage, "/models/load", 404, json={"cluster": "ocr", "name": "x"})
     assert "refused by the double" in answered["error"]["message"]
@@ -220,13 +222,13 @@ def level() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("level")
-async def test_the_log_level_changes_at_once(stage: Stage) -> None:
+async def test_the_log_level_changes_at_once(stage: AdminStage) -> None:
     assert await post(stage, "/logging?level=warning") == {"level": "WARNING"}
     assert logging.getLogger().level == logging.WARNING
     assert await get(stage, "/logging") == {"level": "WARNING"}
 
 
-async def test_a_reload_reports_what_it_found(stage: Stage) -> None:
+async def test_a_reload_reports_what_it_found(stage: AdminStage) -> None:
     report = await post(stage, "/reload")
     assert report["problems"] == []
     assert (await get(stage, "/info"))["last_reload"]["at"] == report["at"]
@@ -255,14 +257,14 @@ POSTS = [
         {"Host": "evil.example", "Origin": "http://evil.example"},
     ],
 )
-async def test_other_sites_cannot_change_anything(stage: Stage, path: str, headers: dict[str, str]) -> None:
+async def test_other_sites_cannot_change_anything(stage: AdminStage, path: str, headers: dict[str, str]) -> None:
     answered = await post(stage, path, 403, headers=headers)
     assert answered["error"]["code"] == "forbidden"
     assert stage.service.orders == []
     assert not stage.router.status.draining
 
 
-async def test_a_rebound_name_may_not_read_but_known_names_and_probes_may(stage: Stage) -> None:
+async def test_a_rebound_name_may_not_read_but_known_names_and_probes_may(stage: AdminStage) -> None:
     rebound = {"Host": "evil.example:9901"}
     for path, headers, status in (
         ("/config_dump", rebound, 403),
@@ -277,13 +279,13 @@ async def test_a_rebound_name_may_not_read_but_known_names_and_probes_may(stage:
             assert response.status == status, path
 
 
-async def test_its_own_page_may_change_things(stage: Stage) -> None:
+async def test_its_own_page_may_change_things(stage: AdminStage) -> None:
     own = {"Origin": stage.url, "Sec-Fetch-Site": "same-origin"}
     assert await post(stage, "/models/unload", json={"cluster": "ocr", "name": "double"}, headers=own)
     assert stage.service.orders == [("unload", "double")]
 
 
-async def test_the_page_needs_nothing_from_elsewhere(stage: Stage) -> None:
+async def test_the_page_needs_nothing_from_elsewhere(stage: AdminStage) -> None:
     for path in ("/", *(f"/{name}" for name in (*PAGE_FILES, *SHARED))):
         async with stage.admin.get(path) as response:
             assert response.status == 200

@@ -5,19 +5,19 @@ from typing import Any
 import pytest
 
 from tests.doubles.immich import ImmichDouble
-from tests.integration.admin.conftest import Stage
+from tests.integration.admin.conftest import AdminStage
 
-Connected = tuple[Stage, ImmichDouble]
+Connected = tuple[AdminStage, ImmichDouble]
 
 
-async def jobs(stage: Stage) -> dict[str, Any]:
+async def jobs(stage: AdminStage) -> dict[str, Any]:
     async with stage.admin.get("/jobs") as reply:
         assert reply.status == 200
         found: dict[str, Any] = await reply.json()
     return found
 
 
-async def order(stage: Stage, what: str, queue: str, status: int = 200) -> dict[str, Any]:
+async def order(stage: AdminStage, what: str, queue: str, status: int = 200) -> dict[str, Any]:
     async with stage.admin.post(f"/jobs/{what}", json={"queue": queue}) as reply:
         assert reply.status == status, await reply.text()
         answered: dict[str, Any] = await reply.json()
@@ -64,7 +64,7 @@ async def test_a_wrong_order_says_what_is_wrong(connected: Connected, what: str,
     assert not any("system-config" in call.path for call in immich.calls[asked:] if call.method == "PUT")
 
 
-async def test_without_a_key_it_is_said_what_to_set(stage: Stage) -> None:
+async def test_without_a_key_it_is_said_what_to_set(stage: AdminStage) -> None:
     told = await jobs(stage)
     assert told["queues"] == []
     assert "ROUTER_HEALING__API_KEY" in told["problem"]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mesh.cli.clients.answers import FaceAnswer
+from mesh.cli.clients.results import FaceAnswer
 from mesh.cli.clients.router_client import RouterClient
 from tests.builders.faces import marker_photo
 from tests.integration.cli.conftest import ONLY_FACES, Up, running

@@ -27,7 +27,7 @@ ENTRIES = json.dumps({"clip": {"textual": {"modelName": "ViT-B-32__openai"}}})
 
 
 @dataclass
-class Stage:
+class TwoRouters:
     """Two routers in front of a double of the CLIP service."""
 
     up: Up
@@ -52,16 +52,16 @@ class Stage:
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+async def stage(tmp_path: Path) -> AsyncIterator[TwoRouters]:
     async with running_services() as services, aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(None)) as http:
         settings = {"ROUTER_CLIP_ENDPOINTS": services.address, "FACE_LAZY": "true"}
         with running(tmp_path, *ONLY_FACES, settings=settings) as up:
             for name in ("router", "router-2"):
                 await asyncio.to_thread(up.wait_for, rf"mesh +\| {name}: ready")
-            yield Stage(up, services, http, await asyncio.to_thread(lambda: up.urls))
+            yield TwoRouters(up, services, http, await asyncio.to_thread(lambda: up.urls))
 
 
-async def test_a_router_killed_with_eighty_jobs_loses_none(stage: Stage) -> None:
+async def test_a_router_killed_with_eighty_jobs_loses_none(stage: TwoRouters) -> None:
     assert len(stage.urls) == 2
     first, second = stage.up.routers()
     release = asyncio.Event()
@@ -82,14 +82,14 @@ async def test_a_router_killed_with_eighty_jobs_loses_none(stage: Stage) -> None
     )
 
 
-async def test_connections_wait_while_a_router_is_away(stage: Stage) -> None:
+async def test_connections_wait_while_a_router_is_away(stage: TwoRouters) -> None:
     first = stage.up.routers()[0]
     os.kill(first, signal.SIGKILL)
     await until(lambda: first not in stage.up.routers(), "the end of the router")
     assert await stage.job(stage.urls[:1], "while it is away")
 
 
-async def test_an_order_to_read_the_file_again_reaches_both(stage: Stage) -> None:
+async def test_an_order_to_read_the_file_again_reaches_both(stage: TwoRouters) -> None:
     stage.up.process.send_signal(signal.SIGHUP)
     for name in ("router", "router-2"):
         await asyncio.to_thread(stage.up.wait_for, rf"{name} +\| .*configuration reloaded")

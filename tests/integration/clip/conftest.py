@@ -18,7 +18,7 @@ from tests.waiting import PATIENCE_SECONDS
 
 
 @dataclass
-class ClipClient:
+class ClipCaller:
     """Calls one service."""
 
     stub: "clip_pb2_grpc.ClipServiceAsyncStub"
@@ -35,7 +35,7 @@ class ClipClient:
         return await self.stub.EncodeText(request, timeout=PATIENCE_SECONDS)
 
 
-Serve = Callable[..., AbstractAsyncContextManager[ClipClient]]
+Serve = Callable[..., AbstractAsyncContextManager[ClipCaller]]
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def serve(tmp_path: Path) -> Serve:
     """Starts the service on the models below `tmp_path`; settings as keyword arguments."""
 
     @asynccontextmanager
-    async def start(**changes: Any) -> AsyncIterator[ClipClient]:
+    async def start(**changes: Any) -> AsyncIterator[ClipCaller]:
         async with served(ClipSettings, build, tmp_path, **changes) as (channel, compute):
-            yield ClipClient(clip_pb2_grpc.ClipServiceStub(channel), channel, compute)
+            yield ClipCaller(clip_pb2_grpc.ClipServiceStub(channel), channel, compute)
 
     return start

@@ -18,7 +18,7 @@ from tests.waiting import PATIENCE_SECONDS
 
 
 @dataclass
-class FaceClient:
+class FaceCaller:
     """Calls one service."""
 
     stub: "face_pb2_grpc.FaceServiceAsyncStub"
@@ -32,7 +32,7 @@ class FaceClient:
         return await self.stub.Detect(request, timeout=PATIENCE_SECONDS)
 
 
-Serve = Callable[..., AbstractAsyncContextManager[FaceClient]]
+Serve = Callable[..., AbstractAsyncContextManager[FaceCaller]]
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def serve(tmp_path: Path) -> Serve:
     """Starts the service on the packs below `tmp_path`; settings as keyword arguments."""
 
     @asynccontextmanager
-    async def start(**changes: Any) -> AsyncIterator[FaceClient]:
+    async def start(**changes: Any) -> AsyncIterator[FaceCaller]:
         async with served(FaceSettings, build, tmp_path, **changes) as (channel, compute):
-            yield FaceClient(face_pb2_grpc.FaceServiceStub(channel), channel, compute)
+            yield FaceCaller(face_pb2_grpc.FaceServiceStub(channel), channel, compute)
 
     return start

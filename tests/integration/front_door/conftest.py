@@ -23,7 +23,7 @@ from sql.migrate import migrate
 from sql.refresh import RefreshRepository
 from sql.repository import SearchRepository
 from sql.settings import DatabaseSettings
-from tests.doubles.front_door import FakeMesh, served
+from tests.doubles.front_door import FakeMeshRecogniser, served
 from tests.doubles.immich import DoubleAsset, ImmichDouble
 
 TABLES = Path(__file__).parents[1] / "sql"
@@ -73,7 +73,7 @@ def postgres() -> Iterator[str]:
 
 
 @dataclass
-class ImmichDatabase:
+class FrontDoorDatabase:
     """One database with Immich's tables."""
 
     url: str
@@ -126,7 +126,7 @@ class ImmichDatabase:
 
 
 @asynccontextmanager
-async def new_database(server: str, *more: str) -> AsyncIterator[ImmichDatabase]:
+async def new_database(server: str, *more: str) -> AsyncIterator[FrontDoorDatabase]:
     """A fresh database with Immich's tables and `more` statements, migrated."""
     name = f"immich_{uuid4().hex}"
     admin = await asyncpg.connect(server)
@@ -140,7 +140,7 @@ async def new_database(server: str, *more: str) -> AsyncIterator[ImmichDatabase]
         for statement in (EXTRAS, *more):
             await connection.execute(statement)
         await migrate(connection)
-        yield ImmichDatabase(url, connection)
+        yield FrontDoorDatabase(url, connection)
     finally:
         await connection.close()
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -148,7 +148,7 @@ async def new_database(server: str, *more: str) -> AsyncIterator[ImmichDatabase]
 
 
 @pytest.fixture
-async def database(postgres: str) -> AsyncIterator[ImmichDatabase]:
+async def database(postgres: str) -> AsyncIterator[FrontDoorDatabase]:
     async with new_database(postgres) as fresh:
         yield fresh
 
@@ -165,7 +165,7 @@ class RealDoor:
     """A front door before a real database."""
 
     url: str
-    mesh: FakeMesh
+    mesh: FakeMeshRecogniser
 
 
 @asynccontextmanager
@@ -173,7 +173,7 @@ async def real_door(immich: ImmichDouble, url: str, **settings: Any) -> AsyncIte
     """A front door with a real database, and stand-ins for Immich and the mesh's services."""
     reach = DatabaseSettings(url=SecretStr(url), statement_timeout_ms=1000, retry_after_seconds=0.2)
     chosen = FrontDoorSettings(immich_url=immich.url, database=reach, **settings)
-    mesh = FakeMesh()
+    mesh = FakeMeshRecogniser()
     async with SearchRepository(reach) as search, RefreshRepository(reach) as refresh:
         app = application_of(
             lambda: open_front_door(chosen, mesh, search, refresh, FrontDoorMetrics(CollectorRegistry()))

@@ -15,18 +15,18 @@ from sql.healing import HealingRepository
 from sql.refresh import OcrLine, RefreshRepository
 from sql.settings import DatabaseSettings
 from tests.doubles.immich import ImmichDouble
-from tests.integration.front_door.conftest import ImmichDatabase
+from tests.integration.front_door.conftest import FrontDoorDatabase
 from tests.waiting import PATIENCE_SECONDS
 
 BEFORE = datetime(2020, 1, 1, tzinfo=UTC)
 
 
-def reach(database: ImmichDatabase) -> DatabaseSettings:
+def reach(database: FrontDoorDatabase) -> DatabaseSettings:
     return DatabaseSettings(url=SecretStr(database.url), statement_timeout_ms=5000)
 
 
 async def test_a_forced_run_lost_whole_is_found_by_immichs_own_missing_job(
-    database: ImmichDatabase, immich: ImmichDouble
+    database: FrontDoorDatabase, immich: ImmichDouble
 ) -> None:
     alice = immich.user("alice")
     run = database.connection.execute
@@ -51,7 +51,7 @@ async def test_a_forced_run_lost_whole_is_found_by_immichs_own_missing_job(
     assert [row["assetId"] for row in missing] == [photos["lost"].id]
 
 
-async def test_lost_runs_come_back_in_batches(database: ImmichDatabase, immich: ImmichDouble) -> None:
+async def test_lost_runs_come_back_in_batches(database: FrontDoorDatabase, immich: ImmichDouble) -> None:
     alice = immich.user("alice")
     for _ in range(5):
         photo = immich.photo(alice)
@@ -65,7 +65,7 @@ async def test_lost_runs_come_back_in_batches(database: ImmichDatabase, immich: 
 
 
 @asynccontextmanager
-async def routers(database: ImmichDatabase, count: int) -> AsyncIterator[list[PostgresCoordination]]:
+async def routers(database: FrontDoorDatabase, count: int) -> AsyncIterator[list[PostgresCoordination]]:
     opened = [PostgresCoordination(reach(database)) for _ in range(count)]
     try:
         yield opened
@@ -74,7 +74,7 @@ async def routers(database: ImmichDatabase, count: int) -> AsyncIterator[list[Po
             await router.close()
 
 
-async def test_routers_agree_through_the_database(database: ImmichDatabase) -> None:
+async def test_routers_agree_through_the_database(database: FrontDoorDatabase) -> None:
     async with routers(database, 3) as (first, second, late):
         assert await first.join()
         assert await second.join()
@@ -93,7 +93,7 @@ async def test_routers_agree_through_the_database(database: ImmichDatabase) -> N
         assert await late.noted() == {Queue.FACES}
 
 
-async def test_a_connection_that_is_lost_is_opened_again(database: ImmichDatabase) -> None:
+async def test_a_connection_that_is_lost_is_opened_again(database: FrontDoorDatabase) -> None:
     async with routers(database, 1) as (router,):
         assert await router.join()
         await database.connection.execute(
@@ -130,7 +130,7 @@ async def test_what_is_no_database_is_one_error() -> None:
 
 @pytest.mark.parametrize(("orientation", "crop"), [("1", (0, 0, 1000, 400)), ("6", (0, 0, 800, 500))])
 async def test_a_refresh_keeps_cropped_lines_hidden(
-    database: ImmichDatabase, immich: ImmichDouble, orientation: str, crop: tuple[int, int, int, int]
+    database: FrontDoorDatabase, immich: ImmichDouble, orientation: str, crop: tuple[int, int, int, int]
 ) -> None:
     run = database.connection.execute
     await run(

@@ -16,7 +16,7 @@ from sql.refresh import OcrLine, PhotoGoneError, RefreshRepository, WriteRefused
 from sql.search.ocr_tokens import search_text, tokens
 from sql.settings import DatabaseSettings
 from tests.doubles.immich import DoubleKey, DoubleUser, ImmichDouble
-from tests.integration.front_door.conftest import FORK, ImmichDatabase, RealDoor, new_database, real_door
+from tests.integration.front_door.conftest import FORK, FrontDoorDatabase, RealDoor, new_database, real_door
 
 KEY = {"x-api-key": "alice-key"}
 BOX = (0.1, 0.2, 0.6, 0.2, 0.6, 0.3, 0.1, 0.3)
@@ -34,7 +34,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @pytest.fixture
-async def repository(database: ImmichDatabase) -> AsyncIterator[RefreshRepository]:
+async def repository(database: FrontDoorDatabase) -> AsyncIterator[RefreshRepository]:
     async with RefreshRepository(DatabaseSettings(url=database.url)) as opened:
         yield opened
 
@@ -59,7 +59,7 @@ def test_tokens_are_immichs(text: str, expected: list[str]) -> None:
 
 
 async def test_rows_as_immich_writes_them(
-    database: ImmichDatabase, repository: RefreshRepository, immich: ImmichDouble
+    database: FrontDoorDatabase, repository: RefreshRepository, immich: ImmichDouble
 ) -> None:
     photo = immich.photo(immich.user("alice"))
     await database.photo(photo, "旧文本")
@@ -78,7 +78,7 @@ async def test_rows_as_immich_writes_them(
 
 
 async def test_an_empty_result_clears_what_was_there(
-    database: ImmichDatabase, repository: RefreshRepository, immich: ImmichDouble
+    database: FrontDoorDatabase, repository: RefreshRepository, immich: ImmichDouble
 ) -> None:
     photo = immich.photo(immich.user("alice"))
     await database.photo(photo)
@@ -90,7 +90,7 @@ async def test_an_empty_result_clears_what_was_there(
 
 
 async def test_a_failure_half_way_changes_nothing(
-    database: ImmichDatabase, repository: RefreshRepository, immich: ImmichDouble
+    database: FrontDoorDatabase, repository: RefreshRepository, immich: ImmichDouble
 ) -> None:
     photo = immich.photo(immich.user("alice"))
     await database.photo(photo, "keep me")
@@ -117,7 +117,7 @@ async def test_the_forks_table(postgres: str, immich: ImmichDouble) -> None:
 
 
 async def test_embeddings_of_the_columns_length_only(
-    database: ImmichDatabase, repository: RefreshRepository, immich: ImmichDouble
+    database: FrontDoorDatabase, repository: RefreshRepository, immich: ImmichDouble
 ) -> None:
     photo = immich.photo(immich.user("alice"))
     await database.photo(photo)
@@ -137,7 +137,7 @@ async def test_a_photo_that_is_gone(repository: RefreshRepository) -> None:
 
 
 @asynccontextmanager
-async def role_of(database: ImmichDatabase, *, may_refresh: bool) -> AsyncIterator[str]:
+async def role_of(database: FrontDoorDatabase, *, may_refresh: bool) -> AsyncIterator[str]:
     """A database role with the mesh's own grants: the URL to connect as it."""
     role = f"mesh_{uuid4().hex}"
     await database.connection.execute(f"CREATE ROLE {role} LOGIN")
@@ -148,7 +148,7 @@ async def role_of(database: ImmichDatabase, *, may_refresh: bool) -> AsyncIterat
         await database.connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
-async def test_the_granted_role_may_refresh(database: ImmichDatabase, immich: ImmichDouble) -> None:
+async def test_the_granted_role_may_refresh(database: FrontDoorDatabase, immich: ImmichDouble) -> None:
     photo = immich.photo(immich.user("alice"))
     await database.photo(photo, "old")
     async with (
@@ -166,7 +166,7 @@ async def test_the_granted_role_may_refresh(database: ImmichDatabase, immich: Im
     assert await database.connection.fetchval("SELECT count(*) FROM mesh.ocr_document") == 1
 
 
-async def test_two_refreshes_at_once_leave_one_result(database: ImmichDatabase, immich: ImmichDouble) -> None:
+async def test_two_refreshes_at_once_leave_one_result(database: FrontDoorDatabase, immich: ImmichDouble) -> None:
     photo = immich.photo(immich.user("alice"))
     await database.photo(photo, "old")
     async with RefreshRepository(DatabaseSettings(url=database.url)) as repository:
@@ -178,7 +178,7 @@ async def test_two_refreshes_at_once_leave_one_result(database: ImmichDatabase, 
     assert stored == search_text(row["text"] for row in rows)
 
 
-async def test_a_role_that_may_only_search(database: ImmichDatabase, immich: ImmichDouble) -> None:
+async def test_a_role_that_may_only_search(database: FrontDoorDatabase, immich: ImmichDouble) -> None:
     photo = immich.photo(immich.user("alice"))
     await database.photo(photo)
     async with (
@@ -190,7 +190,7 @@ async def test_a_role_that_may_only_search(database: ImmichDatabase, immich: Imm
 
 
 async def test_what_immich_dropped_is_missing(
-    database: ImmichDatabase, repository: RefreshRepository, immich: ImmichDouble
+    database: FrontDoorDatabase, repository: RefreshRepository, immich: ImmichDouble
 ) -> None:
     alice = immich.user("alice")
     names = ("never", "lost", "empty", "read", "trashed", "hidden")
@@ -228,7 +228,7 @@ async def jobs(
 
 
 async def test_jobs_through_the_door(
-    database: ImmichDatabase, immich: ImmichDouble, alice: DoubleUser, http: aiohttp.ClientSession
+    database: FrontDoorDatabase, immich: ImmichDouble, alice: DoubleUser, http: aiohttp.ClientSession
 ) -> None:
     photos = [immich.photo(alice), immich.photo(alice)]
     for photo in photos:
@@ -249,7 +249,7 @@ async def test_jobs_through_the_door(
     ("whose", "status"), [("mine", 204), ("partner", 400), ("stranger", 400), ("locked", 400), ("mixed", 400)]
 )
 async def test_only_owners_may_refresh(
-    database: ImmichDatabase,
+    database: FrontDoorDatabase,
     immich: ImmichDouble,
     alice: DoubleUser,
     http: aiohttp.ClientSession,
@@ -273,7 +273,7 @@ async def test_only_owners_may_refresh(
 
 
 async def test_keys_that_may_not_start_jobs(
-    database: ImmichDatabase, immich: ImmichDouble, alice: DoubleUser, http: aiohttp.ClientSession
+    database: FrontDoorDatabase, immich: ImmichDouble, alice: DoubleUser, http: aiohttp.ClientSession
 ) -> None:
     photo = immich.photo(alice)
     await database.photo(photo)
@@ -291,7 +291,7 @@ async def test_keys_that_may_not_start_jobs(
 
 
 async def test_other_jobs_are_immichs(
-    immich: ImmichDouble, alice: DoubleUser, http: aiohttp.ClientSession, database: ImmichDatabase
+    immich: ImmichDouble, alice: DoubleUser, http: aiohttp.ClientSession, database: FrontDoorDatabase
 ) -> None:
     photo = immich.photo(alice)
     async with real_door(immich, database.url) as door:
@@ -301,7 +301,7 @@ async def test_other_jobs_are_immichs(
 
 
 async def test_the_meshs_own_refresh_tells_what_changed(
-    database: ImmichDatabase, immich: ImmichDouble, alice: DoubleUser, http: aiohttp.ClientSession
+    database: FrontDoorDatabase, immich: ImmichDouble, alice: DoubleUser, http: aiohttp.ClientSession
 ) -> None:
     photo, blind = immich.photo(alice), immich.photo(alice, preview=None)
     await database.photo(photo, "old")

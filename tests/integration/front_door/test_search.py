@@ -11,7 +11,7 @@ import pytest
 
 from tests.doubles.immich import DoubleUser, ImmichDouble
 from tests.integration.front_door.conftest import (
-    ImmichDatabase,
+    FrontDoorDatabase,
     RealDoor,
     new_database,
     postgres_server,
@@ -41,7 +41,7 @@ async def search(http: aiohttp.ClientSession, door: RealDoor, body: dict[str, An
 
 
 async def test_finds_phrases_within_the_callers_rights(
-    database: ImmichDatabase, immich: ImmichDouble, alice: DoubleUser, http: aiohttp.ClientSession
+    database: FrontDoorDatabase, immich: ImmichDouble, alice: DoubleUser, http: aiohttp.ClientSession
 ) -> None:
     bob, carol, eve = immich.user("bob"), immich.user("carol"), immich.user("eve")
     alice.partners = {bob.id: True, carol.id: False}
@@ -65,7 +65,7 @@ async def test_finds_phrases_within_the_callers_rights(
 
 
 async def test_a_refreshed_photo_is_found_by_its_new_text(
-    database: ImmichDatabase, immich: ImmichDouble, alice: DoubleUser, http: aiohttp.ClientSession
+    database: FrontDoorDatabase, immich: ImmichDouble, alice: DoubleUser, http: aiohttp.ClientSession
 ) -> None:
     photo = immich.photo(alice, name="invoice")
     await database.photo(photo, "misread")
@@ -79,7 +79,7 @@ async def test_a_refreshed_photo_is_found_by_its_new_text(
 
 
 async def test_text_and_look_together(
-    database: ImmichDatabase, immich: ImmichDouble, alice: DoubleUser, http: aiohttp.ClientSession
+    database: FrontDoorDatabase, immich: ImmichDouble, alice: DoubleUser, http: aiohttp.ClientSession
 ) -> None:
     near = (1.0, *[0.0] * 511)
     # How near a photo is means something only beside the rest of a library.
@@ -108,7 +108,7 @@ async def test_text_and_look_together(
     ["'; DROP TABLE asset; --", "a & b | !c:*", '"', "\\", "%_", "((", "ocr:", "\x00x", "𠀀", "a" * 5000, "- OR -"],
 )
 async def test_any_text_is_a_safe_query(
-    database: ImmichDatabase, immich: ImmichDouble, alice: DoubleUser, http: aiohttp.ClientSession, text: str
+    database: FrontDoorDatabase, immich: ImmichDouble, alice: DoubleUser, http: aiohttp.ClientSession, text: str
 ) -> None:
     await database.photo(immich.photo(alice, name="one"), "发票")
     async with real_door(immich, database.url) as door:
@@ -118,7 +118,7 @@ async def test_any_text_is_a_safe_query(
 
 
 async def test_every_flat_filter_is_applied_by_the_database(
-    database: ImmichDatabase, immich: ImmichDouble, alice: DoubleUser, http: aiohttp.ClientSession
+    database: FrontDoorDatabase, immich: ImmichDouble, alice: DoubleUser, http: aiohttp.ClientSession
 ) -> None:
     album = immich.album(alice).id
     here = immich.photo(alice, name="here", city="上海", make="Sony", rating=5, albums={album})
@@ -144,7 +144,7 @@ async def test_every_flat_filter_is_applied_by_the_database(
 
 
 async def test_a_database_without_our_schema_is_left_alone(
-    database: ImmichDatabase, immich: ImmichDouble, alice: DoubleUser, http: aiohttp.ClientSession
+    database: FrontDoorDatabase, immich: ImmichDouble, alice: DoubleUser, http: aiohttp.ClientSession
 ) -> None:
     await database.connection.execute("DROP SCHEMA mesh CASCADE")
     immich.photo(alice, "发票", name="one")

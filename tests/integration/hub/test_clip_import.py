@@ -22,7 +22,7 @@ from mesh.hub.clip_import.joint import adapt_joint
 from mesh.hub.clip_import.pair import adapt_pair
 from mesh.hub.entry import SourceKind
 from mesh.hub.fetch.download import Patience
-from mesh.hub.fetch.progress import DownloadProgress, Stage
+from mesh.hub.fetch.progress import DownloadProgress, FetchStage
 from mesh.hub.store import ModelStore
 from tests.builders.graph import Graph
 from tests.builders.hub import fake_hub
@@ -124,7 +124,7 @@ def test_first_use_downloads_and_converts_with_progress(tmp_path: Path) -> None:
         assert folder == tmp_path / "clip/ViT-B-16__cn-clip"
         assert layout.is_complete(Family.CLIP, folder)
         assert hub.downloads("vocab.txt") == []
-    assert [one.stage for one in seen][-1] is Stage.ADAPTING
+    assert [one.stage for one in seen][-1] is FetchStage.ADAPTING
     assert seen[-1].done_bytes == seen[-1].total_bytes == sum(map(len, content.values()))
     assert not (tmp_path / ".downloads/clip").exists() or not any((tmp_path / ".downloads/clip").iterdir())
 
@@ -163,7 +163,7 @@ def test_closing_the_store_ends_a_conversion(tmp_path: Path, monkeypatch: pytest
         one = ModelStore(tmp_path / "cache", endpoint=hub.endpoint)
 
         def stop(progress: DownloadProgress) -> None:
-            if progress.stage is Stage.ADAPTING:
+            if progress.stage is FetchStage.ADAPTING:
                 one.close()
 
         with pytest.raises(UnavailableError, match="stopped"):

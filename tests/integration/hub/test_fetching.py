@@ -16,7 +16,7 @@ from mesh.hub import catalogue, layout
 from mesh.hub.catalogue import Family, ModelEntry, ModelFile, ModelSource, SourceKind
 from mesh.hub.fetch.download import Patience
 from mesh.hub.fetch.fetching import staging_name
-from mesh.hub.fetch.progress import DownloadProgress, Stage
+from mesh.hub.fetch.progress import DownloadProgress, FetchStage
 from mesh.hub.store import ModelStore
 from tests.builders import write_faces
 from tests.builders.hub import FakeHub, fake_hub
@@ -271,11 +271,11 @@ def test_two_processes_download_once(hub: FakeHub, tmp_path: Path) -> None:
     hub.behave(GRAPH).gate = gate
     spawn = multiprocessing.get_context("spawn")
     answers: multiprocessing.Queue[str] = spawn.Queue()
-    seen: list[Stage] = []
+    seen: list[FetchStage] = []
 
     def note(progress: DownloadProgress) -> None:
         seen.append(progress.stage)
-        if progress.stage is Stage.WAITING:
+        if progress.stage is FetchStage.WAITING:
             gate.set()
 
     other = spawn.Process(target=_fetch, args=(hub.endpoint, tmp_path / "cache", answers))
@@ -284,7 +284,7 @@ def test_two_processes_download_once(hub: FakeHub, tmp_path: Path) -> None:
     folder = store(hub, tmp_path).fetch(Family.FACE, NAME, note)
     assert answers.get(timeout=PATIENCE_SECONDS) == str(folder)
     other.join(PATIENCE_SECONDS)
-    assert Stage.WAITING in seen
+    assert FetchStage.WAITING in seen
     assert hub.downloads(GRAPH) == [None]
 
 

@@ -12,7 +12,7 @@ from mesh.cli import app as cli
 from mesh.cli.commands import models as models_commands
 from mesh.cli.output.download_bar import download_bar
 from mesh.hub.catalogue import Family
-from mesh.hub.fetch.progress import DownloadProgress, Stage
+from mesh.hub.fetch.progress import DownloadProgress, FetchStage
 from tests.builders import write_clip, write_faces
 from tests.builders.hub import FakeHub, fake_hub
 
@@ -123,8 +123,8 @@ def test_outside_a_terminal_a_download_says_something_each_tenth() -> None:
     console = Console(record=True, width=200, force_terminal=False)
     with download_bar("m", console) as show:
         for done in range(1001):
-            show(DownloadProgress("m", Stage.DOWNLOADING, done * 1_000_000, 1_000_000_000))
-        show(DownloadProgress("m", Stage.ADAPTING, 1_000_000_000, 1_000_000_000))
+            show(DownloadProgress("m", FetchStage.DOWNLOADING, done * 1_000_000, 1_000_000_000))
+        show(DownloadProgress("m", FetchStage.ADAPTING, 1_000_000_000, 1_000_000_000))
     lines = console.export_text().splitlines()
     assert len(lines) == 12
     assert lines[5] == "m: downloading, 500 of 1000 MB"
@@ -134,7 +134,7 @@ def test_outside_a_terminal_a_download_says_something_each_tenth() -> None:
 def test_in_a_terminal_it_is_a_bar() -> None:
     console = Console(record=True, width=120, force_terminal=True)
     with download_bar("m", console) as show:
-        show(DownloadProgress("m", Stage.DOWNLOADING, 250_000_000, 1_000_000_000))
+        show(DownloadProgress("m", FetchStage.DOWNLOADING, 250_000_000, 1_000_000_000))
     assert "25%" in console.export_text()
 
 

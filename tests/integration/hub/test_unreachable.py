@@ -15,17 +15,10 @@ from mesh.hub.fetch.download import Patience
 from mesh.hub.store import ModelStore
 from tests.builders import write_faces
 from tests.builders.hub import FakeHub, fake_hub
+from tests.clock import FakeClock
 
 NAME = "antelopev2"
 QUICK = Patience(connect_seconds=2, read_seconds=2, attempts=2, pause_seconds=0.001)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -100,7 +93,7 @@ def test_a_cache_that_cannot_be_written(hub: FakeHub, tmp_path: Path, monkeypatc
 
 
 def test_attempts_grow_rare_up_to_a_cap_and_between_them_the_answer_comes_at_once(hub: FakeHub, tmp_path: Path) -> None:
-    clock = Clock()
+    clock = FakeClock(1000.0)
     one = ModelStore(tmp_path / "cache", endpoint=hub.endpoint, patience=QUICK, clock=clock)
     hub.api_refusals = [503] * 2 * 8
     waits = []
@@ -122,7 +115,7 @@ def test_attempts_grow_rare_up_to_a_cap_and_between_them_the_answer_comes_at_onc
 
 
 def test_what_a_hub_has_not_is_asked_for_no_sooner(hub: FakeHub, tmp_path: Path) -> None:
-    clock = Clock()
+    clock = FakeClock(1000.0)
     one = ModelStore(tmp_path / "cache", endpoint=hub.endpoint, patience=QUICK, clock=clock)
     hub.repositories.clear()
     for _ in range(3):
@@ -133,7 +126,7 @@ def test_what_a_hub_has_not_is_asked_for_no_sooner(hub: FakeHub, tmp_path: Path)
 
 def test_files_that_are_put_there_by_hand_are_found_before_the_next_attempt(tmp_path: Path) -> None:
     with fake_hub({}) as empty:
-        one = ModelStore(tmp_path, endpoint=empty.endpoint, patience=QUICK, clock=Clock())
+        one = ModelStore(tmp_path, endpoint=empty.endpoint, patience=QUICK, clock=FakeClock(1000.0))
         with pytest.raises(ModelNotFoundError):
             one.fetch(Family.FACE, NAME)
     folder = write_faces(tmp_path, NAME)
@@ -150,7 +143,9 @@ def test_a_download_that_was_stopped_counts_as_no_failure(hub: FakeHub, tmp_path
 
 def test_a_mirror_takes_over_at_once_and_hears_no_token(hub: FakeHub, tmp_path: Path) -> None:
     with resetting_hub() as endpoint:
-        one = ModelStore(tmp_path / "cache", endpoint=endpoint, token="hf_secret", patience=QUICK, clock=Clock())
+        one = ModelStore(
+            tmp_path / "cache", endpoint=endpoint, token="hf_secret", patience=QUICK, clock=FakeClock(1000.0)
+        )
         with pytest.raises(ModelUnavailableError, match="does not answer"):
             one.fetch(Family.FACE, NAME)
         one.use_hub(f"{hub.endpoint}/")

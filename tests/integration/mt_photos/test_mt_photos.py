@@ -31,7 +31,7 @@ from router.listeners.server.recent import RecentRequests
 from router.listeners.status import RouterStatus
 from router.metrics import RouterMetrics
 from router.runtime import Router
-from router.upstream.models import ModelStatus
+from router.upstream.models import EndpointModelStatus
 
 KEY = {"api-key": "secret"}
 PHOTO = b"\xff\xd8 a photo"
@@ -44,11 +44,11 @@ class FakeModels:
         self.error = error
         self.unloaded: list[str] = []
 
-    async def unload(self, name: str) -> list[ModelStatus]:
+    async def unload(self, name: str) -> list[EndpointModelStatus]:
         if self.error is not None:
             raise self.error
         self.unloaded.append(name)
-        return [ModelStatus("ocr", "e", "m", "p", "cached", 0, 0, 0, "", None, 0, False, 0.0, "")]
+        return [EndpointModelStatus("ocr", "e", "m", "p", "cached", 0, 0, 0, "", None, 0, False, 0.0, "")]
 
 
 class FakeRouter:
@@ -86,7 +86,7 @@ def answer(request: PredictRequest) -> Result:
     raise AssertionError(request.tasks)
 
 
-class Stage:
+class MtPhotosStage:
     """The listener on a free port, its router, and a client."""
 
     def __init__(
@@ -103,7 +103,7 @@ class Stage:
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
+async def stage() -> AsyncIterator[MtPhotosStage]:
     settings = MtPhotosListener(host="127.0.0.1", port=0, api_key=SecretStr("secret"), max_body_bytes=100_000)
     router = FakeRouter()
     whole = RouterSettings(listeners=ListenersSettings(mt_photos=settings))
@@ -120,7 +120,7 @@ async def stage() -> AsyncIterator[Stage]:
     listener = HttpListener(context, MtPhotos(router.predict, router.models, status, settings).application())
     await listener.start()
     async with aiohttp.ClientSession(f"http://127.0.0.1:{listener.port}") as client:
-        yield Stage(router, status, listener, client)
+        yield MtPhotosStage(router, status, listener, client)
     await listener.stop()
 
 
@@ -144,7 +144,7 @@ PROTECTED = [
 
 
 @pytest.mark.parametrize(("method", "path"), PROTECTED)
-async def test_without_the_key_nothing_is_done(stage: Stage, method: str, path: str) -> None:
+async def test_without_the_key_nothing_is_done(stage: MtPhotosStage, method: str, path: str) -> None:
     for headers, status, code in (({}, 422, "missing_key"), ({"api-key": "wrong"}, 401, "unauthenticated")):
         async with stage.client.request(method, path, headers=headers) as response:
             assert response.status == status
@@ -153,7 +153,7 @@ async def test_without_the_key_nothing_is_done(stage: Stage, method: str, path: 
     assert stage.router.ocr.unloaded == []
 
 
-async def test_the_key_is_compared_in_constant_time(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_key_is_compared_in_constant_time(stage: MtPhotosStage, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[tuple[bytes, bytes]] = []
     original = hmac.compare_digest
 
@@ -167,21 +167,21 @@ async def test_the_key_is_compared_in_constant_time(stage: Stage, monkeypatch: p
     assert compared[0][1] == b"secret"
 
 
-async def test_check_tells_what_faces_are_recognised_with(stage: Stage) -> None:
+async def test_check_tells_what_faces_are_recognised_with(stage: MtPhotosStage) -> None:
     for checked in (await stage.post("/check", headers=KEY), await get(stage, "/face/check")):
         assert checked["result"] == "pass"
         assert checked["recognition_model"] == "buffalo_l"
         assert checked["facial_min_score"] == 0.65
 
 
-async def get(stage: Stage, path: str) -> dict[str, object]:
+async def get(stage: MtPhotosStage, path: str) -> dict[str, object]:
     async with stage.client.get(path, headers=KEY) as response:
         assert response.status == 200
         answered: dict[str, object] = await response.json()
         return answered
 
 
-async def test_ocr_answers_in_strings_with_upright_boxes(stage: Stage) -> None:
+async def test_ocr_answers_in_strings_with_upright_boxes(stage: MtPhotosStage) -> None:
     answered = await stage.post("/ocr", data=file(), headers=KEY)
     box = {"x": "9.50", "y": "20.00", "width": "101.00", "height": "32.00"}
     assert answered == {"result": {"texts": ["发票"], "scores": ["0.99"], "boxes": [box]}}
@@ -190,7 +190,7 @@ async def test_ocr_answers_in_strings_with_upright_boxes(stage: Stage) -> None:
     assert request.image.data == PHOTO
 
 
-async def test_vectors_are_strings_with_sixteen_decimals(stage: Stage) -> None:
+async def test_vectors_are_strings_with_sixteen_decimals(stage: MtPhotosStage) -> None:
     answered = await stage.post("/clip/img", data=file(), headers=KEY)
     assert answered == {"result": ["0.3305919170379639", "-1.0000000000000000"]}
     answered = await stage.post("/clip/txt", json={"text": "一只狗"}, headers=KEY)
@@ -201,7 +201,7 @@ async def test_vectors_are_strings_with_sixteen_decimals(stage: Stage) -> None:
     assert text.text.data.decode() == "一只狗"
 
 
-async def test_faces_have_area_and_embedding(stage: Stage) -> None:
+async def test_faces_have_area_and_embedding(stage: MtPhotosStage) -> None:
     answered = await stage.post("/represent", data=file(), headers=KEY)
     area = {"x": 1, "y": 2, "w": 30, "h": 40}
     assert answered == {
@@ -213,7 +213,7 @@ async def test_faces_have_area_and_embedding(stage: Stage) -> None:
     assert task == FaceRecognition("buffalo_l", 0.65)
 
 
-async def test_restart_does_nothing_and_restart_v2_unloads_all_models(stage: Stage) -> None:
+async def test_restart_does_nothing_and_restart_v2_unloads_all_models(stage: MtPhotosStage) -> None:
     assert await stage.post("/restart", headers=KEY) == {"result": "unsupported"}
     assert stage.router.ocr.unloaded == []
     assert await stage.post("/restart_v2", headers=KEY) == {"result": "pass"}
@@ -221,7 +221,7 @@ async def test_restart_does_nothing_and_restart_v2_unloads_all_models(stage: Sta
     assert stage.router.clip.unloaded == [""]
 
 
-async def test_restart_v2_unloads_what_it_can_and_fails_when_it_can_nothing(stage: Stage) -> None:
+async def test_restart_v2_unloads_what_it_can_and_fails_when_it_can_nothing(stage: MtPhotosStage) -> None:
     stage.router.clip.error = UnavailableError("clip is away")
     assert await stage.post("/restart_v2", headers=KEY) == {"result": "pass"}
     stage.router.ocr.error = UnavailableError("ocr is away")
@@ -240,7 +240,7 @@ async def test_restart_v2_unloads_what_it_can_and_fails_when_it_can_nothing(stag
 )
 @pytest.mark.parametrize("path", ["/ocr", "/clip/img", "/represent"])
 async def test_failures_are_http_errors_never_empty_results(
-    stage: Stage, path: str, error: Exception, status: int
+    stage: MtPhotosStage, path: str, error: Exception, status: int
 ) -> None:
     stage.router.error = error
     answered = json.dumps(await stage.post(path, status, data=file(), headers=KEY))
@@ -249,7 +249,7 @@ async def test_failures_are_http_errors_never_empty_results(
 
 
 @pytest.mark.parametrize("path", ["/ocr", "/clip/img", "/represent"])
-async def test_a_form_without_the_file_is_told(stage: Stage, path: str) -> None:
+async def test_a_form_without_the_file_is_told(stage: MtPhotosStage, path: str) -> None:
     answered = await stage.post(path, 422, data=file(field="photo"), headers=KEY)
     assert "the form has photo" in json.dumps(answered)
     await stage.post(path, 400, data=b"raw", headers=KEY)
@@ -257,17 +257,17 @@ async def test_a_form_without_the_file_is_told(stage: Stage, path: str) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"no json", b"[]", b'{"text": 7}', b'{"text": ""}', b'{"txt": "x"}'])
-async def test_a_query_of_the_wrong_shape_is_told(stage: Stage, body: bytes) -> None:
+async def test_a_query_of_the_wrong_shape_is_told(stage: MtPhotosStage, body: bytes) -> None:
     await stage.post("/clip/txt", 422, data=body, headers={**KEY, "content-type": "application/json"})
     assert stage.router.requests == []
 
 
-async def test_a_route_to_a_native_server_is_no_answer_for_this_app(stage: Stage) -> None:
+async def test_a_route_to_a_native_server_is_no_answer_for_this_app(stage: MtPhotosStage) -> None:
     stage.router.native = True
     await stage.post("/ocr", 400, data=file(), headers=KEY)
 
 
-async def test_ping_and_root_need_no_key(stage: Stage) -> None:
+async def test_ping_and_root_need_no_key(stage: MtPhotosStage) -> None:
     async with stage.client.get("/ping") as response:
         assert await response.text() == "pong"
     async with stage.client.get("/") as response:
@@ -277,7 +277,7 @@ async def test_ping_and_root_need_no_key(stage: Stage) -> None:
         assert response.status == 503
 
 
-async def test_the_openapi_document_names_every_path_and_the_page_needs_nobody_else(stage: Stage) -> None:
+async def test_the_openapi_document_names_every_path_and_the_page_needs_nobody_else(stage: MtPhotosStage) -> None:
     async with stage.client.get("/openapi.json") as response:
         document = await response.json()
     for method, path in PROTECTED:
@@ -298,7 +298,7 @@ async def test_the_openapi_document_names_every_path_and_the_page_needs_nobody_e
             assert response.status == 304
 
 
-async def test_requests_are_remembered_without_their_payload(stage: Stage) -> None:
+async def test_requests_are_remembered_without_their_payload(stage: MtPhotosStage) -> None:
     await stage.post("/ocr", data=file(), headers={**KEY, "x-request-id": "mine"})
     (seen,) = stage.recent.newest_first()
     assert (seen.request_id, seen.listener, seen.task, seen.code) == ("mine", "mt_photos", "ocr", 200)

@@ -32,7 +32,7 @@ DEFAULT_MODEL = "PP-OCRv6_small"
 
 
 @dataclass
-class OcrClient:
+class OcrCaller:
     """Calls the service."""
 
     stub: "ocr_pb2_grpc.OcrServiceAsyncStub"
@@ -43,7 +43,7 @@ class OcrClient:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def ocr(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OcrClient]:
+async def ocr(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OcrCaller]:
     """One service for a module's tests: reading the models takes longer than any of them."""
     fields: dict[str, Any] = {
         "port": 0,
@@ -52,11 +52,11 @@ async def ocr(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OcrClie
         "threads": 2,
     }
     settings = OcrSettings(**fields)
-    foundation = ServiceContext.of(settings)
-    async with running(build(settings, foundation), settings) as server, open_channel(server.address) as channel:
+    context = ServiceContext.of(settings)
+    async with running(build(settings, context), settings) as server, open_channel(server.address) as channel:
         await server.ready.wait()
-        yield OcrClient(ocr_pb2_grpc.OcrServiceStub(channel), channel)
-    foundation.compute.close()
+        yield OcrCaller(ocr_pb2_grpc.OcrServiceStub(channel), channel)
+    context.compute.close()
 
 
 @pytest.fixture(scope="session")

@@ -14,20 +14,20 @@ from mesh.core.rpc.channels import open_channel
 from mesh.serving.server import ServiceContext, running
 from ocr_service.__main__ import build
 from ocr_service.config import OcrSettings
-from tests.integration.ocr.conftest import DEFAULT_MODEL, OcrClient
+from tests.integration.ocr.conftest import DEFAULT_MODEL, OcrCaller
 from tests.integration.ocr.test_ocr_service import printed, texts
 
 KOREAN = "KOREAN__PP-OCRv5_mobile"
 
 
 @asynccontextmanager
-async def service(cache: Path, **fields: Any) -> AsyncIterator[OcrClient]:
+async def service(cache: Path, **fields: Any) -> AsyncIterator[OcrCaller]:
     settings = OcrSettings(port=0, cache_folder=cache, offline=True, threads=2, **fields)
-    foundation = ServiceContext.of(settings)
-    async with running(build(settings, foundation), settings) as server, open_channel(server.address) as channel:
+    context = ServiceContext.of(settings)
+    async with running(build(settings, context), settings) as server, open_channel(server.address) as channel:
         await server.ready.wait()
-        yield OcrClient(ocr_pb2_grpc.OcrServiceStub(channel), channel)
-    foundation.compute.close()
+        yield OcrCaller(ocr_pb2_grpc.OcrServiceStub(channel), channel)
+    context.compute.close()
 
 
 async def test_a_languages_recogniser_reads_what_the_shared_detector_finds(

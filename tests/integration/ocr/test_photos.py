@@ -6,7 +6,7 @@ from immich_mesh.ocr.v1 import ocr_pb2
 
 from bench.ocr.evaluate import ReadLine, evaluate
 from bench.ocr.scene import LabelledLine
-from tests.integration.ocr.conftest import OcrClient, labelled, names
+from tests.integration.ocr.conftest import OcrCaller, labelled, names
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -25,7 +25,7 @@ def corners(box: ocr_pb2.Quad) -> "np.ndarray[tuple[int, ...], np.dtype[np.float
 
 
 @pytest.mark.parametrize("name", names())
-async def test_every_character_box_and_place_in_order(ocr: OcrClient, name: str) -> None:
+async def test_every_character_box_and_place_in_order(ocr: OcrCaller, name: str) -> None:
     photo, truth = labelled(name)
     reply = await ocr.read(photo)
     lines = read_lines(reply)

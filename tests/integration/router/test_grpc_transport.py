@@ -11,7 +11,7 @@ import pytest
 from immich_mesh.clip.v1 import clip_pb2
 
 from bench.chaos.fleet import Process, free_ports, replica_process
-from bench.chaos.replica import KILLER
+from bench.chaos.replica import CRASHING_PAYLOAD
 from mesh.core.errors import MeshError, ModelUnavailableError, OverloadedError, UnavailableError
 from mesh.serving.interceptors import CallInterceptor
 from router.config import RetrySettings
@@ -172,7 +172,7 @@ async def test_a_payload_that_kills_at_once_is_known_to_have_been_started(
     replica: Process, transport: GrpcTransport, exclusive: bool
 ) -> None:
     for _ in range(3):
-        died = await failure(transport.send(call(text=KILLER.decode(), exclusive=exclusive), 10))
+        died = await failure(transport.send(call(text=CRASHING_PAYLOAD.decode(), exclusive=exclusive), 10))
         assert (died.kind, died.exclusive) == (FailureKind.DIED, exclusive)
         await replica.ended()
         await replica.start()

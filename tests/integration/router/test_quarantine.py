@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from bench.chaos.fleet import Fleet, fleet
-from bench.chaos.replica import KILLER
+from bench.chaos.replica import CRASHING_PAYLOAD
 from tests.waiting import PATIENCE_SECONDS
 
 SETTINGS = {
@@ -68,14 +68,14 @@ class Clients:
 async def test_a_photo_that_kills_is_quarantined_and_all_others_are_answered(tmp_path: Path, replicas: int) -> None:
     async with ocr_fleet(tmp_path, replicas, work_ms=20) as (made, client):
         clients, keeping = Clients(client), asyncio.create_task(made.keep())
-        status, body = await predict(client, KILLER)
+        status, body = await predict(client, CRASHING_PAYLOAD)
         assert (status, body["error"]["code"]) == (422, "quarantined_payload")
         # Those that are held wait for the replica that went down last.
         assert await clients.end() == {200}
         keeping.cancel()
         assert await made.metric(0, "immich_mesh_upstream_quarantined_total") == 1
         again = asyncio.get_running_loop().time()
-        assert (await predict(client, KILLER))[0] == 422
+        assert (await predict(client, CRASHING_PAYLOAD))[0] == 422
         assert asyncio.get_running_loop().time() - again < 5
 
 

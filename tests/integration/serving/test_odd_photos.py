@@ -86,7 +86,7 @@ def limited(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     write_clip(cache)
     write_faces(cache)
     (port,) = free_ports(1)
-    settings = {"PORT": str(port), "METRICS_PORT": "", "OFFLINE": "true", "THREADS": "2", "LONE_REQUEST_SESSIONS": "0"}
+    settings = {"PORT": str(port), "METRICS_PORT": "", "OFFLINE": "true", "THREADS": "2", "LOW_LATENCY_SESSIONS": "0"}
     environment = {**os.environ, "MESH_CACHE_FOLDER": str(cache)}
     environment |= {f"{name.upper()}_{key}": value for key, value in settings.items()}
     limit = chart_limit(name)

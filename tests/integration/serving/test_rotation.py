@@ -19,7 +19,7 @@ from tests.builders.certificates import Authority
 METHOD = "/test.Echo/Say"
 
 
-class Echo:
+class EchoHandler:
     """Answers with what it was sent; waits for a gate first where one is set."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Echo:
 
 
 @asynccontextmanager
-async def serving(echo: Echo, tls: TlsSettings | None, token: BearerToken | None = None) -> AsyncIterator[str]:
+async def serving(echo: EchoHandler, tls: TlsSettings | None, token: BearerToken | None = None) -> AsyncIterator[str]:
     server = grpc.aio.server(options=SERVER_OPTIONS, interceptors=[TokenInterceptor(token)] if token else None)
     handlers: Any = {"Say": grpc.unary_unary_rpc_method_handler(echo.say)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", handlers),))
@@ -69,7 +69,7 @@ async def served_serial(address: str, authority: Authority) -> int:
 async def test_new_certificates_on_both_sides_reach_new_connections(tmp_path: Path) -> None:
     authority = Authority.make(tmp_path)
     server_tls, client_tls = authority.pair("localhost"), authority.pair("router")
-    async with serving(Echo(), server_tls) as address, open_channel(address, client_tls) as channel:
+    async with serving(EchoHandler(), server_tls) as address, open_channel(address, client_tls) as channel:
         assert await say(channel) == b"hello"
         first = await served_serial(address, authority)
         authority.pair("localhost")
@@ -81,7 +81,7 @@ async def test_new_certificates_on_both_sides_reach_new_connections(tmp_path: Pa
 async def test_another_authority_takes_over_without_a_lost_call(tmp_path: Path) -> None:
     authority = Authority.make(tmp_path)
     server_tls, client_tls = authority.pair("localhost"), authority.pair("router")
-    echo = Echo()
+    echo = EchoHandler()
     echo.gate = asyncio.Event()
     async with serving(echo, server_tls) as address, open_channel(address, client_tls) as channel:
         method: Any = channel.unary_unary(METHOD)
@@ -107,7 +107,7 @@ async def test_another_authority_takes_over_without_a_lost_call(tmp_path: Path) 
 async def test_half_of_a_new_pair_changes_nothing(tmp_path: Path) -> None:
     authority = Authority.make(tmp_path)
     server_tls, client_tls = authority.pair("localhost"), authority.pair("router")
-    async with serving(Echo(), server_tls) as address, open_channel(address, client_tls) as channel:
+    async with serving(EchoHandler(), server_tls) as address, open_channel(address, client_tls) as channel:
         assert client_tls.key_file
         assert server_tls.key_file
         whole = server_tls.key_file.read_bytes()
@@ -132,7 +132,7 @@ async def test_a_new_token_is_shown_and_taken_at_once(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("first")
     demanded, shown = BearerToken.of(None, file), BearerToken.of(None, file)
-    async with serving(Echo(), None, demanded) as address, open_channel(address, token=shown) as channel:
+    async with serving(EchoHandler(), None, demanded) as address, open_channel(address, token=shown) as channel:
         for token in ("first", "second", "the third"):
             file.write_text(token)
             assert await say(channel) == b"hello"

@@ -74,7 +74,7 @@ class Echo(ocr_pb2_grpc.OcrServiceServicer):
         return ocr_pb2.RecognizeResponse(image_width=len(request.image), model_name=context.request_id.get())
 
 
-class Model:
+class IdleEngine:
     memory_bytes, provider, reason = 1, "Fake", ""
 
     async def drain(self) -> None: ...
@@ -94,7 +94,7 @@ class Harness:
 
     def __init__(self, compute: ComputePool, tmp_path: Path) -> None:
         self.echo = Echo()
-        self.load: Callable[[], Model] = Model
+        self.load: Callable[[], IdleEngine] = IdleEngine
         self.settings = ServiceSettings(host="127.0.0.1", port=0, model_name="PP-OCRv4_mobile", cache_folder=tmp_path)
         manager = ModelManager(
             Family.OCR,
@@ -107,7 +107,7 @@ class Harness:
             NAME, lambda server: ocr_pb2_grpc.add_OcrServiceServicer_to_server(self.echo, server), manager
         )
 
-    def _read(self, _: PartFiles) -> Loaded[Model]:
+    def _read(self, _: PartFiles) -> Loaded[IdleEngine]:
         model = self.load()
         return Loaded(model, model)
 
@@ -209,9 +209,9 @@ async def test_the_model_service_shows_and_steers(harness: Harness) -> None:
 async def test_a_router_hears_which_model_is_on_its_way(harness: Harness) -> None:
     gate = threading.Event()
 
-    def load() -> Model:
+    def load() -> IdleEngine:
         gate.wait(PATIENCE_SECONDS)
-        return Model()
+        return IdleEngine()
 
     harness.load = load
     async with running(harness.service, harness.settings) as server:

@@ -7,7 +7,7 @@ import pytest
 from insightface.model_zoo.scrfd import SCRFD
 
 from face_service import scrfd
-from face_service.scrfd import Candidates
+from face_service.scrfd import FaceCandidates
 
 SIZE = (128, 256)  # rows, columns: unequal, to notice a swap
 
@@ -27,7 +27,7 @@ class Node:
         self.name, self.shape = name, shape
 
 
-class FakeSession:
+class AnsweringSession:
     """What InsightFace's SCRFD asks a session for; answers with the given outputs."""
 
     def __init__(self, answers: list[np.ndarray]) -> None:
@@ -45,7 +45,7 @@ class FakeSession:
 
 def insightfaces(answers: list[np.ndarray], min_score: float) -> tuple[np.ndarray, np.ndarray]:
     """Its boxes with scores (n, 5) and its landmarks (n, 5, 2) for a photo of the detector's own size."""
-    model = SCRFD(session=FakeSession(answers))
+    model = SCRFD(session=AnsweringSession(answers))
     boxes, landmarks = model.detect(np.zeros((*SIZE, 3), np.uint8), det_thresh=min_score)
     return boxes, landmarks
 
@@ -91,5 +91,5 @@ def test_most_certain_first_and_no_more_than_asked() -> None:
 
 def test_overlapping_boxes_are_one_face() -> None:
     boxes = np.array([[0, 0, 99, 99], [10, 10, 109, 109], [80, 80, 179, 179]], np.float32)
-    candidates = Candidates(np.array([0.9, 0.8, 0.7], np.float32), boxes, np.zeros((3, 5, 2), np.float32))
+    candidates = FaceCandidates(np.array([0.9, 0.8, 0.7], np.float32), boxes, np.zeros((3, 5, 2), np.float32))
     np.testing.assert_allclose(scrfd.suppress(candidates, 10).scores, [0.9, 0.7])

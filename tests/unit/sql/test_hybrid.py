@@ -3,18 +3,18 @@
 import pytest
 
 from mesh.core.errors import DimensionMismatchError
-from sql.search.hybrid import SUREST_LOOK, Background, session_settings, vector_literal
+from sql.search.hybrid import MOST_VISUAL_EVIDENCE, Background, session_settings, vector_literal
 
 
 def test_usual_distances_are_no_evidence_and_unusual_ones_are() -> None:
     background = Background(median=0.8, deviation=0.03)
     assert background.evidence(0.8) == background.evidence(0.7) == background.evidence(1.2) == 0
-    assert 0 < background.evidence(0.65) < background.evidence(0.62) < SUREST_LOOK
-    assert background.evidence(0.4) == SUREST_LOOK
+    assert 0 < background.evidence(0.65) < background.evidence(0.62) < MOST_VISUAL_EVIDENCE
+    assert background.evidence(0.4) == MOST_VISUAL_EVIDENCE
 
 
 def test_without_spread_what_is_clearly_nearer_counts() -> None:
-    assert Background(0.9, 0.0).evidence(0.0) == SUREST_LOOK
+    assert Background(0.9, 0.0).evidence(0.0) == MOST_VISUAL_EVIDENCE
     assert Background(0.9, 0.0).evidence(0.899) == 0
     assert Background(0.0, 0.0).evidence(0.0) == 0
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mesh.cli import app as cli
-from mesh.cli.clients.answers import Line, OcrAnswer
 from mesh.cli.clients.client import OcrOptions
+from mesh.cli.clients.results import AnsweredLine, OcrAnswer
 from mesh.cli.output.outcome import CommandError, ExitCode
 
 BOX = ((3.0, 4.0), (11.0, 2.0), (12.0, 8.0), (4.0, 10.0))
@@ -24,7 +24,7 @@ class FakeReader:
             raise CommandError("the image is damaged", ExitCode.REFUSED)
         if text == "away":
             raise CommandError("cannot reach the router", ExitCode.UNREACHABLE)
-        lines = tuple(Line(line, BOX, 0.9, 0.8) for line in text.split("|") if line != "blank")
+        lines = tuple(AnsweredLine(line, BOX, 0.9, 0.8) for line in text.split("|") if line != "blank")
         return OcrAnswer(lines, 20, 10)
 
     def close(self) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from mesh.cli import app as cli
-from mesh.cli.clients.answers import ClipAnswer, Face, FaceAnswer, Line, OcrAnswer
 from mesh.cli.clients.client import OcrOptions
+from mesh.cli.clients.results import AnsweredFace, AnsweredLine, ClipAnswer, FaceAnswer, OcrAnswer
 from mesh.cli.commands import doctor as doctor_command
 from mesh.cli.doctor.finding import bad, good
 
@@ -70,10 +70,10 @@ class FakeMesh:
 
     def recognize(self, photo: bytes, options: OcrOptions) -> OcrAnswer:
         box = ((1.0, 2.0), (3.0, 2.0), (3.0, 4.0), (1.0, 4.0))
-        return OcrAnswer((Line(f"[{photo.decode()}] {options.max_resolution}", box, 0.9, 0.8),), 10, 20)
+        return OcrAnswer((AnsweredLine(f"[{photo.decode()}] {options.max_resolution}", box, 0.9, 0.8),), 10, 20)
 
     def detect(self, photo: bytes, model: str | None, min_score: float | None) -> FaceAnswer:
-        return FaceAnswer((Face((1, 2, 3, 4), 0.75, (1.0, 0.0)),), 10, 20)
+        return FaceAnswer((AnsweredFace((1, 2, 3, 4), 0.75, (1.0, 0.0)),), 10, 20)
 
     def encode_image(self, photo: bytes, model: str | None) -> ClipAnswer:
         return ClipAnswer((0.0, 1.0) if photo == b"dog" else (1.0, 0.0))

@@ -17,12 +17,12 @@ from mesh.cli.machine.routers import router_plans
 from mesh.cli.machine.supervisor_settings import SupervisorSettings
 from mesh.cli.supervisor.display import Display, describe, typed_command
 from mesh.cli.supervisor.door import DoorCheck
-from mesh.cli.supervisor.probes import Condition, Level, judge
+from mesh.cli.supervisor.probes import Level, ProcessCondition, judge
 from mesh.core.settings import LogFormat
 from router.config import ImmichMlListener, ListenersSettings, MtPhotosListener, RouterSettings
 
 ONE_ROUTER = SupervisorSettings(second_router_port=None)
-READY = Condition(Level.READY, "PP-OCRv6_small")
+READY = ProcessCondition(Level.READY, "PP-OCRv6_small")
 
 
 def display(
@@ -52,7 +52,7 @@ def test_json_lines_stay_json() -> None:
 def test_a_download_is_told_in_steps() -> None:
     shown, output = display()
     for share in (0.01, 0.02, 0.05, 0.11, 0.12, 0.99):
-        shown.condition("clip", Condition(Level.COMING, "downloading ViT-B-16__cn-clip", share))
+        shown.condition("clip", ProcessCondition(Level.COMING, "downloading ViT-B-16__cn-clip", share))
     shown.condition("clip", READY)
     told = [line.removeprefix("mesh   | clip: ") for line in output.getvalue().splitlines()]
     assert told == [
@@ -66,8 +66,8 @@ def test_a_download_is_told_in_steps() -> None:
 def test_the_summary_says_what_is_ready_what_is_not_and_what_next() -> None:
     shown, output = display()
     shown.condition("ocr", READY)
-    shown.condition("router", Condition(Level.READY, "answers Immich"))
-    shown.condition("clip", Condition(Level.FAILED, "ViT-B-16__cn-clip: offline"))
+    shown.condition("router", ProcessCondition(Level.READY, "answers Immich"))
+    shown.condition("clip", ProcessCondition(Level.FAILED, "ViT-B-16__cn-clip: offline"))
     before = len(output.getvalue())
     shown.summary()
     text = output.getvalue()[before:]
@@ -115,27 +115,27 @@ def model(state: model_pb2.ModelState.ValueType, part: str = "visual", **fields:
 @pytest.mark.parametrize(
     ("serving", "models", "expected"),
     [
-        (False, [], Condition(Level.COMING, "starting")),
-        (True, [], Condition(Level.READY, "loads its model on first use")),
-        (True, [model(model_pb2.MODEL_STATE_LOADED)], Condition(Level.READY, "ViT-B-16__cn-clip")),
-        (False, [model(model_pb2.MODEL_STATE_LOADING)], Condition(Level.COMING, "loading ViT-B-16__cn-clip")),
+        (False, [], ProcessCondition(Level.COMING, "starting")),
+        (True, [], ProcessCondition(Level.READY, "loads its model on first use")),
+        (True, [model(model_pb2.MODEL_STATE_LOADED)], ProcessCondition(Level.READY, "ViT-B-16__cn-clip")),
+        (False, [model(model_pb2.MODEL_STATE_LOADING)], ProcessCondition(Level.COMING, "loading ViT-B-16__cn-clip")),
         (
             False,
             [
                 model(model_pb2.MODEL_STATE_DOWNLOADING, download_progress=0.5),
                 model(model_pb2.MODEL_STATE_DOWNLOADING, "textual", download_progress=0.25),
             ],
-            Condition(Level.COMING, "downloading ViT-B-16__cn-clip", 0.25),
+            ProcessCondition(Level.COMING, "downloading ViT-B-16__cn-clip", 0.25),
         ),
         (
             True,
             [model(model_pb2.MODEL_STATE_FAILED, error="offline\nand not cached")],
-            Condition(Level.FAILED, "ViT-B-16__cn-clip: offline and not cached"),
+            ProcessCondition(Level.FAILED, "ViT-B-16__cn-clip: offline and not cached"),
         ),
         (
             True,
             [model(model_pb2.MODEL_STATE_LOADED), model(model_pb2.MODEL_STATE_LOADING, "textual")],
-            Condition(Level.READY, "ViT-B-16__cn-clip"),
+            ProcessCondition(Level.READY, "ViT-B-16__cn-clip"),
         ),
         (
             True,
@@ -143,7 +143,7 @@ def model(state: model_pb2.ModelState.ValueType, part: str = "visual", **fields:
                 model(model_pb2.MODEL_STATE_LOADED),
                 model_pb2.Model(name="other", state=model_pb2.MODEL_STATE_DOWNLOADING, download_progress=0.5),
             ],
-            Condition(Level.READY, "ViT-B-16__cn-clip; downloading other", 0.5),
+            ProcessCondition(Level.READY, "ViT-B-16__cn-clip; downloading other", 0.5),
         ),
         (
             True,
@@ -151,24 +151,24 @@ def model(state: model_pb2.ModelState.ValueType, part: str = "visual", **fields:
                 model(model_pb2.MODEL_STATE_LOADED),
                 model_pb2.Model(name="other", state=model_pb2.MODEL_STATE_FAILED, error="no network"),
             ],
-            Condition(Level.READY, "ViT-B-16__cn-clip; not other: no network"),
+            ProcessCondition(Level.READY, "ViT-B-16__cn-clip; not other: no network"),
         ),
     ],
 )
 def test_a_services_condition_is_that_of_its_models(
-    serving: bool, models: list[model_pb2.Model], expected: Condition
+    serving: bool, models: list[model_pb2.Model], expected: ProcessCondition
 ) -> None:
     assert judge(serving, models) == expected
 
 
 def test_a_condition_in_words() -> None:
-    assert describe(Condition(Level.COMING, "loading x")) == "on its way: loading x"
-    assert describe(Condition(Level.FAILED, "no")) == "not ready: no"
+    assert describe(ProcessCondition(Level.COMING, "loading x")) == "on its way: loading x"
+    assert describe(ProcessCondition(Level.FAILED, "no")) == "not ready: no"
 
 
 def test_both_routers_are_told_as_what_to_enter_in_immich() -> None:
     shown, output = display(own=SupervisorSettings(second_router_port=3014, second_router_admin_port=None))
-    shown.condition("router-2", Condition(Level.READY, "answers Immich"))
+    shown.condition("router-2", ProcessCondition(Level.READY, "answers Immich"))
     shown.summary()
     text = output.getvalue()
     assert text.startswith("mesh     | router-2: ready: answers Immich\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops, ImageFont
 
-from mesh.cli.clients.answers import Face, FaceAnswer, Line, OcrAnswer
+from mesh.cli.clients.results import AnsweredFace, AnsweredLine, FaceAnswer, OcrAnswer
 from mesh.cli.output import drawing, fonts
 from mesh.cli.output.outcome import CommandError
 
@@ -32,7 +32,7 @@ def blue(path: Path) -> Image.Image:
 
 def test_lines_are_drawn_where_they_are(tmp_path: Path) -> None:
     target = tmp_path / "out.png"
-    drawing.draw_text(photo(), OcrAnswer((Line("text", BOX, 0.9, 0.9),), 200, 100), target)
+    drawing.draw_text(photo(), OcrAnswer((AnsweredLine("text", BOX, 0.9, 0.9),), 200, 100), target)
     mask = blue(target)
     assert mask.getpixel((100, 80)) == 255, "the box's lower edge"
     assert mask.getpixel((100, 60)) == 0, "the box is not filled"
@@ -42,7 +42,7 @@ def test_lines_are_drawn_where_they_are(tmp_path: Path) -> None:
 def test_boxes_are_meant_after_rotation(tmp_path: Path) -> None:
     """The stored pixels lie on their side (orientation 6); the answer's frame is the upright photo."""
     target = tmp_path / "out.png"
-    face = Face((10, 150, 60, 190), 0.9, (1.0,))
+    face = AnsweredFace((10, 150, 60, 190), 0.9, (1.0,))
     drawing.draw_faces(photo(200, 100, orientation=6), FaceAnswer((face,), 100, 200), target)
     assert Image.open(target).size == (100, 200)
     assert blue(target).getpixel((35, 190)) == 255
@@ -50,7 +50,7 @@ def test_boxes_are_meant_after_rotation(tmp_path: Path) -> None:
 
 def test_without_a_font_for_the_text_boxes_carry_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drawing, "find_font", lambda _: None)
-    answer = OcrAnswer((Line("发票", BOX, 0.9, 0.9),), 200, 100)
+    answer = OcrAnswer((AnsweredLine("发票", BOX, 0.9, 0.9),), 200, 100)
     assert not drawing.draw_text(photo(), answer, tmp_path / "out.png")
     assert blue(tmp_path / "out.png").getbbox() is not None
 

@@ -62,12 +62,14 @@ async def test_a_long_life_forgets_earlier_failures() -> None:
     now = iter(range(0, 100_000, 60))
     pauses: list[float] = []
 
-    class Recorded(BackoffPolicy):
+    class CountingPolicy(BackoffPolicy):
         def pause(self, failures: int) -> float:
             pauses.append(failures)
             return 0.001
 
-    process = ManagedProcess("child", ["/bin/sh", "-c", "echo x"], os.environ, output, Recorded(), lambda: next(now))
+    process = ManagedProcess(
+        "child", ["/bin/sh", "-c", "echo x"], os.environ, output, CountingPolicy(), lambda: next(now)
+    )
     keeper = asyncio.create_task(process.run())
     await output.wait_for(3)
     await process.stop(1.0)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from mesh.cli import app as cli
-from mesh.cli.clients.admin_client import AdminClient, ModelPart, Models
+from mesh.cli.clients.admin_client import AdminClient, EndpointModel, ModelList
 from mesh.cli.clients.waiting import Waiting, held
 from mesh.cli.commands import running
 from mesh.cli.doctor.elsewhere import check_elsewhere
@@ -181,8 +181,8 @@ def test_why_a_request_waits() -> None:
     waiting = Waiting("clip", lambda name: 754_000_000, clock=lambda: now[0])
 
     def told(state: str, progress: float = 0.0) -> str:
-        part = ModelPart.of(PART | {"state": state, "download_progress": progress})
-        return waiting.reason(Models((part,), {}))
+        part = EndpointModel.of(PART | {"state": state, "download_progress": progress})
+        return waiting.reason(ModelList((part,), {}))
 
     assert told("downloading", 0.2) == "ViT-B-16__cn-clip is being downloaded: 20% of 754 MB"
     now[0] = 60.0
@@ -191,7 +191,7 @@ def test_why_a_request_waits() -> None:
     assert told("downloading", 0.8).endswith("80% of 754 MB, 60 s left")
     assert told("loading") == "ViT-B-16__cn-clip is being loaded"
     assert told("loaded") == held()
-    assert waiting.reason(Models((), {"clip": "10.0.0.2:1: refused; last: ..."})) == (
+    assert waiting.reason(ModelList((), {"clip": "10.0.0.2:1: refused; last: ..."})) == (
         "the clip service does not answer (10.0.0.2:1: refused)"
     )
 

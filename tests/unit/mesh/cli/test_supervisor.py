@@ -11,7 +11,7 @@ from mesh.cli.machine.plan import Plan
 from mesh.cli.machine.routers import router_plans
 from mesh.cli.machine.supervisor_settings import SupervisorSettings
 from mesh.cli.supervisor.exits import Exit, oom_kills
-from mesh.cli.supervisor.probes import Condition, Level
+from mesh.cli.supervisor.probes import Level, ProcessCondition
 from mesh.cli.supervisor.process import LineListener, ManagedProcess, ProcessState
 from mesh.cli.supervisor.sockets import BoundRouter
 from mesh.cli.supervisor.supervisor import SILENCE_SECONDS, Supervisor
@@ -19,7 +19,7 @@ from mesh.core.sockets import listening_socket
 from router.config import RouterSettings
 from tests.waiting import PATIENCE_SECONDS
 
-READY = Condition(Level.READY, "model")
+READY = ProcessCondition(Level.READY, "model")
 
 
 def plan(name: str) -> Plan:
@@ -66,19 +66,19 @@ class FakeProcess(ManagedProcess):
 class FixedProbe:
     """Always the same condition."""
 
-    def __init__(self, condition: Condition | None) -> None:
+    def __init__(self, condition: ProcessCondition | None) -> None:
         self.condition = condition
 
-    async def check(self) -> Condition | None:
+    async def check(self) -> ProcessCondition | None:
         return self.condition
 
 
-class Stage:
+class SupervisedFakes:
     """A supervisor of fake processes and all that it said."""
 
-    def __init__(self, conditions: Mapping[str, Condition] | None = None) -> None:
+    def __init__(self, conditions: Mapping[str, ProcessCondition] | None = None) -> None:
         self.journal: list[str] = []
-        self.told: dict[str, Condition] = {}
+        self.told: dict[str, ProcessCondition] = {}
         self.changed = asyncio.Event()
         self.probes = {name: FixedProbe((conditions or {}).get(name, READY)) for name in NAMES}
         self.routers = bound_routers()
@@ -93,7 +93,7 @@ class Stage:
         process.journal = self.journal
         return process
 
-    def _tell(self, name: str, condition: Condition) -> None:
+    def _tell(self, name: str, condition: ProcessCondition) -> None:
         self.told[name] = condition
         self.changed.set()
 
@@ -105,7 +105,7 @@ class Stage:
 
 
 async def test_services_start_first_and_routers_stop_first() -> None:
-    stage = Stage()
+    stage = SupervisedFakes()
     running = asyncio.create_task(stage.supervisor.run(stage.stop, stage.hurry))
     await stage.until_settled()
     stage.stop.set()
@@ -119,7 +119,7 @@ async def test_services_start_first_and_routers_stop_first() -> None:
 
 async def test_a_router_that_is_away_keeps_its_connections_until_the_end() -> None:
     """They wait in the kernel, and are refused as soon as nobody will come any more."""
-    stage = Stage()
+    stage = SupervisedFakes()
     address = stage.routers[1].sockets["immich_ml"].getsockname()
     running = asyncio.create_task(stage.supervisor.run(stage.stop, stage.hurry))
     await stage.until_settled()
@@ -131,20 +131,20 @@ async def test_a_router_that_is_away_keeps_its_connections_until_the_end() -> No
 
 
 async def test_an_answer_that_does_not_come_is_no_news() -> None:
-    stage = Stage()
+    stage = SupervisedFakes()
     running = asyncio.create_task(stage.supervisor.run(stage.stop, stage.hurry))
     await stage.until_settled()
     assert stage.supervisor._answer("ocr", None, None) == READY
     stage.now += SILENCE_SECONDS + 1
-    assert stage.supervisor._answer("ocr", None, None) == Condition(Level.COMING, "does not answer")
+    assert stage.supervisor._answer("ocr", None, None) == ProcessCondition(Level.COMING, "does not answer")
     # The next life of it has not answered anything yet.
-    assert stage.supervisor._answer("ocr", 4711, None) == Condition(Level.COMING, "starting")
+    assert stage.supervisor._answer("ocr", 4711, None) == ProcessCondition(Level.COMING, "starting")
     stage.stop.set()
     await running
 
 
 async def test_hurry_kills_what_still_drains() -> None:
-    stage = Stage()
+    stage = SupervisedFakes()
     for process in stage.supervisor.processes.values():
         assert isinstance(process, FakeProcess)
         process.drains = not process.name.startswith("router")
@@ -159,13 +159,15 @@ async def test_hurry_kills_what_still_drains() -> None:
 @pytest.mark.parametrize(
     ("condition", "settled"),
     [
-        (Condition(Level.COMING, "downloading", progress=0.1), True),
-        (Condition(Level.FAILED, "no such model"), True),
-        (Condition(Level.COMING, "loading"), False),
+        (ProcessCondition(Level.COMING, "downloading", progress=0.1), True),
+        (ProcessCondition(Level.FAILED, "no such model"), True),
+        (ProcessCondition(Level.COMING, "loading"), False),
     ],
 )
-async def test_a_download_or_a_failure_does_not_keep_the_summary_back(condition: Condition, settled: bool) -> None:
-    stage = Stage({"clip": condition})
+async def test_a_download_or_a_failure_does_not_keep_the_summary_back(
+    condition: ProcessCondition, settled: bool
+) -> None:
+    stage = SupervisedFakes({"clip": condition})
     running = asyncio.create_task(stage.supervisor.run(stage.stop, stage.hurry))
     async with asyncio.timeout(PATIENCE_SECONDS):
         while len(stage.told) < len(NAMES):
@@ -177,7 +179,7 @@ async def test_a_download_or_a_failure_does_not_keep_the_summary_back(condition:
 
 
 async def test_a_process_that_keeps_ending_is_told_with_its_reason() -> None:
-    stage = Stage()
+    stage = SupervisedFakes()
     crashed = stage.supervisor.processes["ocr"]
 
     async def end_twice() -> None:
@@ -189,7 +191,7 @@ async def test_a_process_that_keeps_ending_is_told_with_its_reason() -> None:
     running = asyncio.create_task(stage.supervisor.run(stage.stop, stage.hurry))
     await stage.until_settled()
     expected = "ended 2 times (exit code 1: CUDA is not there), is started again"
-    assert stage.told["ocr"] == Condition(Level.FAILED, expected)
+    assert stage.told["ocr"] == ProcessCondition(Level.FAILED, expected)
     stage.stop.set()
     await running
 

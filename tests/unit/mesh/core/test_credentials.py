@@ -5,14 +5,7 @@ from pydantic import SecretStr
 
 from mesh.core.rpc.tokens import FORMER_SECONDS, BearerToken
 from mesh.core.rpc.watched_files import WatchedFiles
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import FakeClock
 
 
 def read(path: Path) -> str:
@@ -23,7 +16,7 @@ def read(path: Path) -> str:
 
 
 def test_changed_files_are_read_again_once_a_second_at_most(tmp_path: Path) -> None:
-    path, clock = tmp_path / "file", Clock()
+    path, clock = tmp_path / "file", FakeClock(100.0)
     path.write_text("one")
     files = WatchedFiles([path], lambda: read(path), clock)
     path.write_text("second")
@@ -36,7 +29,7 @@ def test_changed_files_are_read_again_once_a_second_at_most(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("harm", ["missing", "broken"])
 def test_the_former_content_stays_while_the_new_is_of_no_use(tmp_path: Path, harm: str) -> None:
-    path, clock = tmp_path / "file", Clock()
+    path, clock = tmp_path / "file", FakeClock(100.0)
     path.write_text("one")
     files = WatchedFiles([path], lambda: read(path), clock)
     path.unlink() if harm == "missing" else path.write_text("broken")
@@ -48,7 +41,7 @@ def test_the_former_content_stays_while_the_new_is_of_no_use(tmp_path: Path, har
 
 
 def test_files_that_change_while_they_are_read_are_read_again(tmp_path: Path) -> None:
-    path, clock = tmp_path / "file", Clock()
+    path, clock = tmp_path / "file", FakeClock(100.0)
     path.write_text("one")
     writes = iter(["", "newest"])
 
@@ -69,7 +62,7 @@ def test_a_link_that_is_moved_is_a_change(tmp_path: Path) -> None:
         (tmp_path / name).write_text(name)
     link, spare = tmp_path / "link", tmp_path / "spare"
     link.symlink_to("a")
-    files = WatchedFiles([link], lambda: read(link), Clock())
+    files = WatchedFiles([link], lambda: read(link), FakeClock(100.0))
     spare.symlink_to("b")
     spare.replace(link)  # as Kubernetes swaps a volume's content
     assert files.current(look=True) == "b"
@@ -93,7 +86,7 @@ def test_a_fixed_token() -> None:
 
 
 def test_a_token_in_a_file_changes_without_a_refusal(tmp_path: Path) -> None:
-    file, clock = tmp_path / "token", Clock()
+    file, clock = tmp_path / "token", FakeClock(100.0)
     file.write_text("old\n")
     shown, demanded = (BearerToken(WatchedFiles([file], lambda: tuple(file.read_text().split()))) for _ in range(2))
     demanded._clock = clock

@@ -52,7 +52,7 @@ def test_a_gpu_that_is_not_there_is_a_refusal_that_says_how_to_get_it(
     assert "install the extra `cuda`" in output
 
 
-def test_foundations_are_built_for_devices_that_are_there() -> None:
-    foundation = ServiceContext.of(OcrSettings(offline=True))
-    foundation.compute.close()
-    assert foundation.store.offline
+def test_the_context_is_built_for_devices_that_are_there() -> None:
+    context = ServiceContext.of(OcrSettings(offline=True))
+    context.compute.close()
+    assert context.store.offline

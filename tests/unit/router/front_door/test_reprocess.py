@@ -13,7 +13,16 @@ from typer.testing import CliRunner
 from mesh.cli.app import app, run
 from mesh.cli.clients import front_door_client
 from mesh.cli.clients.front_door_client import FrontDoorClient, RefreshFailedError
-from mesh.cli.commands.reprocess_run import CLIP, OCR, Journal, Outcome, Report, Selection, reprocess, select
+from mesh.cli.commands.reprocess_run import (
+    CLIP,
+    OCR,
+    Journal,
+    PhotoOutcome,
+    ReprocessReport,
+    Selection,
+    reprocess,
+    select,
+)
 from mesh.cli.output.outcome import CommandError
 from mesh.core.errors import InvalidInputError
 from sql.refresh import OcrLine
@@ -78,7 +87,7 @@ async def test_an_interrupted_run_goes_on_where_it_stopped(
     work = {str(photo.id): frozenset({OCR}) for photo in photos}
     done_two = asyncio.Event()
 
-    def advance(report: Report) -> None:
+    def advance(report: ReprocessReport) -> None:
         if len(report.outcomes) == 2:
             assert door.mesh is not None
             door.mesh.wait_for = asyncio.Event()  # the third photo hangs until the run is interrupted
@@ -100,10 +109,10 @@ async def test_an_interrupted_run_goes_on_where_it_stopped(
 
 
 def test_what_failed_is_tried_again(journal: Journal) -> None:
-    journal.write(Outcome("a", (), ("text",)))
-    journal.write(Outcome("b", error="busy"))
+    journal.write(PhotoOutcome("a", (), ("text",)))
+    journal.write(PhotoOutcome("b", error="busy"))
     journal.close(finished=False)
-    assert journal.done() == {"a": Outcome("a", (), ("text",))}
+    assert journal.done() == {"a": PhotoOutcome("a", (), ("text",))}
 
 
 def test_every_command_has_its_own_journal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -323,13 +332,13 @@ async def test_an_interrupted_run_has_told_why(
     blind, waiting = door.immich.photo(alice, name="blind.jpg", preview=None), door.immich.photo(alice)
     begun = asyncio.Event()
 
-    def advance(report: Report) -> None:
+    def advance(report: ReprocessReport) -> None:
         if report.outcomes:
             assert door.mesh is not None
             door.mesh.wait_for = asyncio.Event()
             begun.set()
 
-    report = Report()
+    report = ReprocessReport()
     work = {str(photo.id): frozenset({OCR}) for photo in (blind, waiting)}
     running = asyncio.create_task(reprocess(client, work, journal, concurrency=1, advance=advance, report=report))
     await asyncio.wait_for(begun.wait(), 10)

@@ -15,7 +15,7 @@ from router.upstream.calls import Call, FailureKind, TryFailedError
 from router.upstream.endpoints.endpoint import Probe
 from tests.doubles.upstream import Behaviour, FakeTiming, Stand, failing, failing_first
 
-KILLER, OTHER = Content(b"killer"), Content(b"another photo")
+CRASHING, OTHER = Content(b"crashing"), Content(b"another photo")
 RESTART_SECONDS = 3.0
 
 
@@ -26,20 +26,20 @@ class TestEvidence:
         return Quarantine(QuarantineSettings(**settings), (timing or FakeTiming()).now)
 
     def crash(
-        self, memory: Quarantine, content: Content = KILLER, *, exclusive: bool = True, quiet: bool = True
+        self, memory: Quarantine, content: Content = CRASHING, *, exclusive: bool = True, quiet: bool = True
     ) -> bool:
         return memory.record_crash(content, "/x/Y", exclusive=exclusive, quiet=quiet)
 
     def test_crashes_alone_in_quiet_with_others_answered_between_count(self) -> None:
         memory = self.memory()
         assert not self.crash(memory, exclusive=False, quiet=False)
-        assert memory.is_suspect(KILLER)
+        assert memory.is_suspect(CRASHING)
         memory.clear(OTHER, "/x/Y")
         assert not self.crash(memory)
         memory.clear(OTHER, "/x/Y")
         assert self.crash(memory)
         with pytest.raises(QuarantinedPayloadError, match="5 minutes"):
-            memory.check(KILLER)
+            memory.check(CRASHING)
         memory.check(OTHER)
 
     @pytest.mark.parametrize("missing", ["exclusive", "quiet", "answer", "answer of the method"])
@@ -51,21 +51,21 @@ class TestEvidence:
                 memory.clear(OTHER, "/x/Z")
             elif missing != "answer":
                 memory.clear(OTHER, "/x/Y")
-        memory.check(KILLER)
+        memory.check(CRASHING)
 
     def test_an_answer_clears(self) -> None:
         memory = self.memory(crashes=1)
         self.crash(memory)
-        memory.clear(KILLER, "/x/Y")
-        assert not memory.is_suspect(KILLER)
+        memory.clear(CRASHING, "/x/Y")
+        assert not memory.is_suspect(CRASHING)
         assert not self.crash(memory)
 
     def test_a_suspect_that_is_answered_after_all_shows_that_something_else_kills(self) -> None:
         memory, unlucky = self.memory(), Content(b"unlucky")
-        for content in (KILLER, unlucky):
+        for content in (CRASHING, unlucky):
             self.crash(memory, content)
         memory.clear(OTHER, "/x/Y")
-        for content in (KILLER, unlucky):
+        for content in (CRASHING, unlucky):
             self.crash(memory, content)
         memory.clear(unlucky, "/x/Y")
         assert not self.crash(memory)
@@ -80,12 +80,12 @@ class TestEvidence:
         assert self.crash(memory)
         timing._now += 299
         with pytest.raises(QuarantinedPayloadError):
-            memory.check(KILLER)
+            memory.check(CRASHING)
         timing._now += 2
-        memory.check(KILLER)
+        memory.check(CRASHING)
         self.crash(memory)
         timing._now += 301
-        assert not memory.is_suspect(KILLER)
+        assert not memory.is_suspect(CRASHING)
 
     def test_memory_is_bounded(self) -> None:
         memory = self.memory()
@@ -106,11 +106,11 @@ class TestEvidence:
 class Replicas:
     """Endpoints that work on a call for a while, die of certain payloads or when killed, and are started again."""
 
-    def __init__(self, stand: Stand, *killers: bytes, work_seconds: float = 1.0) -> None:
+    def __init__(self, stand: Stand, *crashing: bytes, work_seconds: float = 1.0) -> None:
         self.deaths: list[str] = []
         self.asked: list[tuple[str, bool]] = []
         self._stand = stand
-        self._killers = killers
+        self._crashing = crashing
         self._work_seconds = work_seconds
         self._lives = {address: asyncio.Event() for address in stand.endpoints.by_address}
         for address in stand.endpoints.by_address:
@@ -135,7 +135,7 @@ class Replicas:
                 raise TryFailedError(FailureKind.UNREACHABLE, MeshError("gone"))
             life = self._lives[address]
             self.asked.append((address, call.exclusive))
-            if call.content.data in self._killers:
+            if call.content.data in self._crashing:
                 await self._stand.timing.sleep(self._work_seconds / 2)
                 self.kill(address)
             work = asyncio.create_task(self._stand.timing.sleep(self._work_seconds))
@@ -164,19 +164,19 @@ async def photos(stand: Stand, seconds: float) -> list[Any]:
 
 
 @pytest.mark.parametrize("replicas", [1, 2, 3])
-async def test_a_killer_among_other_photos_is_quarantined_and_they_are_answered(replicas: int) -> None:
+async def test_a_crashing_photo_among_other_photos_is_quarantined_and_they_are_answered(replicas: int) -> None:
     async with Stand(count=replicas) as stand:
-        fragile = Replicas(stand, b"killer")
+        fragile = Replicas(stand, b"crashing")
         others = asyncio.create_task(photos(stand, 200))
         await stand.timing.advance(20)
-        killer = stand.send(b"killer")
+        crashing = stand.send(b"crashing")
         await stand.timing.advance(150)
         with pytest.raises(QuarantinedPayloadError, match="refused for 5 minutes"):
-            await killer
+            await crashing
         deaths = len(fragile.deaths)
         assert deaths <= 5
         with pytest.raises(QuarantinedPayloadError):
-            await stand.send(b"killer")
+            await stand.send(b"crashing")
         assert len(fragile.deaths) == deaths
         assert stand.count("upstream_quarantined_total", cluster="test") == 2
         await stand.timing.advance(120)
@@ -185,12 +185,12 @@ async def test_a_killer_among_other_photos_is_quarantined_and_they_are_answered(
 
 
 @pytest.mark.parametrize("replicas", [1, 2, 3])
-async def test_several_killers_are_all_found(replicas: int) -> None:
+async def test_several_crashing_photos_are_all_found(replicas: int) -> None:
     async with Stand(count=replicas) as stand:
-        killers = [b"killer %d" % number for number in range(3)]
-        Replicas(stand, *killers)
+        crashing = [b"crashing %d" % number for number in range(3)]
+        Replicas(stand, *crashing)
         others = asyncio.create_task(photos(stand, 400))
-        tasks = [stand.send(killer, seconds=600) for killer in killers]
+        tasks = [stand.send(photo, seconds=600) for photo in crashing]
         await stand.timing.advance(700)
         for task in tasks:
             with pytest.raises(QuarantinedPayloadError):

@@ -10,23 +10,14 @@ from hypothesis import strategies as st
 
 from mesh.core.errors import DeadlineExceededError, OverloadedError, UnavailableError
 from mesh.serving.inference.batcher import Batcher
+from tests.clock import FakeClock
 
 
 @dataclass
-class Clock:
-    """Seconds that pass only when told to."""
-
-    now: float = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@dataclass
-class Timer:
+class FakeTimer:
     """Calls back when the clock that it belongs to has gone far enough."""
 
-    clock: Clock
+    clock: FakeClock
     due: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
 
     def __call__(self, seconds: float, callback: Callable[[], None]) -> None:
@@ -40,7 +31,7 @@ class Timer:
 
 
 @dataclass
-class Model:
+class GatedModel:
     """A model whose runs end when the test says so; it answers `-item` and fails on items in `bad`."""
 
     bad: frozenset[int] = frozenset()
@@ -69,14 +60,14 @@ class Model:
 
 
 def make(
-    model: Model,
+    model: GatedModel,
     *,
     workers: int = 1,
     max_batch_size: int = 4,
     max_queue_size: int = 100,
     max_queue_delay_seconds: float = 0.0,
-    clock: Clock | None = None,
-    timer: Timer | None = None,
+    clock: FakeClock | None = None,
+    timer: FakeTimer | None = None,
 ) -> Batcher[int, int]:
     return Batcher(
         model,
@@ -84,7 +75,7 @@ def make(
         max_batch_size=max_batch_size,
         max_queue_size=max_queue_size,
         max_queue_delay_seconds=max_queue_delay_seconds,
-        clock=clock or Clock(),
+        clock=clock or FakeClock(),
         call_later=timer,
     )
 
@@ -96,20 +87,20 @@ async def settle() -> None:
 
 
 async def test_an_idle_worker_starts_at_once() -> None:
-    model = Model()
+    model = GatedModel()
     assert await make(model).submit(7) == -7
     assert model.batches == [[7]]
 
 
 async def test_what_is_submitted_together_runs_together() -> None:
-    model = Model()
+    model = GatedModel()
     batcher = make(model)
     assert await asyncio.gather(*(batcher.submit(item) for item in (1, 2, 3))) == [-1, -2, -3]
     assert model.batches == [[1, 2, 3]]
 
 
 async def test_while_the_worker_is_busy_the_next_batch_grows_up_to_its_limit() -> None:
-    model = Model(open=False)
+    model = GatedModel(open=False)
     batcher = make(model)
     tasks = [asyncio.create_task(batcher.submit(0))]
     await settle()
@@ -123,14 +114,14 @@ async def test_while_the_worker_is_busy_the_next_batch_grows_up_to_its_limit() -
 
 
 async def test_workers_share_what_waits() -> None:
-    model = Model()
+    model = GatedModel()
     batcher = make(model, workers=2, max_batch_size=8)
     await asyncio.gather(*(batcher.submit(item) for item in range(10)))
     assert model.batches == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
 
 
 async def test_only_items_of_one_key_share_a_batch_and_the_oldest_goes_first() -> None:
-    model, clock = Model(open=False), Clock()
+    model, clock = GatedModel(open=False), FakeClock()
     batcher = make(model, clock=clock)
     tasks = []
     for item, key in [(0, "a"), (1, "b"), (2, "a"), (3, "b")]:
@@ -143,7 +134,7 @@ async def test_only_items_of_one_key_share_a_batch_and_the_oldest_goes_first() -
 
 
 async def test_a_full_queue_refuses_at_once() -> None:
-    model = Model(open=False)
+    model = GatedModel(open=False)
     batcher = make(model, max_queue_size=2)
     tasks = []
     for item in range(3):
@@ -156,7 +147,7 @@ async def test_a_full_queue_refuses_at_once() -> None:
 
 
 async def test_cancelled_items_make_room_at_once() -> None:
-    model = Model(open=False)
+    model = GatedModel(open=False)
     batcher = make(model, max_queue_size=2)
     tasks = []
     for item in range(3):
@@ -173,7 +164,7 @@ async def test_cancelled_items_make_room_at_once() -> None:
 
 
 async def test_expired_and_cancelled_items_never_reach_the_model() -> None:
-    model, clock = Model(open=False), Clock()
+    model, clock = GatedModel(open=False), FakeClock()
     batcher = make(model, clock=clock)
     running = asyncio.create_task(batcher.submit(0))
     await settle()
@@ -192,7 +183,7 @@ async def test_expired_and_cancelled_items_never_reach_the_model() -> None:
 
 
 async def test_a_failed_batch_is_run_again_item_by_item() -> None:
-    model = Model(open=False, bad=frozenset({2}))
+    model = GatedModel(open=False, bad=frozenset({2}))
     batcher = make(model)
     tasks = [asyncio.create_task(batcher.submit(item)) for item in range(4)]
     model.finish_all()
@@ -215,7 +206,7 @@ async def test_a_wrong_number_of_results_is_a_failure_not_a_mix_up() -> None:
 
 
 async def test_a_delay_lets_a_batch_fill_up_but_a_full_one_starts_at_once() -> None:
-    model, clock = Model(), Clock()
+    model, clock = GatedModel(), FakeClock()
     batcher = make(model, clock=clock, max_queue_delay_seconds=3600.0, max_batch_size=2)
     first = asyncio.create_task(batcher.submit(1))
     await settle()
@@ -226,8 +217,8 @@ async def test_a_delay_lets_a_batch_fill_up_but_a_full_one_starts_at_once() -> N
 
 
 async def test_a_batch_starts_as_it_is_when_its_delay_ends() -> None:
-    model, clock = Model(), Clock()
-    timer = Timer(clock)
+    model, clock = GatedModel(), FakeClock()
+    timer = FakeTimer(clock)
     batcher = make(model, clock=clock, timer=timer, max_queue_delay_seconds=0.5)
     tasks = [asyncio.create_task(batcher.submit(item)) for item in range(2)]
     await settle()
@@ -242,7 +233,7 @@ async def test_a_batch_starts_as_it_is_when_its_delay_ends() -> None:
 
 
 async def test_a_batch_that_grows_holds_up_no_full_one() -> None:
-    model = Model()
+    model = GatedModel()
     batcher = make(model, workers=2, max_queue_delay_seconds=3600.0, max_batch_size=2)
     young = asyncio.create_task(batcher.submit(0, key="a"))
     await settle()
@@ -253,7 +244,7 @@ async def test_a_batch_that_grows_holds_up_no_full_one() -> None:
 
 
 async def test_closing_answers_what_waits_and_refuses_what_comes() -> None:
-    model = Model(open=False)
+    model = GatedModel(open=False)
     batcher = make(model, max_queue_delay_seconds=3600.0)
     tasks = [asyncio.create_task(batcher.submit(item)) for item in range(3)]
     await settle()
@@ -294,8 +285,8 @@ def test_any_schedule_resolves_every_item_exactly_once(
 
 
 async def _play(actions: list[Action], workers: int, size: int, bad: frozenset[int], delay: float) -> None:
-    model, clock = Model(open=False, bad=bad), Clock()
-    timer = Timer(clock)
+    model, clock = GatedModel(open=False, bad=bad), FakeClock()
+    timer = FakeTimer(clock)
     batcher = make(
         model,
         workers=workers,
@@ -332,7 +323,7 @@ async def _play(actions: list[Action], workers: int, size: int, bad: frozenset[i
     _check(results, model, cancelled, size)
 
 
-def _check(results: Sequence[int | BaseException], model: Model, cancelled: set[int], size: int) -> None:
+def _check(results: Sequence[int | BaseException], model: GatedModel, cancelled: set[int], size: int) -> None:
     for item, result in enumerate(results):
         if isinstance(result, int):
             assert result == -item

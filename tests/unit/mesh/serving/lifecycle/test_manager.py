@@ -16,14 +16,15 @@ from structlog.testing import capture_logs
 from mesh.core import context
 from mesh.core.errors import ModelNotFoundError, ModelUnavailableError, UnavailableError
 from mesh.hub.catalogue import Family
-from mesh.hub.fetch.progress import DownloadProgress, ProgressListener, Stage
+from mesh.hub.fetch.progress import DownloadProgress, FetchStage, ProgressListener
 from mesh.hub.store import CachedModel, ModelStore
 from mesh.serving.inference.compute import ComputePool
 from mesh.serving.lifecycle.failure import FAILURE_MEMORY_SECONDS
 from mesh.serving.lifecycle.manager import ModelManager
 from mesh.serving.lifecycle.part import ModelPart, PartFiles
 from mesh.serving.lifecycle.policy import LifecyclePolicy
-from mesh.serving.lifecycle.slot import Loaded, State
+from mesh.serving.lifecycle.slot import Loaded, SlotState
+from tests.clock import FakeClock
 
 
 @dataclass
@@ -45,7 +46,7 @@ class FakeModel:
 
 
 @dataclass
-class Loader:
+class FakeLoader:
     """Reads models; fails as often as told."""
 
     failures: int = 0
@@ -81,7 +82,7 @@ class FakeStore(ModelStore):
             raise PermissionError(13, "Permission denied", "/nowhere/forbidden")
         if self.gate is not None and self.loop is not None:
             assert progress is not None
-            progress(DownloadProgress(name, Stage.DOWNLOADING, 43, 100))
+            progress(DownloadProgress(name, FetchStage.DOWNLOADING, 43, 100))
             asyncio.run_coroutine_threadsafe(self.gate.wait(), self.loop).result()
         return Path("/nowhere") / name
 
@@ -90,20 +91,12 @@ class FakeStore(ModelStore):
 
 
 @dataclass
-class Clock:
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@dataclass
 class Setup:
     manager: ModelManager
     parts: dict[str, ModelPart[FakeModel]]
-    loader: Loader
+    loader: FakeLoader
     store: FakeStore
-    clock: Clock
+    clock: FakeClock
 
     def acquire(self, name: str, part: str) -> AbstractAsyncContextManager[FakeModel]:
         return self.manager.acquire(self.parts[part], name)
@@ -117,7 +110,7 @@ def compute() -> Iterator[ComputePool]:
 
 
 def make(compute: ComputePool, family: Family = Family.CLIP, **policy: float) -> Setup:
-    loader, store, clock = Loader(), FakeStore(), Clock()
+    loader, store, clock = FakeLoader(), FakeStore(), FakeClock(1000.0)
 
     async def no_pause(_: float) -> None: ...
 
@@ -134,7 +127,7 @@ def make(compute: ComputePool, family: Family = Family.CLIP, **policy: float) ->
     return Setup(manager, parts, loader, store, clock)
 
 
-async def state_of(setup: Setup, name: str, part: str) -> State:
+async def state_of(setup: Setup, name: str, part: str) -> SlotState:
     return next(status.state for status in await setup.manager.statuses() if (status.name, status.part) == (name, part))
 
 
@@ -148,7 +141,7 @@ async def test_one_load_serves_all_who_wait_and_later_ones(compute: ComputePool)
     models = await asyncio.gather(*(use(setup) for _ in range(10)))
     assert len({id(model) for model in models}) == 1
     assert setup.loader.loads == [("m", "visual")]
-    assert await state_of(setup, "m", "visual") is State.LOADED
+    assert await state_of(setup, "m", "visual") is SlotState.LOADED
 
 
 async def test_an_empty_name_is_the_default(compute: ComputePool) -> None:
@@ -171,14 +164,14 @@ async def test_idle_parts_leave_after_their_time_but_pinned_and_used_ones_stay(c
     await use(setup, part="textual")
     setup.clock.now += 299
     await setup.manager.sweep()
-    assert await state_of(setup, "m", "visual") is State.LOADED
+    assert await state_of(setup, "m", "visual") is SlotState.LOADED
     setup.clock.now += 1
     async with setup.acquire("other", "visual"):
         setup.clock.now += 1000
         await setup.manager.sweep()
-        assert await state_of(setup, "other", "visual") is State.LOADED
-    assert await state_of(setup, "m", "visual") is State.CACHED
-    assert await state_of(setup, "m", "textual") is State.LOADED
+        assert await state_of(setup, "other", "visual") is SlotState.LOADED
+    assert await state_of(setup, "m", "visual") is SlotState.CACHED
+    assert await state_of(setup, "m", "textual") is SlotState.LOADED
     assert setup.loader.models[0].closed
 
 
@@ -190,9 +183,9 @@ async def test_the_budget_puts_out_the_least_recently_used_and_pinned_ones_last(
     setup.clock.now += 1
     await use(setup, "b")
     await use(setup, "d")
-    assert await state_of(setup, "c", "visual") is State.CACHED
-    assert await state_of(setup, "a", "textual") is State.LOADED
-    assert await state_of(setup, "b", "visual") is State.LOADED
+    assert await state_of(setup, "c", "visual") is SlotState.CACHED
+    assert await state_of(setup, "a", "textual") is SlotState.LOADED
+    assert await state_of(setup, "b", "visual") is SlotState.LOADED
 
 
 async def test_unloading_a_used_model_waits_for_its_last_user(compute: ComputePool) -> None:
@@ -216,7 +209,7 @@ async def test_a_failed_load_is_retried_then_reported_then_tried_again_later(com
     with pytest.raises(UnavailableError):
         await use(setup, "bad")
     assert len(setup.loader.loads) == tries
-    assert await state_of(setup, "bad", "visual") is State.FAILED
+    assert await state_of(setup, "bad", "visual") is SlotState.FAILED
     setup.clock.now += FAILURE_MEMORY_SECONDS
     assert (await use(setup, "bad")).name == "bad"
 
@@ -246,7 +239,7 @@ async def test_models_of_single_languages_share_a_detector(compute: ComputePool)
         (korean, "recognition"),
         (greek, "recognition"),
     ]
-    shown = {(one.name, one.part) for one in await setup.manager.statuses() if one.state is State.LOADED}
+    shown = {(one.name, one.part) for one in await setup.manager.statuses() if one.state is SlotState.LOADED}
     assert shown == set(setup.loader.loads)
     assert (korean, "detection") not in {(one.name, one.part) for one in await setup.manager.statuses()}
     await setup.manager.unload(korean)
@@ -281,7 +274,7 @@ async def test_who_waits_for_a_download_is_told_how_far_it_is(compute: ComputePo
     context.deadline.set(time.monotonic() + 0.5)
     with pytest.raises(UnavailableError, match="43%"):
         await use(setup)
-    assert await state_of(setup, "m", "visual") is State.DOWNLOADING
+    assert await state_of(setup, "m", "visual") is SlotState.DOWNLOADING
     context.deadline.set(None)
     setup.store.gate.set()
     assert (await use(setup)).name == "m"
@@ -299,7 +292,7 @@ async def test_who_waited_for_a_load_gets_the_part_even_where_memory_is_short(co
     assert not any(await asyncio.gather(*(work(name) for name in "abcdef")))
     setup.clock.now += 1
     await setup.manager.sweep()
-    loaded = [status for status in await setup.manager.statuses() if status.state is State.LOADED]
+    loaded = [status for status in await setup.manager.statuses() if status.state is SlotState.LOADED]
     assert len(loaded) == 1, "what the budget allows stays when the users are done"
 
 
@@ -320,15 +313,15 @@ async def test_nobody_is_lent_a_part_on_its_way_out(compute: ComputePool, unload
 
 
 async def test_a_reported_failure_keeps_no_request_alive(compute: ComputePool) -> None:
-    class Photo:
+    class FakePhoto:
         """Stands for a request's bytes."""
 
     setup = make(compute)
     setup.loader.failures = 3
-    photos = weakref.WeakSet[Photo]()
+    photos = weakref.WeakSet[FakePhoto]()
 
     async def ask() -> None:
-        photo = Photo()
+        photo = FakePhoto()
         photos.add(photo)
         with pytest.raises(UnavailableError, match="disk trouble"):
             await use(setup)
@@ -350,13 +343,13 @@ async def test_unloading_while_it_loads_takes_it_out_when_it_is_there(compute: C
     setup = make(compute)
     setup.store.gate, setup.store.loop = asyncio.Event(), asyncio.get_running_loop()
     loading = asyncio.create_task(setup.manager.load("m"))
-    while await state_of(setup, "m", "visual") is not State.DOWNLOADING:  # noqa: ASYNC110 - it downloads on a thread
+    while await state_of(setup, "m", "visual") is not SlotState.DOWNLOADING:  # noqa: ASYNC110 - it downloads on a thread
         await asyncio.sleep(0)
     await setup.manager.unload("m")
     setup.store.gate.set()
     await loading
     await setup.manager.unload("none")  # waits for what is on its way out
-    assert await state_of(setup, "m", "visual") is State.CACHED
+    assert await state_of(setup, "m", "visual") is SlotState.CACHED
 
 
 async def test_a_part_that_fills_the_budget_alone_stays(compute: ComputePool) -> None:

@@ -8,12 +8,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from mesh.core.settings import Device
-from mesh.serving.runtimes import opening
+from mesh.serving.runtimes import selection
 from mesh.serving.runtimes.compiled import UNUSED_SECONDS, CompiledFiles
-from mesh.serving.runtimes.opening import choose
+from mesh.serving.runtimes.selection import choose
 from mesh.serving.runtimes.session import RuntimeSettings
 from tests.unit.mesh.serving.runtimes.conftest import save_projection
-from tests.unit.mesh.serving.runtimes.test_opening import CHECK, ITEM, compiled, no_check
+from tests.unit.mesh.serving.runtimes.test_selection import CHECK, ITEM, compiled, no_check
 
 
 def write_both(target: Path) -> None:
@@ -62,7 +62,7 @@ def test_files_of_another_version_go_when_nobody_used_them_for_two_weeks(
 def test_files_of_what_lost_the_comparison_go(
     tmp_path: Path, projection: Path, monkeypatch: pytest.MonkeyPatch, speed: float, kept: set[str]
 ) -> None:
-    monkeypatch.setattr(opening._Comparison, "_times_as_fast", lambda *_: speed)
+    monkeypatch.setattr(selection._Comparison, "_times_as_fast", lambda *_: speed)
     choose(projection, RuntimeSettings(device=Device.AUTO, cores=2, cache_folder=tmp_path), CHECK)
     assert set(compiled(tmp_path)) == kept
 

@@ -8,7 +8,7 @@ import pytest
 from mesh.serving.runtimes.cuda_driver import driver_fault
 
 
-class Driver:
+class FakeDriver:
     """The calls of libcuda that are asked."""
 
     def __init__(
@@ -36,14 +36,14 @@ class Driver:
 @pytest.mark.parametrize(
     ("driver", "fault"),
     [
-        (Driver(), ""),
-        (Driver(init=100), "finds no card (cuInit answers 100)"),
-        (Driver(version=12040), "knows CUDA 12.4, and this build needs 13.0"),
-        (Driver(cards=0), "there is no card number 0"),
-        (Driver(capability=(6, 1)), "compute capability is 6.1, and this build starts at 7.5"),
+        (FakeDriver(), ""),
+        (FakeDriver(init=100), "finds no card (cuInit answers 100)"),
+        (FakeDriver(version=12040), "knows CUDA 12.4, and this build needs 13.0"),
+        (FakeDriver(cards=0), "there is no card number 0"),
+        (FakeDriver(capability=(6, 1)), "compute capability is 6.1, and this build starts at 7.5"),
     ],
 )
-def test_the_driver_says_what_is_wrong(driver: Driver, fault: str) -> None:
+def test_the_driver_says_what_is_wrong(driver: FakeDriver, fault: str) -> None:
     found = driver_fault(0, "13.0", lambda name: driver)
     assert fault in found
     assert bool(found) is bool(fault)

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from router.config.front_door import FrontDoorSettings
 from router.config.healing import HealingSettings
 from router.front_door.healing.coordination import Coordination, FileCoordination, NoCoordination
-from router.front_door.healing.healer import Healer, State
+from router.front_door.healing.healer import Healer, HealerState
 from router.front_door.healing.metrics import HealingMetrics
 from router.front_door.healing.queues import ImmichQueues, Queue
 from router.front_door.healing.service import why_off
@@ -117,7 +117,7 @@ async def test_after_a_start_every_queue_is_told_once_what_is_missing(version: t
         await at.pass_time(120)
         assert at.started() == [1, 1, 1]
         assert at.immich.queues["backgroundTask"].started == 0
-        assert at.healer.status.state is State.WATCHING
+        assert at.healer.status.state is HealerState.WATCHING
         assert at.healer.status.healed_at is not None
         await at.pass_time(24 * 3600, step=600)
         assert at.started() == [1, 1, 1]  # nothing was dropped since
@@ -129,7 +129,7 @@ async def test_failed_requests_are_healed_and_no_more_often_than_allowed() -> No
         at.failures = 3
         await at.pass_time(300)
         assert at.started() == [1, 1, 1]  # within ten minutes of the last healing
-        assert at.healer.status.state is State.WAITING
+        assert at.healer.status.state is HealerState.WAITING
         assert "3 of Immich's requests failed" in at.healer.status.reason
         assert at.registry.get_sample_value("immich_mesh_healing_due") == 1
         await at.pass_time(600)

@@ -7,7 +7,7 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Line:
+class AnsweredLine:
     """A line of text. `box`: four corners in pixels of the photo, clockwise from the text's own top left."""
 
     text: str
@@ -20,13 +20,13 @@ class Line:
 class OcrAnswer:
     """The text of a photo of `width` x `height` pixels, in reading order."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[AnsweredLine, ...]
     width: int
     height: int
 
 
 @dataclass(frozen=True)
-class Face:
+class AnsweredFace:
     """A face. `box`: left, top, right, bottom in pixels of the photo. `embedding` is L2-normalised."""
 
     box: tuple[float, float, float, float]
@@ -38,7 +38,7 @@ class Face:
 class FaceAnswer:
     """The faces of a photo of `width` x `height` pixels, the most certain first."""
 
-    faces: tuple[Face, ...]
+    faces: tuple[AnsweredFace, ...]
     width: int
     height: int
 

@@ -33,7 +33,7 @@ TIMED_RUNS = 3
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RuntimeVerdict:
     """What a graph runs in.
 
     Attributes:
@@ -46,7 +46,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Choice:
+class RuntimeChoice:
     """How the sessions of a graph are opened.
 
     Attributes:
@@ -60,7 +60,7 @@ class Choice:
     shares_weights: bool = False
 
 
-def choose(graph: Path, runtime: RuntimeSettings, make_check: MakeCheck, *, several: bool = False) -> Choice:
+def choose(graph: Path, runtime: RuntimeSettings, make_check: MakeCheck, *, several: bool = False) -> RuntimeChoice:
     """Decides what a graph runs in. Blocking: seconds when it is loaded for the first time.
 
     Args:
@@ -88,7 +88,7 @@ def choose(graph: Path, runtime: RuntimeSettings, make_check: MakeCheck, *, seve
     if precision is None:
         return _in_onnxruntime(graph, files, runtime, several, verdict.reason, record)
     files.remove_others({record, _source_path(files, precision)})
-    return Choice(lambda threads: _open_openvino(graph, files, runtime, precision, threads), verdict.reason)
+    return RuntimeChoice(lambda threads: _open_openvino(graph, files, runtime, precision, threads), verdict.reason)
 
 
 class _Comparison:
@@ -100,20 +100,20 @@ class _Comparison:
         self._files = files
         self._may_refuse = runtime.device is Device.AUTO
 
-    def verdict(self, make_check: MakeCheck) -> Verdict:
+    def verdict(self, make_check: MakeCheck) -> RuntimeVerdict:
         """Runs and compares. Raises UnavailableError: nothing that was asked for can run it rightly."""
         exact = OnnxSession(self._graph, replace(self._runtime, device=Device.CPU))
         try:
             check = make_check(exact.inputs)
             if check is None:
                 reason = "not compared: the shapes of its inputs are not known"
-                return Verdict(None if self._may_refuse else Precision.FP32, reason)
+                return RuntimeVerdict(None if self._may_refuse else Precision.FP32, reason)
             return self._compare(exact, check)
         finally:
             exact.close()
             return_memory()  # two runtimes' worth of weights and arenas
 
-    def _compare(self, exact: ModelSession, check: SelfCheck) -> Verdict:
+    def _compare(self, exact: ModelSession, check: SelfCheck) -> RuntimeVerdict:
         wanted = check.run(exact)
         faults: list[str] = []
         for precision in self._precisions(faults):
@@ -137,11 +137,11 @@ class _Comparison:
                 continue
             self._tell(faults)
             outcome = "same result" if check.judge else f"cosine {agreement.cosine:.4f}"
-            return Verdict(precision, f"{speed:.1f} x as fast as onnxruntime, {outcome}")
+            return RuntimeVerdict(precision, f"{speed:.1f} x as fast as onnxruntime, {outcome}")
         self._tell(faults)
         if not self._may_refuse:
             raise UnavailableError(f"OpenVINO cannot run {self._graph} rightly: {'; '.join(faults)}")
-        return Verdict(None, f"OpenVINO not taken: {'; '.join(faults)}")
+        return RuntimeVerdict(None, f"OpenVINO not taken: {'; '.join(faults)}")
 
     def _precisions(self, faults: list[str]) -> Iterator[Precision]:
         """What to try, the fastest first."""
@@ -177,11 +177,13 @@ def _conditions(runtime: RuntimeSettings) -> tuple[str, ...]:
     return (*versions, runtime.device.value, runtime.precision.value)
 
 
-def _read_verdict(files: CompiledFiles, record: Path) -> Verdict | None:
+def _read_verdict(files: CompiledFiles, record: Path) -> RuntimeVerdict | None:
     noted = files.noted(record)
     try:
         return (
-            Verdict(Precision(noted["precision"]) if noted["precision"] else None, noted["reason"]) if noted else None
+            RuntimeVerdict(Precision(noted["precision"]) if noted["precision"] else None, noted["reason"])
+            if noted
+            else None
         )
     except (KeyError, ValueError):
         return None
@@ -189,7 +191,7 @@ def _read_verdict(files: CompiledFiles, record: Path) -> Verdict | None:
 
 def _in_onnxruntime(
     graph: Path, files: CompiledFiles, runtime: RuntimeSettings, several: bool, reason: str = "", *used: Path
-) -> Choice:
+) -> RuntimeChoice:
     source = _prepacked(graph, files) if several else graph
     files.remove_others({source, *used})
 
@@ -199,7 +201,7 @@ def _in_onnxruntime(
         session.memory_bytes = size_with_external_data(graph)
         return GuardedSession(session)
 
-    return Choice(open_one, reason, shares_weights=source != graph)
+    return RuntimeChoice(open_one, reason, shares_weights=source != graph)
 
 
 def _prepacked(graph: Path, files: CompiledFiles) -> Path:
@@ -222,7 +224,7 @@ def _open_openvino(
     return GuardedSession(session, None if precision is Precision.FP32 else open_exact)
 
 
-def _remove_losers(files: CompiledFiles, verdict: Verdict) -> None:
+def _remove_losers(files: CompiledFiles, verdict: RuntimeVerdict) -> None:
     """Deletes the files of what was compared and is not run."""
     winner = _prepacked_path(files) if verdict.precision is None else _source_path(files, verdict.precision)
     for path in {_prepacked_path(files), *(_source_path(files, precision) for precision in Precision)} - {winner}:

@@ -12,9 +12,9 @@ import pytest
 from mesh.core.errors import UnavailableError
 from mesh.core.memory import return_memory
 from mesh.core.settings import Device, Precision
-from mesh.serving.runtimes import opening, openvino
+from mesh.serving.runtimes import openvino, selection
 from mesh.serving.runtimes.onnxruntime import OnnxSession
-from mesh.serving.runtimes.opening import choose
+from mesh.serving.runtimes.selection import choose
 from mesh.serving.runtimes.self_check import MakeCheck, SelfCheck, default_check
 from mesh.serving.runtimes.session import RuntimeSettings, TensorInfo
 from tests.builders.graph import Graph
@@ -97,7 +97,7 @@ def test_auto_takes_what_was_measured_to_be_faster(
     tmp_path: Path, projection: Path, monkeypatch: pytest.MonkeyPatch, speed: float, provider: str
 ) -> None:
     monkeypatch.setattr(openvino, "fast_precision", lambda device: Precision.FP32)
-    monkeypatch.setattr(opening._Comparison, "_times_as_fast", lambda *_: speed)
+    monkeypatch.setattr(selection._Comparison, "_times_as_fast", lambda *_: speed)
     choice = choose(projection, runtime_of(tmp_path, Device.AUTO), CHECK)
     assert choice.open(1).provider == provider
     assert f"{speed:.1f}" in choice.reason
