@@ -22,6 +22,7 @@ from bench.chaos.scenarios import SCENARIOS, Pace
 from bench.chaos.services import ServiceProcesses
 
 REAL_REQUESTS = {"killed": 2000}
+_WORDY = {"description", "failures"}
 
 
 async def run(arguments: argparse.Namespace) -> list[ExperimentResult]:
@@ -53,7 +54,9 @@ async def run_real(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]],
                     result = await experiment(made, name, requests, arguments.concurrency, pace=pace, real=True)
                     rows.append(row(result, replicas, requests))
                     results.append(replace(result, scenario=f"{name}, {replicas}"))
-                    print({key: value for key, value in rows[-1].items() if key != "description"}, flush=True)
+                    print({key: value for key, value in rows[-1].items() if key not in _WORDY}, flush=True)
+                    for failure in rows[-1]["failures"][:3]:
+                        print(f"  {failure}", flush=True)
     return rows, results
 
 
