@@ -14,6 +14,11 @@ OPENVINO := $(if $(findstring openvino,$(DEVICE))$(filter Linux-x86_64,$(shell u
 UV := $(or $(shell command -v uv),.tools/uv/bin/uv)
 UV_VERSION := $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.lock)
 unexport VIRTUAL_ENV
+# Where uv finds a Python that fits, for machines that have none and cannot reach GitHub (docs/china.md).
+PYTHON_MIRROR := $(or $(UV_PYTHON_INSTALL_MIRROR),$(call from-env-file,UV_PYTHON_INSTALL_MIRROR))
+ifneq ($(PYTHON_MIRROR),)
+export UV_PYTHON_INSTALL_MIRROR := $(PYTHON_MIRROR)
+endif
 
 # From PyPI as locked. `uv sync` takes a mirror for a change of the lock; an export of the lock keeps its versions and
 # hashes, whatever index the files come from.
@@ -31,17 +36,23 @@ help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 .PHONY: run
-run: $(UV) ## Install what is needed into .venv and start router and services on this machine
+run: python ## Install what is needed into .venv and start router and services on this machine
 	$(call install,--extra all --extra $(if $(filter cuda tensorrt,$(DEVICE)),cuda,cpu) $(OPENVINO) \
 	  $(if $(wildcard $(VENV)/bin/pytest),$(DEVELOPMENT)))
 	@exec $(VENV)/bin/immich-mesh up
 
 .PHONY: setup
-setup: $(UV) ## Install the development environment into .venv
+setup: python ## Install the development environment into .venv
 	$(call install,--extra all --extra cpu $(DEVELOPMENT))
 
+.PHONY: python
+python: $(UV)
+	@$(UV) python find -q >/dev/null 2>&1 || $(UV) python install 3.12 || { \
+	  echo "This machine has no Python 3.11 or 3.12, and uv could not fetch one, for the reason above." >&2; \
+	  echo "Install one, or name a mirror: UV_PYTHON_INSTALL_MIRROR in .env (docs/china.md)." >&2; exit 1; }
+
 .tools/uv/bin/uv:
-	@python3 -m pip install -q --disable-pip-version-check --target .tools/uv uv==$(UV_VERSION) || { \
+	@PIP_ROOT_USER_ACTION=ignore python3 -m pip install -q --disable-pip-version-check --target .tools/uv uv==$(UV_VERSION) || { \
 	  echo "Install uv (https://docs.astral.sh/uv/), or pip for this python3 (Debian: apt install python3-pip)." >&2; \
 	  exit 1; }
 

@@ -45,7 +45,9 @@ class Project:
 
     @property
     def called(self) -> list[str]:
-        return self.calls.read_text().splitlines() if self.calls.exists() else []
+        """What was called, but for the question whether there is a Python."""
+        lines = self.calls.read_text().splitlines() if self.calls.exists() else []
+        return [line for line in lines if not line.startswith("uv python find")]
 
 
 @pytest.fixture
@@ -83,6 +85,20 @@ def test_without_uv_pip_brings_the_locked_version_once(project: Project) -> None
     ]
     assert len([call for call in project.called if call.startswith("uv sync")]) == 2
     assert version("uv") == locked
+
+
+def test_a_python_that_does_not_fit_is_fetched_and_a_failure_says_what_to_do(project: Project) -> None:
+    no_python = 'case "$*" in "python find"*) exit 2;; "python install"*) {0};; esac'
+    project.program("python3", "exit 1")
+    project.program("uv", no_python.format("exit 0"))
+    assert project.make("setup").returncode == 0
+    assert "uv python install 3.12" in project.called
+    project.program("uv", no_python.format('echo "mirror $UV_PYTHON_INSTALL_MIRROR"; exit 1'))
+    (project.folder / ".env").write_text(f"UV_PYTHON_INSTALL_MIRROR={MIRROR}\n")
+    done = project.make("setup")
+    assert done.returncode != 0
+    assert "UV_PYTHON_INSTALL_MIRROR in .env" in done.stderr
+    assert f"mirror {MIRROR}" in done.stdout
 
 
 def test_without_uv_and_pip_one_sentence_says_what_to_install(project: Project) -> None:
