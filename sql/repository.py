@@ -21,7 +21,9 @@ from sql.filters import AssetFilters, Scope, UnsupportedFilterError
 from sql.schema import ImmichSchema, inspect
 from sql.search.explain import explain
 from sql.search.hybrid import HybridSearch, vector_literal
-from sql.search.query import Run, TextQuery, fold, parse
+from sql.search.query.parse import parse
+from sql.search.query.terms import Run
+from sql.search.query.text_query import TextQuery, fold
 from sql.search.results import Explanation, SearchPage
 from sql.search.text_search import TextSearch
 from sql.settings import DatabaseSettings, HybridWeights

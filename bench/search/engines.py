@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
-from bench.search.library import Line
+from bench.search.corpus.photo import Line
 from bench.search.load import OWNERS, stock_tokens
 from sql.filters import Scope
 from sql.repository import SearchRepository

@@ -10,8 +10,8 @@ from uuid import UUID, uuid5
 
 import asyncpg
 
-from bench.search.library import Line, Photo
-from bench.search.vectors import Encoder, Vectors
+from bench.search.corpus.photo import Line, Photo
+from bench.search.corpus.vectors import Encoder, Vectors
 
 SCHEMA = Path(__file__).parents[2] / "tests" / "integration" / "sql"
 OWNERS = tuple(UUID(int=number + 1) for number in range(3))

@@ -1,40 +1,31 @@
-"""One run: fill, migrate, backfill, ask, judge.
-
-Every query is asked in two rounds: the first one after a restart, with nothing of the database in memory, and once more
-when it is there.
-"""
+"""One run: fill, migrate, backfill, ask, judge."""
 
 import json
 import re
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from statistics import mean
-from typing import Any, NamedTuple
-from uuid import UUID
 
 import asyncpg
 from pydantic import SecretStr
 
 from bench.search import load
+from bench.search.asking import Asked, Results, Row, ask, ask_in_order, summaries
+from bench.search.corpus.hard import plant
+from bench.search.corpus.hybrid_queries import HybridQuery, hybrid_queries
+from bench.search.corpus.library import library
+from bench.search.corpus.photo import Photo
+from bench.search.corpus.queries import QueryMaker
+from bench.search.corpus.relevance import Query, Truth, judge, truths
+from bench.search.corpus.vectors import Encoder
+from bench.search.costs import mesh_database, update_costs
 from bench.search.engines import Engine, FullScan, Mesh, Stock, prepare_stock
-from bench.search.hard import plant
-from bench.search.hybrid_queries import HybridQuery, hybrid_queries
-from bench.search.library import Photo, library
-from bench.search.measures import ndcg, percentile, precision, recall
-from bench.search.queries import Query, QueryMaker, Truth, judge, truths
 from bench.search.servers import forget, postgres_15, postgres_18
-from bench.search.vectors import Encoder
-from mesh.core.errors import UnavailableError
-from sql.migrate import migrate, migrations, uninstall
+from sql.migrate import migrations
 from sql.repository import SearchRepository
 from sql.settings import DatabaseSettings
-from sql.upkeep.backfill import backfill
 
-Results = dict[str, Any]
-DEPTH = 50
 SCANNED = 6
 """Queries per class that the full scan is asked: each takes seconds."""
 SAMPLE = 10_000
@@ -64,14 +55,14 @@ async def _library(work: Path, photos: int, table: dict[str, str], *, mesh_only:
     results: Results = {"photos": photos, "queries": len(queries), "quality": {}, "hybrid": {}}
     name = f"library_{photos}"
     with postgres_18(work) as admin:
-        results |= await _mesh_database(work, admin, name, lambda: made, encoder)
+        results |= await mesh_database(work, admin, name, lambda: made, encoder)
     # Asked first with nothing in memory, as after a restart of the whole machine.
     forget(work)
     with ExitStack() as stack:
         url = load.database(stack.enter_context(postgres_18(work)), name)
         async with SearchRepository(DatabaseSettings(url=SecretStr(url))) as repository:
             await _ask_all(Mesh(repository), made, queries, hybrids, encoder, results)
-        results["update_ms"] = await _updates(url, made)
+        results["update_ms"] = await update_costs(url, made)
         if not mesh_only:
             await _full_scan(url, made, queries, hybrids, encoder, results)
             await _stock(stack.enter_context(postgres_15(work)), photos, made, queries, results)
@@ -94,11 +85,11 @@ async def _hard(work: Path, size: int, table: dict[str, str]) -> Results:
     for query in words:
         _judge_elsewhere(query, truth)
     with postgres_18(work) as admin:
-        found = await _mesh_database(work, admin, name, lambda: made, None)
+        found = await mesh_database(work, admin, name, lambda: made, None)
         place = {photo.id: index for index, photo in enumerate(made)}
         async with SearchRepository(DatabaseSettings(url=SecretStr(load.database(admin, name)))) as repository:
-            asked: list[tuple[Query, list[float] | None]] = [(query, None) for query in (*queries, *usual)]
-            classes = await _ask(Mesh(repository), place, asked, again=True)
+            asked: list[Asked] = [(query, None) for query in (*queries, *usual)]
+            classes = await ask(Mesh(repository), place, asked, again=True)
     return found | {"photos": len(made), "classes": classes}
 
 
@@ -116,43 +107,6 @@ def traditional_forms() -> dict[str, str]:
     return {new: old for old, new in json.loads(data[1]).items() if "\u4e00" <= old <= "\u9fff" and len(new) == 1}
 
 
-async def _mesh_database(
-    work: Path, admin: str, name: str, photos: Callable[[], Sequence[Photo]], encoder: Encoder | None
-) -> Results:
-    """Immich's tables and ours, and what ours cost; left as they are where this code's schema was built before."""
-    note = work / f"{name}.json"
-    version = [step.checksum for step in migrations()]
-    fresh = await load.create(admin, name)
-    if not fresh and note.exists() and (known := json.loads(note.read_text()))["version"] == version:
-        costs: Results = known["costs"]
-        return costs
-    connection = await asyncpg.connect(load.database(admin, name))
-    if fresh:
-        await load.fill(connection, photos(), encoder)
-    await uninstall(connection)
-    await migrate(connection)
-    started = time.perf_counter()
-    done = await backfill(connection)
-    costs = {"backfill": {"seconds": time.perf_counter() - started, "documents": done.changed}}
-    costs["index_seconds"] = await _rebuild_seconds(connection)
-    rows = await connection.fetch(
-        "SELECT relname, pg_relation_size(oid) AS bytes FROM pg_class WHERE relname LIKE 'ocr_document%'"
-        " UNION ALL SELECT 'asset_ocr (Immich)', pg_total_relation_size('public.asset_ocr')"
-    )
-    costs["bytes"] = {row["relname"]: row["bytes"] for row in rows}
-    await connection.execute("VACUUM ANALYZE mesh.ocr_document")
-    await connection.close()
-    await load.done(admin, name)
-    note.write_text(json.dumps({"version": version, "costs": costs}))
-    return costs
-
-
-async def _rebuild_seconds(connection: Any) -> float:
-    started = time.perf_counter()
-    await connection.execute("REINDEX TABLE mesh.ocr_document")
-    return time.perf_counter() - started
-
-
 async def _ask_all(
     engine: Engine,
     photos: Sequence[Photo],
@@ -162,122 +116,9 @@ async def _ask_all(
     results: Results,
 ) -> None:
     place = {photo.id: index for index, photo in enumerate(photos)}
-    results["quality"][engine.name] = await _ask(engine, place, [(query, None) for query in queries], again=True)
+    results["quality"][engine.name] = await ask(engine, place, [(query, None) for query in queries], again=True)
     with_vectors = [(hybrid.query, encoder.text(hybrid.query.text, hybrid.concept)) for hybrid in hybrids]
-    results["hybrid"][engine.name] = await _ask(engine, place, with_vectors, again=True)
-
-
-async def _ask(
-    engine: Engine, place: dict[UUID, int], asked: Sequence[tuple[Query, list[float] | None]], *, again: bool
-) -> Results:
-    """Per class and over all: precision@10, recall@50, nDCG@10, and the latency of the first round and, with `again`,
-    of a second one."""
-    first = await _round(engine, asked)
-    last = await _round(engine, asked) if again else first
-    rows: dict[str, list[Row]] = {}
-    for (query, _), (ids, first_ms), (_, ms) in zip(asked, first, last, strict=True):
-        found, relevant = [place[asset_id] for asset_id in ids], query.relevant
-        row = Row(precision(found, relevant), recall(found, relevant), ndcg(found, relevant), first_ms, ms)
-        # Finding nothing is right where there is nothing to find, but not when nobody looked.
-        rows.setdefault(query.kind, []).append(row if first_ms is not None else row.worthless())
-    return _summaries(rows)
-
-
-class Answer(NamedTuple):
-    """What a query found, and in how many milliseconds; nothing, in None, when it failed."""
-
-    ids: Sequence[UUID]
-    ms: float | None
-
-
-async def _round(engine: Engine, asked: Sequence[tuple[Query, list[float] | None]]) -> list[Answer]:
-    """The answer to each query, in order."""
-    answers = []
-    for query, embedding in asked:
-        started = time.perf_counter()
-        try:
-            ids = await engine.search(query.text, embedding, DEPTH)
-        except (asyncpg.PostgresError, UnavailableError):
-            answers.append(Answer((), None))
-        else:
-            answers.append(Answer(ids, _milliseconds(started)))
-    return answers
-
-
-def _milliseconds(started: float) -> float:
-    return (time.perf_counter() - started) * 1000
-
-
-class Row(NamedTuple):
-    """One query: how well it was answered, how long it took when it was first asked, and at last (None: it failed)."""
-
-    precision: float
-    recall: float
-    ndcg: float
-    first_ms: float | None
-    ms: float | None
-
-    def worthless(self) -> "Row":
-        """The row with all quality taken away."""
-        return self._replace(precision=0.0, recall=0.0, ndcg=0.0)
-
-
-def _summaries(rows: dict[str, list[Row]]) -> Results:
-    everything = [row for kind, listed in rows.items() if kind != "nothing" for row in listed]
-    return {"all": _summary(everything)} | {kind: _summary(listed) for kind, listed in rows.items()}
-
-
-def _summary(rows: Sequence[Row]) -> Results:
-    times = [row.ms for row in rows if row.ms is not None]
-    first = [row.first_ms for row in rows if row.first_ms is not None]
-    return {
-        "queries": len(rows),
-        "failed": sum(None in (row.first_ms, row.ms) for row in rows),
-        "precision": mean(row.precision for row in rows),
-        "recall": mean(row.recall for row in rows),
-        "ndcg": mean(row.ndcg for row in rows),
-        "median_ms": percentile(times, 0.5),
-        "p95_ms": percentile(times, 0.95),
-        "first_median_ms": percentile(first, 0.5),
-        "first_p95_ms": percentile(first, 0.95),
-    }
-
-
-async def _updates(url: str, photos: Sequence[Photo]) -> Results:
-    """What our triggers add to one photo's OCR update: the statement that Immich sends, with and without them."""
-    connection = await asyncpg.connect(url)
-    chosen = [photo for photo in photos if photo.lines][:200]
-    statement = """
-        WITH gone AS (DELETE FROM asset_ocr WHERE "assetId" = $1)
-        INSERT INTO asset_ocr ("assetId", x1, y1, x2, y2, x3, y3, x4, y4, "boxScore", "textScore", text)
-        SELECT $1, 0.1, n * 0.03, 0.9, n * 0.03, 0.9, n * 0.03 + 0.02, 0.1, n * 0.03 + 0.02, 0.9, 0.95, text
-        FROM unnest($2::text[]) WITH ORDINALITY AS line(text, n)"""
-
-    async def timed(suffix: str) -> list[float]:
-        times = []
-        for photo in chosen:
-            lines = [f"{line.text}{suffix}" for line in photo.lines]
-            started = time.perf_counter()
-            await connection.execute(statement, photo.id, lines)
-            times.append(_milliseconds(started))
-        return times
-
-    transaction = connection.transaction()
-    await transaction.start()
-    try:
-        first, with_triggers = await timed("甲"), await timed("丙")
-        await connection.execute("ALTER TABLE asset_ocr DISABLE TRIGGER USER")
-        without = await timed("乙")
-    finally:
-        await transaction.rollback()
-        await connection.close()
-    return {
-        "first_median": percentile(first, 0.5),
-        "first_p95": percentile(first, 0.95),
-        "median": percentile(with_triggers, 0.5),
-        "p95": percentile(with_triggers, 0.95),
-        "median_without": percentile(without, 0.5),
-    }
+    results["hybrid"][engine.name] = await ask(engine, place, with_vectors, again=True)
 
 
 async def _full_scan(
@@ -296,14 +137,14 @@ async def _full_scan(
         for kind in dict.fromkeys(query.kind for query in queries)
         for query in [q for q in queries if q.kind == kind][:SCANNED]
     ]
-    results["quality"]["full scan"] = await _ask(engine, place, [(query, None) for query in few], again=False)
+    results["quality"]["full scan"] = await ask(engine, place, [(query, None) for query in few], again=False)
     few_hybrid = [
         hybrid
         for kind in dict.fromkeys(h.query.kind for h in hybrids)
         for hybrid in [h for h in hybrids if h.query.kind == kind][:SCANNED]
     ]
     asked = [(hybrid.query, encoder.text(hybrid.query.text, hybrid.concept)) for hybrid in few_hybrid]
-    results["hybrid"]["full scan"] = await _ask(engine, place, asked, again=False)
+    results["hybrid"]["full scan"] = await ask(engine, place, asked, again=False)
     await connection.close()
 
 
@@ -331,7 +172,7 @@ async def _stock(
         await load.done(admin, name)
     place = {photo.id: index for index, photo in enumerate(photos)}
     engine = Stock(connection)
-    results["quality"]["stock"] = await _ask(engine, place, [(query, None) for query in queries], again=True)
+    results["quality"]["stock"] = await ask(engine, place, [(query, None) for query in queries], again=True)
     await connection.close()
 
 
@@ -339,17 +180,17 @@ async def _grow(work: Path, size: int, table: dict[str, str]) -> Results:
     """The text side alone at one size: latency per class and over all, build time, bytes."""
     name = f"growth_{size}"
     with postgres_18(work) as admin:
-        found = await _mesh_database(work, admin, name, lambda: list(library(size, table)), None)
+        found = await mesh_database(work, admin, name, lambda: list(library(size, table)), None)
     # The same queries at every size: each library begins with the photos of the smaller ones.
     sample = list(islice(library(size, table), SAMPLE))
     queries = QueryMaker(sample, truths(sample), table).unjudged()
-    asked: list[tuple[Query, list[float] | None]] = [(query, None) for query in queries if query.kind != "nothing"]
+    asked: list[Asked] = [(query, None) for query in queries if query.kind != "nothing"]
     forget(work)
     with postgres_18(work) as admin:
         async with SearchRepository(DatabaseSettings(url=SecretStr(load.database(admin, name)))) as repository:
-            first = await _round(Mesh(repository), asked)
-            last = await _round(Mesh(repository), asked)
+            first = await ask_in_order(Mesh(repository), asked)
+            last = await ask_in_order(Mesh(repository), asked)
     rows: dict[str, list[Row]] = {}
     for (query, _), (_, first_ms), (_, ms) in zip(asked, first, last, strict=True):
         rows.setdefault(query.kind, []).append(Row(0.0, 0.0, 0.0, first_ms, ms))
-    return found | {"classes": _summaries(rows)}
+    return found | {"classes": summaries(rows)}

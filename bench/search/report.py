@@ -42,15 +42,15 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _latency(summary: dict[str, Any]) -> tuple[str, ...]:
-    names = ("median_ms", "p95_ms", "first_median_ms", "first_p95_ms")
-    return tuple(_milliseconds(summary[name]) for name in names)
+    names = ("median_ms", "p95_ms", "p99_ms", "first_median_ms", "first_p95_ms")
+    return tuple(_milliseconds(summary[name]) if name in summary else "" for name in names)
 
 
 def _milliseconds(value: float | None) -> str:
     return "all failed" if value is None else f"{value:.1f}"
 
 
-LATENCY = ("median ms", "p95 ms", "from disk: median", "from disk: p95")
+LATENCY = ("median ms", "p95 ms", "p99 ms", "from disk: median", "from disk: p95")
 HEAD = ("engine", "class", "queries", "failed", "precision@10", "recall@50", "nDCG@10", *LATENCY)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sql.search.query import TextQuery
+from sql.search.query.text_query import TextQuery
 from sql.search.tables import words
 
 REACH = 3

@@ -8,7 +8,8 @@ else was found at all.
 import re
 from collections.abc import Sequence
 
-from sql.search.query import FoldedTerm, TextQuery
+from sql.search.query.terms import FoldedTerm
+from sql.search.query.text_query import TextQuery
 from sql.search.tables import alike, common
 
 ANOTHER_WORD = 1.0

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sql.search.conditions import scope_data
 from sql.search.hybrid import HybridSearch
-from sql.search.query import FoldedTerm, any_of
+from sql.search.query.terms import FoldedTerm, any_of
 from sql.search.results import Explanation, Hit, Match, MatchedLine
 from sql.search.text_search import TextSearch
 

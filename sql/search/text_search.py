@@ -18,10 +18,10 @@ from sql.filters import AssetFilters, Scope
 from sql.schema import ImmichSchema
 from sql.search import evidence
 from sql.search.across import Across
-from sql.search.approximate import condition as approximate_condition
 from sql.search.conditions import Json, filters_data, scope_data
-from sql.search.query import TextQuery
+from sql.search.query.text_query import TextQuery
 from sql.search.results import Hit, Match, SearchPage
+from sql.search.steps.approximate import condition as approximate_condition
 
 WINDOW = 2000
 """Photos that one statement ranks."""

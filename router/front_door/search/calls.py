@@ -24,7 +24,7 @@ from router.front_door.search.query import (
 )
 from router.front_door.search.ranked import EncodingFailedError, Found, RankedSearch
 from sql.filters import UnsupportedFilterError
-from sql.search.query import only_excludes
+from sql.search.query.parse import only_excludes
 
 log = structlog.get_logger()
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from bench.search import lexicon as words
-from bench.search.library import Photo
+from bench.search.corpus import lexicon as words
+from bench.search.corpus.photo import Photo
 
 DIMENSION = 512
 Vectors = npt.NDArray[np.float32]

@@ -5,9 +5,10 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.search import lexicon as words
-from bench.search.library import Photo
-from bench.search.queries import Query, QueryMaker, Truth, judge
+from bench.search.corpus import lexicon as words
+from bench.search.corpus.photo import Photo
+from bench.search.corpus.queries import QueryMaker
+from bench.search.corpus.relevance import Query, Truth, judge
 
 PER_KIND = 30
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sql.search.pinyin import MOST_TEXTS, written
+from sql.search.query.pinyin import MOST_TEXTS, written
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ import re
 
 import pytest
 
-from sql.search.approximate import condition, misread, one_replaced, one_unknown, pieces_of, read_alike, two_unknown
-from sql.search.query import FoldedTerm, Run, TextQuery
+from sql.search.query.terms import FoldedTerm, Run
+from sql.search.query.text_query import TextQuery
 from sql.search.results import Match
+from sql.search.steps.approximate import condition
+from sql.search.steps.patterns import misread, one_replaced, one_unknown, pieces_of, read_alike, two_unknown
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sql.search.query import MAX_TERMS, FoldedTerm, Run, Term, TextQuery, fold, parse, spaced_phrase
+from sql.search.query.parse import MAX_TERMS, Term, parse
+from sql.search.query.terms import FoldedTerm, Run, spaced_phrase
+from sql.search.query.text_query import TextQuery, fold
 
 
 def han(text: str) -> Run:

@@ -11,9 +11,10 @@ import random
 from collections.abc import Callable, Iterator
 from uuid import UUID
 
-from bench.search import lexicon as words
-from bench.search.library import KINDS, LARGE, MEDIUM, SMALL, Line, Photo
-from bench.search.queries import Query
+from bench.search.corpus import lexicon as words
+from bench.search.corpus.kinds import KINDS
+from bench.search.corpus.photo import LARGE, MEDIUM, SMALL, Line, Photo
+from bench.search.corpus.relevance import Query
 
 SEED = 14
 PER_CLASS = 12
