@@ -80,7 +80,7 @@ class SearchRepository:
         limit: int = 100,
         offset: int = 0,
     ) -> SearchPage:
-        """Photos that match by text or by look, best first.
+        """Photos that match by text or by vector, best first.
 
         Args:
             query: the text as typed.

@@ -1,10 +1,10 @@
-"""Text and look together: the best of the text index and of the vector index, every candidate scored on both sides.
+"""Text and vector together: the best of the text index and of the vector index, every candidate scored on both sides.
 
 Ranks say nothing about how good a match is (the tenth best of a query without any match is noise), so both sides are
-calibrated to evidence, 0 to 1, before they meet. Text: the bands of its steps. Look: by how many standard deviations a
-photo is nearer to the query than photos of this library are in general. The two are joined as independent evidence, `1
-- (1 - text)(1 - look)`, so a photo without text or without a vector keeps what its other side says; whatever stays far
-behind the best result is cut off.
+calibrated to evidence, 0 to 1, before they meet. Text: the bands of its steps. Vector: by how many standard deviations
+a photo is nearer to the query than photos of this library are in general. The two are joined as independent evidence,
+`1 - (1 - text)(1 - visual)`, so a photo without text or without a vector keeps what its other side says; whatever stays
+far behind the best result is cut off.
 """
 
 import json
@@ -21,7 +21,7 @@ from sql.search.text_search import TextSearch
 from sql.settings import HybridWeights
 
 STEPS = (Match.HEADLINE, Match.TEXT, Match.LOOSE)
-"""Steps of the text side that count: a likely misreading says less than a look."""
+"""Steps of the text side that count: a likely misreading says less than what the photo shows."""
 
 SAMPLE = 128
 """Photos from which the general distance to a query is estimated: those with the first ids, which are random."""
@@ -42,7 +42,7 @@ SMALLEST_DEVIATION = 0.002
 """A tenth of what real libraries show; a library of copies has none."""
 
 MOST_VISUAL_EVIDENCE = 0.7
-"""Most evidence that a look gives: below words read in large letters, above words in small ones."""
+"""Most evidence that nearness gives: below words read in large letters, above words in small ones."""
 
 CUT = 0.4
 """Results whose evidence is below this share of the best one's are left out."""
