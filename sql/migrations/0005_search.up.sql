@@ -10,15 +10,17 @@ LANGUAGE sql STABLE AS $$
   SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = extension
 $$;
 
--- {"all": [...]}, {"any": [...]}, {"not": node}, {"then": [index condition, check]} (the check is asked only of what the
--- index gave), {"words" | "headline" | "grams": tsquery}, {"body": regex}, {"squeezed": regex without spaces},
--- {"holds": text without spaces}, {"alike": regex, look-alikes made one}, {"similar": word, by trigrams}.
+-- {"all": [...]}, {"any": [...]}, {"not": node}, {"words" | "headline" | "grams": tsquery}, {"body": regex}, {"squeezed": regex
+-- without spaces}, {"holds": text without spaces}, {"alike": regex, look-alikes made one}, {"similar": word, by trigrams}.
+-- What reads through a text stands in a CASE: else the planner would try it on a hundred texts to estimate what it finds, and
+-- ask an index of trigrams for a pattern that the others have narrowed down already.
 CREATE FUNCTION mesh.condition(node jsonb) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
   kind text;
   inner_node jsonb;
   said text;
+  read text;
 BEGIN
   SELECT key, value, value #>> '{}' INTO STRICT kind, inner_node, said FROM jsonb_each(node);
   CASE kind
@@ -27,16 +29,15 @@ BEGIN
     WHEN 'any' THEN
       RETURN '(' || (SELECT string_agg(mesh.condition(part), ' OR ') FROM jsonb_array_elements(inner_node) AS part) || ')';
     WHEN 'not' THEN RETURN 'NOT ' || mesh.condition(inner_node);
-    WHEN 'then' THEN
-      RETURN format('(%s AND CASE WHEN %s THEN true END)', mesh.condition(inner_node -> 0), mesh.condition(inner_node -> 1));
     WHEN 'words', 'headline', 'grams' THEN RETURN format('document.%I @@ %L::tsquery', kind, said);
-    WHEN 'body' THEN RETURN format('document.body ~ %L', said);
-    WHEN 'squeezed' THEN RETURN format('replace(document.body, '' '', '''') ~ %L', said);
-    WHEN 'holds' THEN RETURN format('position(%L IN replace(document.body, '' '', '''')) > 0', said);
-    WHEN 'alike' THEN RETURN format('translate(replace(document.body, '' '', ''''), ''oilsbz'', ''011582'') ~ %L', said);
     WHEN 'similar' THEN
       RETURN coalesce(quote_literal(said) || ' OPERATOR(' || mesh.extension_schema('pg_trgm') || '.<%) document.body', 'false');
+    WHEN 'body' THEN read := format('document.body ~ %L', said);
+    WHEN 'squeezed' THEN read := format('replace(document.body, '' '', '''') ~ %L', said);
+    WHEN 'holds' THEN read := format('position(%L IN replace(document.body, '' '', '''')) > 0', said);
+    WHEN 'alike' THEN read := format('translate(replace(document.body, '' '', ''''), ''oilsbz'', ''011582'') ~ %L', said);
   END CASE;
+  RETURN format('CASE WHEN %s THEN true ELSE false END', read);
 END
 $$;
 COMMENT ON FUNCTION mesh.condition(jsonb) IS 'A condition over a document as SQL.';
@@ -67,17 +68,23 @@ $$;
 COMMENT ON FUNCTION mesh.rank_of(jsonb) IS 'The rank of a document within its step as SQL, 0 to about 1.';
 
 -- {"owners": [uuid] | null, "visibilities": [text], "deleted": bool}; null stands for everyone.
-CREATE FUNCTION mesh.owned(expression text, owners jsonb) RETURNS text
-LANGUAGE sql STABLE AS $$
-  SELECT CASE jsonb_typeof(owners) WHEN 'null' THEN 'true'
-    ELSE format('%s = ANY (%L::uuid[])', expression, ARRAY(SELECT jsonb_array_elements_text(owners))) END
+CREATE FUNCTION mesh.owners(scope jsonb) RETURNS uuid[]
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  RETURN CASE WHEN jsonb_typeof(scope -> 'owners') <> 'null' THEN ARRAY(SELECT jsonb_array_elements_text(scope -> 'owners'))::uuid[] END;
+END
 $$;
+COMMENT ON FUNCTION mesh.owners(jsonb) IS 'Whose photos the caller may see; null for everyone''s.';
 
 CREATE FUNCTION mesh.scope(scope jsonb) RETURNS text
-LANGUAGE sql STABLE AS $$
-  SELECT format('%s AND asset.visibility::text = ANY (%L::text[])', mesh.owned('asset."ownerId"', scope -> 'owners'),
-                ARRAY(SELECT jsonb_array_elements_text(scope -> 'visibilities')))
-    || CASE WHEN scope ->> 'deleted' = 'true' THEN '' ELSE ' AND asset."deletedAt" IS NULL' END
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  owners uuid[] := mesh.owners(scope);
+BEGIN
+  RETURN format('asset.visibility::text = ANY (%L::text[])', ARRAY(SELECT jsonb_array_elements_text(scope -> 'visibilities')))
+    || CASE WHEN owners IS NULL THEN '' ELSE format(' AND asset."ownerId" = ANY (%L::uuid[])', owners) END
+    || CASE WHEN scope ->> 'deleted' = 'true' THEN '' ELSE ' AND asset."deletedAt" IS NULL' END;
+END
 $$;
 COMMENT ON FUNCTION mesh.scope(jsonb) IS 'What of table asset the caller may see as SQL.';
 
@@ -196,74 +203,117 @@ LANGUAGE sql STABLE AS $$
 $$;
 COMMENT ON FUNCTION mesh.filters(jsonb) IS 'Immich''s search filters over table asset as SQL.';
 
--- Candidates of one step: the text index gives at most 2,000 documents, from the `window_start`-th on.
-CREATE FUNCTION mesh.candidates(asked jsonb, window_start integer, window_size integer) RETURNS text
-LANGUAGE sql STABLE AS $$
-  SELECT format('SELECT document.asset_id, %s AS rank FROM mesh.ocr_document AS document%s WHERE %s AND %s OFFSET %s LIMIT %s',
-                mesh.rank_of(asked -> 'rank'),
-                CASE WHEN asked ? 'filters' THEN ' JOIN public.asset ON asset.id = document.asset_id AND ' || mesh.filters(asked -> 'filters') ELSE '' END,
-                mesh.owned('document.owner_id', asked #> '{scope,owners}'), mesh.condition(asked -> 'where'), window_start, window_size)
+-- The statement that gives the candidates of one step, best ones and others: $1 photos that earlier steps gave, $2 owners,
+-- $3 and $4 where the window begins and how long it is.
+CREATE FUNCTION mesh.candidates(step jsonb, filters jsonb, owned boolean, earlier boolean) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN format('SELECT array_agg(asset_id), array_agg(rank) FROM (SELECT document.asset_id, %s AS rank FROM mesh.ocr_document AS document%s'
+                ' WHERE %s%s%s OFFSET $3 LIMIT $4) AS found',
+                mesh.rank_of(step -> 'rank'),
+                CASE WHEN filters IS NOT NULL THEN ' JOIN public.asset ON asset.id = document.asset_id AND ' || mesh.filters(filters) ELSE '' END,
+                mesh.condition(step -> 'where'),
+                CASE WHEN owned THEN ' AND document.owner_id = ANY ($2)' ELSE '' END,
+                CASE WHEN earlier THEN ' AND document.asset_id <> ALL ($1)' ELSE '' END);
+END
 $$;
 
--- One page of a step: the candidates are ranked, and then, best first, those out of scope are passed over until the page is
--- full (the lateral join makes it one look-up per photo; left to itself, the planner reads all photos). The last row says
--- how many candidates there were.
-CREATE FUNCTION mesh.find(asked jsonb, window_start integer, window_size integer, wanted bigint, skipped bigint,
-                          OUT asset_id uuid, OUT rank real, OUT matches bigint) RETURNS SETOF record
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- A text search: steps, one after the other until the page is full. Of each step the text index gives a window of documents;
+-- they are ranked, and then, best first, those out of scope are passed over (the lateral join makes it one look-up per photo;
+-- left to itself, the planner reads all photos).
+--   {"scope", "filters", "window": photos, "start", "end": places of the page, "steps": [
+--     {"match": name, "where": node, "rank": rank, "at_least": so many places, whatever the page,
+--      "body": whether with their text, "best": at most so many, of any place, "alone": only where nothing was found}]}
+-- All steps together are one sequence, of which a photo has a place; those of a step with "best" are still to be ordered, and
+-- have the place where the first of them would be.
+CREATE FUNCTION mesh.find(asked jsonb, OUT match text, OUT asset_id uuid, OUT rank real, OUT place bigint, OUT body text) RETURNS SETOF record
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+  window_size integer := (asked -> 'window')::integer;
+  page_start bigint := (asked -> 'start')::bigint;
+  owners uuid[] := mesh.owners(asked -> 'scope');
+  visibilities text[] := ARRAY(SELECT jsonb_array_elements_text(asked #> '{scope,visibilities}'));
+  with_deleted boolean := (asked #> '{scope,deleted}')::boolean;
+  step jsonb;
+  statement text;
+  ids uuid[];
+  ranks real[];
+  earlier uuid[] := '{}';
+  given uuid[];
+  passed bigint := 0;
+  skipped bigint;
+  step_end bigint;
+  returned bigint;
+  likely boolean := false;
 BEGIN
   PERFORM mesh.demand(false);
   IF mesh.trusted('asset') IS NULL THEN
     RAISE undefined_table USING MESSAGE = 'table asset is missing';
   END IF;
-  RETURN QUERY EXECUTE format($q$
-    WITH found AS MATERIALIZED (%s), page AS (
-      SELECT ranked.asset_id, ranked.rank
-      FROM (SELECT * FROM found ORDER BY rank DESC, asset_id OFFSET 0) AS ranked
-      CROSS JOIN LATERAL (SELECT FROM public.asset WHERE id = ranked.asset_id AND %s LIMIT 1) AS visible
-      ORDER BY ranked.rank DESC, ranked.asset_id LIMIT %s OFFSET %s
-    )
-    SELECT page.asset_id, page.rank, NULL::bigint FROM page
-    UNION ALL SELECT NULL, NULL, count(*) FROM found $q$,
-    mesh.candidates(asked, window_start, window_size), mesh.scope(asked -> 'scope'), wanted, skipped);
+  FOR step IN SELECT value FROM jsonb_array_elements(asked -> 'steps') LOOP
+    step_end := greatest((asked -> 'end')::bigint, coalesce((step -> 'at_least')::bigint, 0));
+    CONTINUE WHEN passed >= step_end OR ((step -> 'alone')::boolean AND (passed > 0 OR likely));
+    statement := mesh.candidates(step, asked -> 'filters', owners IS NOT NULL, cardinality(earlier) > 0);
+    given := '{}';
+    FOR window_number IN 0 .. 2147483646 LOOP
+      EXECUTE statement INTO ids, ranks USING earlier, owners, window_number * window_size, window_size;
+      skipped := CASE WHEN step ? 'best' THEN 0 ELSE greatest(page_start - passed, 0) END;
+      RETURN QUERY
+      SELECT step ->> 'match', ranked.asset_id, ranked.rank,
+             passed + CASE WHEN step ? 'best' THEN 0 ELSE row_number() OVER () - 1 END,
+             CASE WHEN (step -> 'body')::boolean THEN (SELECT document.body FROM mesh.ocr_document AS document WHERE document.asset_id = ranked.asset_id) END
+      FROM (SELECT * FROM unnest(ids, ranks) AS candidate(asset_id, rank) ORDER BY candidate.rank DESC, candidate.asset_id OFFSET 0) AS ranked
+      CROSS JOIN LATERAL (
+        SELECT FROM public.asset
+        WHERE asset.id = ranked.asset_id AND (owners IS NULL OR asset."ownerId" = ANY (owners)) AND asset.visibility::text = ANY (visibilities)
+          AND (with_deleted OR asset."deletedAt" IS NULL)
+        LIMIT 1) AS visible
+      ORDER BY ranked.rank DESC, ranked.asset_id
+      LIMIT CASE WHEN step ? 'best' THEN (step -> 'best')::bigint ELSE step_end - greatest(passed, page_start) END OFFSET skipped;
+      GET DIAGNOSTICS returned = ROW_COUNT;
+      IF step ? 'best' THEN
+        likely := returned > 0;
+        EXIT;
+      END IF;
+      IF skipped > 0 AND returned = 0 THEN
+        SELECT count(*) INTO skipped FROM public.asset
+        WHERE asset.id = ANY (ids) AND (owners IS NULL OR asset."ownerId" = ANY (owners)) AND asset.visibility::text = ANY (visibilities)
+          AND (with_deleted OR asset."deletedAt" IS NULL);
+      END IF;
+      passed := passed + skipped + returned;
+      given := given || ids;
+      EXIT WHEN passed >= step_end OR coalesce(cardinality(ids), 0) < window_size;
+    END LOOP;
+    earlier := earlier || given;
+  END LOOP;
 END
 $$;
-COMMENT ON FUNCTION mesh.find(jsonb, integer, integer, bigint, bigint) IS 'Photos that one step of a text search finds, best first.';
+COMMENT ON FUNCTION mesh.find(jsonb) IS 'Photos that the steps of a text search find, best first.';
 
-CREATE FUNCTION mesh.count_found(asked jsonb, window_start integer, window_size integer) RETURNS bigint
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- {"steps": [{"match": name, "where": node, "rank": rank, "body": whether with their text}]}
+CREATE FUNCTION mesh.score(asked jsonb, ids uuid[], OUT match text, OUT asset_id uuid, OUT rank real, OUT body text) RETURNS SETOF record
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-  counted bigint;
+  steps jsonb := asked -> 'steps';
+  conditions text := '';
+  ranks text := '';
 BEGIN
   PERFORM mesh.demand(false);
-  EXECUTE format('SELECT count(*) FROM (%s) AS found JOIN public.asset ON asset.id = found.asset_id WHERE %s',
-                 mesh.candidates(asked, window_start, window_size), mesh.scope(asked -> 'scope')) INTO counted;
-  RETURN counted;
+  FOR number IN 0 .. jsonb_array_length(steps) - 1 LOOP
+    conditions := conditions || format(' WHEN %s THEN %s', mesh.condition(steps #> ARRAY[number::text, 'where']), number);
+    ranks := ranks || format(' WHEN %s THEN %s', number, mesh.rank_of(steps #> ARRAY[number::text, 'rank']));
+  END LOOP;
+  IF conditions = '' THEN
+    RETURN;
+  END IF;
+  RETURN QUERY EXECUTE format($q$
+    SELECT $2 #>> ARRAY[document.number::text, 'match'], document.asset_id, CASE document.number%s END,
+           CASE WHEN ($2 #> ARRAY[document.number::text, 'body'])::boolean THEN document.body END
+    FROM (SELECT document.*, CASE%s END AS number FROM mesh.ocr_document AS document WHERE document.asset_id = ANY ($1) OFFSET 0) AS document
+    WHERE document.number IS NOT NULL $q$, ranks, conditions) USING ids, steps;
 END
 $$;
-COMMENT ON FUNCTION mesh.count_found(jsonb, integer, integer) IS 'How many candidates of a window are in scope.';
-
--- [{"match": name, "where": node, "rank": rank}]
-CREATE FUNCTION mesh.score(steps jsonb, ids uuid[], OUT asset_id uuid, OUT match text, OUT rank real) RETURNS SETOF record
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  PERFORM mesh.demand(false);
-  RETURN QUERY EXECUTE (
-    SELECT string_agg(format('SELECT asset_id, %L, %s FROM mesh.ocr_document AS document WHERE asset_id = ANY ($1) AND %s',
-                             step ->> 'match', mesh.rank_of(step -> 'rank'), mesh.condition(step -> 'where')), ' UNION ALL ')
-    FROM jsonb_array_elements(steps) AS step) USING ids;
-END
-$$;
-COMMENT ON FUNCTION mesh.score(jsonb, uuid[]) IS 'Which of these photos each step finds, and how it ranks them; scope is not looked at.';
-
-CREATE FUNCTION mesh.bodies(ids uuid[], OUT asset_id uuid, OUT body text) RETURNS SETOF record
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  PERFORM mesh.demand(false);
-  RETURN QUERY SELECT document.asset_id, document.body FROM mesh.ocr_document AS document WHERE document.asset_id = ANY (ids);
-END
-$$;
-COMMENT ON FUNCTION mesh.bodies(uuid[]) IS 'The folded text of these photos.';
+COMMENT ON FUNCTION mesh.score(jsonb, uuid[]) IS 'By which step each of these photos is found first, and how that ranks it; scope is not looked at.';
 
 CREATE FUNCTION mesh.visible(ids uuid[], scope jsonb) RETURNS SETOF uuid
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

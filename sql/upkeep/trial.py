@@ -10,8 +10,8 @@ from mesh.core.errors import UnavailableError
 
 SEARCH = """
 SELECT * FROM mesh.find(
-  '{"where": {"words": "''a'':*"}, "rank": {"column": "words", "query": "''a'':*"},
-    "scope": {"owners": [], "visibilities": ["timeline"], "deleted": false}}', 0, 1, 1, 0)
+  '{"scope": {"owners": [], "visibilities": ["timeline"], "deleted": false}, "window": 1, "start": 0, "end": 1,
+    "steps": [{"match": "text", "where": {"words": "''a'':*"}, "rank": {"column": "words", "query": "''a'':*"}}]}')
 """
 REFRESH = "SELECT mesh.replace_text($1, now(), $2, $3, $4, $5, 'a', '{}', 'a')"
 BOX = [0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0]

@@ -57,7 +57,7 @@ def _misread(run: Run) -> Json:
             pieces = [any_of(pieces_of(run.text, 2))]
             if run.length in TWICE_MISREAD:
                 pieces += [f"({one}) & ({other})" for one, other in combinations(pieces_of(run.text, 4), 2)]
-            checked.append({"then": [in_words(any_of(pieces)), {"squeezed": pattern}]})
+            checked.append(all_of([in_words(any_of(pieces)), {"squeezed": pattern}]))
         elif run.length >= SHORTEST_FUZZY_RUN:
             ways += [*misread(run.text), *read_alike(run.text, (0, -1))]
         elif _has_alike(run):

@@ -78,11 +78,12 @@ async def test_a_role_that_may_search_does_not_become_more(
     await backfill(database.connection)
     names = '[{"field": "originalFileName", "op": "like", "value": "a"}]'
     scope = f'{{"owners": ["{OWNER}"], "visibilities": ["timeline"], "deleted": false}}'
+    step = '{"match": "text", "where": {"words": "\'after\'"}, "rank": {"column": "words", "query": "\'after\'"}}'
     asked = (
-        '{"where": {"words": "\'after\'"}, "rank": {"column": "words", "query": "\'after\'"},'
-        f' "scope": {scope}, "filters": {{"all": {names}, "any": []}}}}'
+        f'{{"steps": [{step}], "window": 10, "start": 0, "end": 10, "scope": {scope},'
+        f' "filters": {{"all": {names}, "any": []}}}}'
     )
-    await searcher.fetch("SELECT * FROM mesh.find($1, 0, 10, 10, 0)", asked)
+    await searcher.fetch("SELECT * FROM mesh.find($1)", asked)
     await searcher.fetch("SELECT * FROM mesh.nearest($1, $2, NULL, 5)", str([0.1] * 512), asked)
     for call in ("mesh.ml_settings()", "mesh.lines(ARRAY[$1::uuid])", "mesh.missing_text($1)"):
         await searcher.fetch(f"SELECT count(*), $1::uuid FROM {call}", photo)
@@ -93,17 +94,26 @@ async def test_a_role_that_may_search_does_not_become_more(
 
 
 @pytest.mark.parametrize(
-    "asked",
+    ("where", "rest"),
     [
-        '{"where": {"words": "\'a\'\'; DROP TABLE asset; --"}}',
-        '{"where": {"sql": "true"}}',
-        '{"where": {"body": "a\') OR true --"}, "scope": {"owners": ["x\'"], "visibilities": [], "deleted": false}}',
-        '{"where": {"words": "\'a\'"}, "filters": {"all": [{"field": "ownerId; --", "op": "eq", "value": "x"}], "any": []}}',
+        ('{"words": "\'a\'\'; DROP TABLE asset; --"}', ""),
+        ('{"sql": "true"}', ""),
+        ('{"body": "a\') OR true --"}', ""),
+        ('{"words": "\'a\'"}', '"scope": {"owners": ["x\'"], "visibilities": [], "deleted": false}, '),
+        ('{"words": "\'a\'"}', '"filters": {"all": [{"field": "ownerId; --", "op": "eq", "value": "x"}], "any": []}, '),
+        ('{"words": "\'a\'"}', '"window": "1; --", '),
     ],
 )
-async def test_what_is_asked_is_data(database: ImmichDatabase, searcher: asyncpg.Connection, asked: str) -> None:
+async def test_what_is_asked_is_data(
+    database: ImmichDatabase, searcher: asyncpg.Connection, where: str, rest: str
+) -> None:
+    await database.photo("a' OR true")
+    plain = '"window": 10, "scope": {"owners": null, "visibilities": ["timeline"], "deleted": false}'
+    step = f'{{"match": "text", "where": {where}, "rank": {{"column": "words", "query": "a"}}}}'
+    # The last of two keys counts.
+    asked = f'{{{plain}, {rest}"start": 0, "end": 10, "steps": [{step}]}}'
     with pytest.raises(asyncpg.PostgresError) as raised:
-        await searcher.fetch("SELECT * FROM mesh.find($1, 0, 10, 10, 0)", asked)
+        await searcher.fetch("SELECT * FROM mesh.find($1)", asked)
     assert not isinstance(raised.value, asyncpg.PostgresSyntaxError) or "tsquery" in str(raised.value)
     assert await database.connection.fetchval("SELECT to_regclass('public.asset') IS NOT NULL")
 
