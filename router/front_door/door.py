@@ -21,6 +21,7 @@ from router.front_door.passthrough.hops import loop_detected
 from router.front_door.passthrough.proxy import ImmichProxy, invite_body
 from router.front_door.passthrough.websocket import OpenSockets, close_websockets, relay_websocket, wants_websocket
 from router.front_door.refresh.jobs import RefreshCalls
+from router.front_door.refresh.pictures import pictures
 from router.front_door.refresh.refresher import RefreshKind
 from router.front_door.replies import SERVED_HEADER, failure, json_reply, mesh_failure, relayed
 from router.front_door.search.calls import SearchCalls
@@ -77,6 +78,7 @@ class FrontDoor:
             ("POST", "/api/assets/jobs"): self._jobs,
             ("POST", "/mesh/search/explain"): self._explain,
             ("POST", "/mesh/refresh"): self._refresh,
+            ("POST", "/mesh/refresh/video"): self._refresh_video,
             ("GET", "/mesh/refresh/missing"): self._missing,
             ("GET", "/mesh/refresh/state"): self._state,
             ("GET", "/mesh"): self._itself,
@@ -164,6 +166,13 @@ class FrontDoor:
             return failure(415, "send JSON, as application/json")
         _, body = await self._json_body(request)
         return await self._refreshes.refresh(body or {}, self._credentials(request))
+
+    async def _refresh_video(self, request: web.Request) -> web.StreamResponse:
+        if _forgeable(request):
+            return failure(415, "a video is refreshed with an API key, not with a browser's session")
+        invite_body(request)
+        sent = pictures(request, timeout_seconds=self._body_timeout_seconds)
+        return await self._refreshes.refresh_video(request.query, sent, self._credentials(request))
 
     async def _missing(self, request: web.Request) -> web.StreamResponse:
         return await self._refreshes.missing(request.query, self._credentials(request))

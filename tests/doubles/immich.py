@@ -172,6 +172,18 @@ class ImmichDouble(ImmichLibrary):
             raise _problem(404, "Asset media not found")
         return web.Response(body=asset.preview, content_type="image/jpeg")
 
+    async def _playback(self, request: web.Request) -> web.Response:
+        asset = self._found(request, "asset.view")
+        wanted = request.http_range
+        piece = asset.video[wanted]
+        if not piece:
+            raise _problem(404, "Asset media not found")
+        if "Range" not in request.headers:
+            return web.Response(body=piece, content_type="video/mp4")
+        first = wanted.start or 0
+        span = f"bytes {first}-{first + len(piece) - 1}/{len(asset.video)}"
+        return web.Response(status=206, body=piece, content_type="video/mp4", headers={"Content-Range": span})
+
     async def _text(self, request: web.Request) -> web.Response:
         asset = self._found(request, "asset.read")
         first, *_ = recorded("asset-ocr")
@@ -330,6 +342,7 @@ class ImmichDouble(ImmichLibrary):
         app.router.add_routes(AdminCalls(self, self._administrator, _problem).routes(modern=modern))
         app.router.add_get("/api/assets/{id}", self._asset)
         app.router.add_get("/api/assets/{id}/thumbnail", self._thumbnail)
+        app.router.add_get("/api/assets/{id}/video/playback", self._playback)
         app.router.add_get("/api/assets/{id}/ocr", self._text)
         app.router.add_get("/api/assets/{id}/original", self._original)
         app.router.add_get("/api/endless", self._endless)

@@ -62,6 +62,7 @@ class DoubleAsset:
     tags: set[UUID] = field(default_factory=set)
     edited: bool = False
     preview: bytes | None = b"\xff\xd8preview"
+    video: bytes = b""
 
     @property
     def trashed(self) -> bool:

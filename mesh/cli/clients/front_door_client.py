@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -12,6 +12,7 @@ from uuid import UUID
 import httpx
 
 from mesh.cli.output.outcome import CommandError, ExitCode, one_line
+from mesh.cli.video.frames import Order
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 PAGE = 1000
@@ -28,6 +29,9 @@ PASSING = frozenset({429, 502, 503, 504})
 
 LACKS = re.compile(r"Missing required permission: ([\w.]+)")
 """How Immich says what a key may not do."""
+
+ATTEMPTS = 6
+"""How often a photo is tried while the mesh is busy or away."""
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -100,11 +104,22 @@ class FrontDoorClient:
 
     async def name(self, asset_id: str) -> str:
         """The photo's file name, for a report; empty where Immich does not tell."""
+        return str((await self._asset(asset_id)).get("originalFileName", ""))
+
+    async def is_video(self, asset_id: str) -> bool:
+        """Whether it is one; what Immich does not show is none."""
+        return (await self._asset(asset_id)).get("type") == "VIDEO"
+
+    async def _asset(self, asset_id: str) -> dict[str, Any]:
         try:
-            reply = await self._client.get(f"/api/assets/{asset_id}")
+            return _told(await self._client.get(f"/api/assets/{asset_id}"))
         except httpx.TransportError:
-            return ""
-        return str(_told(reply).get("originalFileName", ""))
+            return {}
+
+    def playback(self, asset_id: str, count: int) -> Order:
+        """What to tell a decoder that is to take pictures of a video."""
+        url = f"{self.url}/api/assets/{asset_id}/video/playback"
+        return Order(url, count, {"x-api-key": self._client.headers["x-api-key"]}, self._client.trust_env)
 
     async def find_missing_faces(self) -> str:
         """Lets Immich queue the photos whose faces it never looked for; empty, or why it did not."""
@@ -163,7 +178,7 @@ class FrontDoorClient:
         found: dict[str, list[str]] = await self._json("GET", "/mesh/refresh/missing", params=query)
         return found
 
-    async def refresh(self, asset_id: str, kinds: frozenset[str], *, attempts: int = 6) -> dict[str, Any]:
+    async def refresh(self, asset_id: str, kinds: frozenset[str], *, attempts: int = ATTEMPTS) -> dict[str, Any]:
         """Regenerates one photo and tells what changed. Waits and tries again while the mesh is busy or away.
 
         Raises:
@@ -171,9 +186,21 @@ class FrontDoorClient:
             CommandError: the key is refused; no photo could be.
         """
         body = {"assetId": asset_id, **dict.fromkeys(sorted(kinds), True)}
+        return await self._regenerated("/mesh/refresh", attempts, json=body)
+
+    async def refresh_video(
+        self, asset_id: str, pictures: Sequence[bytes], *, attempts: int = ATTEMPTS
+    ) -> dict[str, Any]:
+        """Regenerates one video's text from pictures of it. Waits and raises as `refresh` does."""
+        body = b"".join(len(picture).to_bytes(4, "big") + picture for picture in pictures)
+        headers = {"Content-Type": "application/octet-stream"}
+        query = {"assetId": asset_id}
+        return await self._regenerated("/mesh/refresh/video", attempts, params=query, content=body, headers=headers)
+
+    async def _regenerated(self, path: str, attempts: int, **more: Any) -> dict[str, Any]:
         for attempt in range(attempts):
             try:
-                reply = await self._client.post("/mesh/refresh", json=body)
+                reply = await self._client.post(path, **more)
             except httpx.TransportError as error:
                 problem, wait = f"{type(error).__name__} {error}".strip(), None
             else:

@@ -65,6 +65,16 @@ def reprocess(
     faces: Annotated[
         bool, typer.Option("--faces", help="With --missing: faces that Immich never looked for, by its own job.")
     ] = False,
+    video_frames: Annotated[
+        int,
+        typer.Option(
+            "--video-frames",
+            min=0,
+            max=32,
+            metavar="N",
+            help="The text of a video from N pictures of it beside its preview (needs the extra `video`).",
+        ),
+    ] = 0,
     concurrency: Annotated[int, typer.Option(min=1, max=32, help="Photos at a time.")] = 2,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be done.")] = False,
     report_file: Annotated[
@@ -75,15 +85,18 @@ def reprocess(
 ) -> None:
     """Recognise photos again with the current models, and replace their text and vectors in Immich."""
     from mesh.cli.commands.reprocess_run import CLIP, OCR, Order, ReprocessReport
+    from mesh.cli.video.frames import demand_decoder
 
     selection = _selection(assets or [], query, album, missing, everything)
     if faces and not missing:
         raise CommandError("--faces goes with --missing: Immich's own job finds what is missing", ExitCode.USAGE)
+    if video_frames:
+        demand_decoder()
     named = frozenset(kind for kind, wanted in ((OCR, ocr), (CLIP, clip)) if wanted)
     everything_missing = missing and not named and not faces
     kinds = named or (frozenset() if faces else frozenset({OCR, CLIP}))
     report = ReprocessReport()
-    order = Order(selection, kinds, faces or everything_missing, concurrency, dry_run)
+    order = Order(selection, kinds, faces or everything_missing, concurrency, dry_run, video_frames)
     try:
         told = asyncio.run(_reprocess(url, api_key, order, report, as_json))
     except KeyboardInterrupt:
@@ -169,8 +182,16 @@ async def _reprocess(
             typer.echo(localised(text), err=as_json)
         if order.kinds:
             with reprocess_bar(len(work)) as advance:
-                journal = Journal.of(url, order.selection, order.kinds)
-                await run(client, work, journal, concurrency=order.concurrency, advance=advance, report=report)
+                journal = Journal.of(url, order.selection, order.kinds, order.video_frames)
+                await run(
+                    client,
+                    work,
+                    journal,
+                    concurrency=order.concurrency,
+                    video_frames=order.video_frames,
+                    advance=advance,
+                    report=report,
+                )
     return told
 
 

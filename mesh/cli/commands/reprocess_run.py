@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from mesh.cli.clients.front_door_client import FrontDoorClient, RefreshFailedError
+from mesh.cli.video.frames import VideoError, decoded
 
 OCR, CLIP = "ocr", "clip"
 PLAIN_QUERY_LIMIT = 100
@@ -29,13 +30,15 @@ class Selection:
 
 @dataclass(frozen=True)
 class Order:
-    """One run: what of which photos, how many at a time, or only counted; `faces` by Immich's own job."""
+    """One run: what of which photos, how many at a time, or only counted; `faces` by Immich's own job; of how many
+    pictures of a video its text is made, beside its preview."""
 
     selection: Selection
     kinds: frozenset[str]
     faces: bool
     concurrency: int
     dry_run: bool
+    video_frames: int = 0
 
 
 @dataclass(frozen=True)
@@ -112,10 +115,10 @@ class Journal:
         self._file: TextIO | None = None
 
     @classmethod
-    def of(cls, url: str, selection: Selection, kinds: frozenset[str]) -> "Journal":
+    def of(cls, url: str, selection: Selection, kinds: frozenset[str], video_frames: int = 0) -> "Journal":
         """The journal of this command."""
         state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-        command = json.dumps([url, asdict(selection), sorted(kinds)])
+        command = json.dumps([url, asdict(selection), sorted(kinds), video_frames])
         name = hashlib.sha256(command.encode()).hexdigest()[:16]
         return cls(state / "immich-mesh" / "reprocess" / f"{name}.jsonl")
 
@@ -186,6 +189,7 @@ async def reprocess(
     journal: Journal,
     *,
     concurrency: int,
+    video_frames: int = 0,
     advance: Callable[[ReprocessReport], None] = lambda report: None,
     report: ReprocessReport | None = None,
 ) -> ReprocessReport:
@@ -203,7 +207,7 @@ async def reprocess(
 
     async def worker() -> None:
         for asset_id, kinds in waiting:
-            outcome = await _one(client, asset_id, kinds)
+            outcome = await _one(client, asset_id, kinds, video_frames)
             journal.write(outcome)
             report.outcomes.append(outcome)
             advance(report)
@@ -221,12 +225,23 @@ async def reprocess(
     return report
 
 
-async def _one(client: FrontDoorClient, asset_id: str, kinds: frozenset[str]) -> PhotoOutcome:
+async def _one(client: FrontDoorClient, asset_id: str, kinds: frozenset[str], video_frames: int) -> PhotoOutcome:
     try:
-        told = await client.refresh(asset_id, kinds)
-    except RefreshFailedError as error:
+        told = await _refreshed(client, asset_id, kinds, video_frames)
+    except (RefreshFailedError, VideoError) as error:
         return PhotoOutcome(asset_id, error=str(error), name=await client.name(asset_id))
     text, name = told.get(OCR), str(told.get("originalFileName", ""))
     if text is None:
         return PhotoOutcome(asset_id, clip=CLIP in told, name=name)
     return PhotoOutcome(asset_id, tuple(text["before"]), tuple(text["after"]), CLIP in told, name=name)
+
+
+async def _refreshed(
+    client: FrontDoorClient, asset_id: str, kinds: frozenset[str], video_frames: int
+) -> dict[str, Any]:
+    if not (video_frames and OCR in kinds and await client.is_video(asset_id)):
+        return await client.refresh(asset_id, kinds)
+    pictures = await decoded(client.playback(asset_id, video_frames))
+    told = await client.refresh_video(asset_id, pictures)
+    rest = kinds - {OCR}
+    return told | (await client.refresh(asset_id, rest) if rest else {})

@@ -1,7 +1,8 @@
-"""The changed call `POST /api/assets/jobs`, and the mesh's own `POST /mesh/refresh` and `GET /mesh/refresh/missing`."""
+"""The changed call `POST /api/assets/jobs`, and the mesh's own `POST /mesh/refresh`, `POST /mesh/refresh/video` and
+`GET /mesh/refresh/missing`."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
@@ -106,6 +107,22 @@ class RefreshCalls:
         try:
             names = await self._refresher.editable(asset_ids, credentials)
             refreshed = await self._refresher.refresh(asset_ids[0], kinds, credentials)
+        except REFUSALS as error:
+            return _refusal(error)
+        return json_reply(_told(asset_ids[0], names.get(asset_ids[0], ""), refreshed))
+
+    async def refresh_video(
+        self, query: Mapping[str, str], pictures: AsyncIterator[bytes], credentials: Credentials
+    ) -> web.Response:
+        """Regenerates one video's text from pictures of it, while the caller waits, and tells what changed."""
+        if self._refresher is None:
+            return _no_database()
+        asset_ids = _asset_ids([query.get("assetId")])
+        if asset_ids is None:
+            return failure(400, "name the video: ?assetId=<uuid>")
+        try:
+            names = await self._refresher.editable(asset_ids, credentials)
+            refreshed = await self._refresher.refresh_video(asset_ids[0], pictures, credentials)
         except REFUSALS as error:
             return _refusal(error)
         return json_reply(_told(asset_ids[0], names.get(asset_ids[0], ""), refreshed))

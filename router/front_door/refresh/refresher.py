@@ -6,7 +6,7 @@ may start jobs.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -22,7 +22,8 @@ from router.front_door.immich.credentials import Credentials
 from router.front_door.immich.rights import demand
 from router.front_door.immich.schemas import ASSET, USER
 from router.front_door.metrics import FrontDoorMetrics
-from router.front_door.recognition import ImmichModels, Recogniser
+from router.front_door.recognition import ImmichModels, OcrModel, ReadText, Recogniser
+from router.front_door.refresh.joining import joined
 from sql.refresh import RefreshRepository, TextChange
 
 log = structlog.get_logger()
@@ -171,6 +172,38 @@ class Refresher:
             raise
         self._metrics.refreshed("ok")
         return refreshed
+
+    async def refresh_video(
+        self, asset_id: UUID, pictures: AsyncIterator[bytes], credentials: Credentials
+    ) -> Refreshed:
+        """Regenerates the text of one video that `editable` has let through, from its preview and these pictures of it.
+
+        Raises as `refresh` does, and what `pictures` raises.
+        """
+        try:
+            refreshed = await self._refresh_video(asset_id, pictures, credentials)
+        except MeshError:
+            self._metrics.refreshed("failed")
+            raise
+        self._metrics.refreshed("ok")
+        return refreshed
+
+    async def _refresh_video(
+        self, asset_id: UUID, pictures: AsyncIterator[bytes], credentials: Credentials
+    ) -> Refreshed:
+        preview = await self._preview(asset_id, credentials)
+        model = ImmichModels.of(await self._repository.ml_settings(), **self._names).ocr
+        first = await self._read(preview, model)
+        others = [await self._read(picture, model) async for picture in pictures]
+        lines = await asyncio.to_thread(joined, [read.lines for read in (first, *others)])
+        text = await self._repository.replace_text(asset_id, lines, (first.width, first.height), self._now())
+        log.info("video_refreshed", asset_id=str(asset_id), pictures=1 + len(others), lines=len(lines))
+        return Refreshed(text)
+
+    async def _read(self, image: bytes, model: OcrModel) -> ReadText:
+        """What one picture says. Other refreshes have their turn between two of a video, and while one arrives."""
+        async with self._gate:
+            return await self._recogniser.read_text(image, model)
 
     def failed_late(self) -> None:
         """Counts a photo that failed after its call had been answered."""
