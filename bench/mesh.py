@@ -163,7 +163,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @dataclass(frozen=True)
 class MeasuredServer:
-    """What is driven: the mesh on a device, or another server, whose processes are not seen and which has raw's own."""
+    """What is driven: the mesh on a device, or another server, held to raw of the first device; its processes are seen
+    where it runs on this machine."""
 
     name: str
     url: str
@@ -190,7 +191,8 @@ def _servers(options: argparse.Namespace, stack: ExitStack) -> list[MeasuredServ
         logs = report.OUT / "logs" / device.value
         processes = stack.enter_context(mesh(benchmark_cache(), logs, SERVICES, {"DEVICE": device.value}))
         own.append(MeasuredServer(name, processes.url, device, processes))
-    return [*own, *(MeasuredServer(*_named(url), devices[0]) for url in [*options.url, *options.only])]
+    others = [_named(url) for url in [*options.url, *options.only]]
+    return [*own, *(MeasuredServer(name, url, devices[0], Processes.listening(url)) for name, url in others)]
 
 
 def _drive_family(

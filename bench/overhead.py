@@ -108,7 +108,7 @@ def stubbed_router() -> Iterator[Processes]:
         url, process = stack.enter_context(router(ports, os.environ, logs / "router.log"))
         children = {"router": process, "stub": stub}
         wait_until_ready(url, {"stub": port}, children, logs)
-        yield Processes(url, children)
+        yield Processes(url, {name: process.pid for name, process in children.items()})
 
 
 def measure(processes: Processes, family: str, clients: int, seconds: float) -> dict[str, Any]:

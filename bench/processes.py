@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,7 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from mesh.cli.supervisor.child import PARENT_VARIABLE
 
 SERVICES = ("ocr", "clip", "face")
-START_SECONDS = 180.0
+START_SECONDS = 600.0
 
 Child = subprocess.Popen[bytes]
 
@@ -48,9 +49,20 @@ class Processes:
         url: where the router answers.
     """
 
-    def __init__(self, url: str, children: Mapping[str, Child]) -> None:
+    def __init__(self, url: str, pids: Mapping[str, int]) -> None:
         self.url = url
-        self._watched = {name: psutil.Process(child.pid) for name, child in children.items()}
+        self._watched = {name: psutil.Process(pid) for name, pid in pids.items()}
+
+    @classmethod
+    def listening(cls, url: str) -> "Processes | None":
+        """Those of a server of this machine that somebody else started; None where nobody is seen to listen there."""
+        port = urllib.parse.urlsplit(url).port
+        listeners = {
+            connection.pid
+            for connection in psutil.net_connections("tcp")
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid
+        }
+        return cls(url, {str(pid): pid for pid in sorted(listeners)}) if listeners else None
 
     def cpu_seconds(self) -> float:
         """CPU time of all of them so far."""
@@ -133,7 +145,7 @@ def mesh(
             children[name] = stack.enter_context(child([f"{name}_service"], shared | own, logs / f"{name}.log"))
         url, children["router"] = stack.enter_context(router(ports, shared, logs / "router.log"))
         wait_until_ready(url, ports, children, logs)
-        yield Processes(url, children)
+        yield Processes(url, {name: process.pid for name, process in children.items()})
 
 
 @contextmanager

@@ -19,7 +19,7 @@ NAME = "immich_mesh.face.v1.FaceService"
 
 def build(settings: FaceSettings, context: ServiceContext) -> Service:
     """The service, its models not yet loaded."""
-    gate = Gate.of(context.runtime)
+    gate = Gate.of(context.runtime, context.compute.traffic)
     # What passes the gate never finds the recogniser's queue full.
     window = max(1, context.runtime.batching.max_queue_size // gate.places)
     models = FaceModels(context, LifecyclePolicy.of(settings), window=window)

@@ -154,7 +154,7 @@ async def _face_models() -> AsyncIterator[Any]:
         port=0, cache_folder=benchmark_cache(), offline=True, device=Device.CPU, model_name=FACE_MODEL
     )
     context = ServiceContext.of(settings)
-    gate = Gate.of(context.runtime)
+    gate = Gate.of(context.runtime, context.compute.traffic)
     window = max(1, context.runtime.batching.max_queue_size // gate.places)
     models = FaceModels(context, LifecyclePolicy.of(settings), window=window)
     await models.manager.load("")

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from mesh.core import context
 from mesh.core.errors import DeadlineExceededError, OverloadedError
 from mesh.serving.inference.engine import GPU_BATCH_SIZE
+from mesh.serving.inference.traffic import Traffic
 from mesh.serving.runtimes.session import RuntimeSettings
 
 PHOTOS_PER_CORE = 4
@@ -23,19 +24,21 @@ class Gate:
     Args:
         places: how many may be inside at once.
         max_waiting: how many may wait; one more is refused.
+        traffic: hears of those inside.
     """
 
-    def __init__(self, places: int, max_waiting: int) -> None:
+    def __init__(self, places: int, max_waiting: int, traffic: Traffic | None = None) -> None:
         self.places = places
         self._max_waiting = max_waiting
+        self._traffic = traffic or Traffic()
         self._waiting = 0
         self._semaphore = asyncio.Semaphore(places)
 
     @classmethod
-    def of(cls, runtime: RuntimeSettings) -> "Gate":
+    def of(cls, runtime: RuntimeSettings, traffic: Traffic) -> "Gate":
         """As many places as keep the device busy, if a model's queue takes so many; outside, that queue's size."""
         places = PHOTOS_PER_CORE * runtime.cores if runtime.device.is_processor else 2 * GPU_BATCH_SIZE
-        return cls(min(places, runtime.batching.max_queue_size), runtime.batching.max_queue_size)
+        return cls(min(places, runtime.batching.max_queue_size), runtime.batching.max_queue_size, traffic)
 
     @asynccontextmanager
     async def enter(self) -> AsyncIterator[None]:
@@ -56,6 +59,7 @@ class Gate:
         finally:
             self._waiting -= 1
         try:
-            yield
+            with self._traffic.photo():
+                yield
         finally:
             self._semaphore.release()

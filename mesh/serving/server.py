@@ -29,6 +29,7 @@ from mesh.core.version import mesh_version
 from mesh.hub.store import ModelStore
 from mesh.serving.inference.compute import ComputePool
 from mesh.serving.inference.precedence import Precedence
+from mesh.serving.inference.traffic import Traffic
 from mesh.serving.interceptors import CallInterceptor, TokenInterceptor
 from mesh.serving.lifecycle.manager import ModelManager
 from mesh.serving.model_servicer import ModelServicer
@@ -70,7 +71,8 @@ class ServiceContext:
     def of(cls, settings: ServiceSettings) -> "ServiceContext":
         """From a service's settings. Raises UnavailableError when the device that was asked for does not work."""
         runtime = require_device(RuntimeSettings.of(settings))
-        compute = ComputePool(runtime.cores, Precedence(settings.cache_folder))
+        cache_folder = settings.cache_folder
+        compute = ComputePool(runtime.cores, Precedence(cache_folder), Traffic(cache_folder))
         return cls(compute, runtime, ModelStore.of(settings))
 
 

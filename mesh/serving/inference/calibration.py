@@ -3,12 +3,16 @@
 Two ways compete: as many single-threaded runs side by side as there are cores (most photos per second on every machine
 seen so far), and one run on all cores (soonest answer to a lone request). A few runs of each decide which to keep. On a
 machine that is busy with other things nothing can be measured, and both are kept.
+
+What was measured is kept beside the graph (`sessions`) and measured anew after two weeks, when such files go.
 """
 
+import math
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from mesh.serving.runtimes.session import Array, ModelSession
 
@@ -34,6 +38,17 @@ class Calibration:
     side_by_side_per_second: float
     alone_narrow_seconds: float
     alone_wide_seconds: float
+
+    @classmethod
+    def of(cls, noted: Mapping[str, Any] | None) -> "Calibration | None":
+        """From a record; None where there is none, or it holds anything but three positive numbers."""
+        numbers = [(noted or {}).get(field.name) for field in fields(cls)]
+        sound = [number for number in numbers if isinstance(number, float) and 0 < number < math.inf]
+        return cls(*sound) if len(sound) == len(numbers) else None
+
+    def noted(self) -> dict[str, Any]:
+        """As a record."""
+        return asdict(self)
 
     @property
     def wide_pays_alone(self) -> bool:

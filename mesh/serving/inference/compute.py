@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mesh.serving.inference.precedence import Precedence
+from mesh.serving.inference.traffic import Traffic
 
 T = TypeVar("T")
 
@@ -39,10 +40,15 @@ class ComputePool:
     Args:
         cores: runs that may go on side by side in each priority.
         precedence: of queries over bulk work; None for queries of this pool alone.
+        traffic: the photos of this machine; None for those of this pool alone.
+
+    Attributes:
+        traffic: whom a pipeline tells of its photos.
     """
 
-    def __init__(self, cores: int, precedence: Precedence | None = None) -> None:
+    def __init__(self, cores: int, precedence: Precedence | None = None, traffic: Traffic | None = None) -> None:
         self.cores = cores
+        self.traffic = traffic or Traffic()
         self._precedence = precedence or Precedence()
         self._under_way = dict.fromkeys(Priority, 0)
         self._executors = {
@@ -67,9 +73,9 @@ class ComputePool:
         self._precedence.give_way()
         return work()
 
-    def idle(self, priority: Priority) -> bool:
-        """Whether nothing runs or waits on the priority's threads, of whichever model and step."""
-        return self._under_way[priority] == 0
+    def is_free(self, priority: Priority) -> bool:
+        """Whether a run may take all cores: nothing is on the priority's threads, and no other photo on the machine."""
+        return self._under_way[priority] == 0 and self.traffic.is_alone()
 
     def close(self) -> None:
         """Lets running work finish and drops what waits."""

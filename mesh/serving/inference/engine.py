@@ -1,9 +1,8 @@
 """A model that pipelines can call: sessions behind a batcher, on the service's threads.
 
 How a batch is run is decided here, so that pipelines do not know the device. On a GPU: one session, large batches. On a
-CPU: parallel runs of a single-threaded session give the most photos per second, but a request that comes alone is
-answered sooner by a multi-threaded one; so photos have two sessions where that pays (`calibration`), and each run takes
-the one that fits the moment. Queries have the multi-threaded one alone.
+CPU photos have two sessions where that pays (`sessions`), and each run takes the one that fits the moment. Queries have
+the multi-threaded one alone.
 """
 
 import asyncio
@@ -15,23 +14,20 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import structlog
 
 from mesh.core import context
 from mesh.core.tracing import record_span
 from mesh.serving import metrics
 from mesh.serving.inference.batcher import Batcher
-from mesh.serving.inference.calibration import Calibration, calibrate
+from mesh.serving.inference.calibration import calibrate
 from mesh.serving.inference.compute import ComputePool, Priority, session_threads
+from mesh.serving.inference.sessions import Measure, Sessions
 from mesh.serving.runtimes.selection import RuntimeChoice, choose
 from mesh.serving.runtimes.self_check import MakeCheck, default_check
-from mesh.serving.runtimes.session import Array, Feeds, ModelSession, RuntimeSettings, TensorInfo, dummy_feeds
-
-log = structlog.get_logger()
+from mesh.serving.runtimes.session import Array, Feeds, ModelSession, RuntimeSettings, TensorInfo
 
 T = TypeVar("T")
 SessionFactory = Callable[[Path, RuntimeSettings, int], ModelSession]
-Measure = Callable[[ModelSession, ModelSession, Feeds, int], Calibration | None]
 
 GPU_BATCH_SIZE = 32
 
@@ -95,69 +91,41 @@ class Engine:
         self._seconds = metrics.INFERENCE_SECONDS.labels(model, part)
         self._batch_size = metrics.BATCH_SIZE.labels(model, part)
         on_cpu = self.on_cpu = runtime.device.is_processor
-        # A person's queries come one by one: all cores for each, and one copy in memory.
-        self._always_wide = on_cpu and priority is Priority.INTERACTIVE
-        threads = compute.cores if self._always_wide else 1
-
-        low_latency = on_cpu and priority is Priority.BULK and compute.cores > 1 and runtime.low_latency_sessions
-
+        several = on_cpu and priority is Priority.BULK and compute.cores > 1 and runtime.low_latency_sessions
         with session_threads(priority):
             if open_session is not None:
                 chosen = RuntimeChoice(lambda threads: open_session(path, runtime, threads))
             else:
                 check = self_check or partial(default_check, typical_axes=typical_axes)
-                chosen = choose(path, runtime, check, several=low_latency)
-            self._narrow = self._wide = chosen.open(threads)
-            if low_latency:
-                self._keep_best(chosen.open(compute.cores), typical_axes, measure)
-        self.inputs: tuple[TensorInfo, ...] = self._narrow.inputs
-        self.outputs: tuple[TensorInfo, ...] = self._narrow.outputs
-        self.metadata = self._narrow.metadata
-        self.provider = self._narrow.provider
+                chosen = choose(path, runtime, check, several=several)
+            if several:
+                which = {"model": model, "part": part}
+                self._sessions = Sessions.best(chosen, compute.cores, typical_axes, which=which, measure=measure)
+            elif on_cpu and priority is Priority.INTERACTIVE:
+                # A person's queries come one by one: all cores for each, and one copy in memory.
+                self._sessions = Sessions.one(chosen.open(compute.cores), wide=True)
+            else:
+                self._sessions = Sessions.one(chosen.open(1))
+        session = self._sessions.narrow
+        self.inputs: tuple[TensorInfo, ...] = session.inputs
+        self.outputs: tuple[TensorInfo, ...] = session.outputs
+        self.metadata = session.metadata
+        self.provider = session.provider
         self.reason = chosen.reason
         self._shown = metrics.MODEL_RUNTIME.labels(*self._labels, self.provider)
         self._shown.set(1)
-        has_copy = self._wide is not self._narrow and not chosen.shares_weights
-        self.memory_bytes = self._narrow.memory_bytes + (self._wide.memory_bytes if has_copy else 0)
+        self.memory_bytes = self._sessions.memory_bytes
         open_axes = [bool(info.shape) and info.shape[0] is None for info in (*self.inputs, *self.outputs)]
         self.stackable = all(open_axes) and can_stack(self.outputs)
         batching = runtime.batching
         size = batching.max_batch_size or (1 if on_cpu else GPU_BATCH_SIZE)
         self._batcher: Batcher[_Item, list[Array]] = Batcher(
             self._run_batch,
-            workers=compute.cores if on_cpu and not self._always_wide else 1,
+            workers=compute.cores if on_cpu and not self._sessions.always_wide else 1,
             max_batch_size=size if self.stackable else 1,
             max_queue_size=batching.max_queue_size,
             max_queue_delay_seconds=batching.max_queue_delay_ms / 1000,
             observer=_Metrics(*self._labels),
-        )
-
-    def _keep_best(self, wide: ModelSession, typical_axes: Mapping[int, int] | None, measure: Measure) -> None:
-        """Keeps the wide session when it pays, and forgets the narrow way when even side by side it does not."""
-        self._wide = wide
-        shapes_known = all(size is not None for info in self._narrow.inputs for size in info.shape[1:])
-        if typical_axes is None and not shapes_known:
-            return
-        feeds = dummy_feeds(self._narrow.inputs, typical_axes or {})
-        cores = self._compute.cores
-        measured = measure(self._narrow, wide, feeds, cores)
-        if measured is None:
-            log.info("not calibrated: the machine is busy", model=self._labels[0], part=self._labels[1])
-            return
-        self._always_wide = measured.wide_pays_always
-        if self._always_wide:
-            self._narrow.close()
-            self._narrow = wide
-        elif not measured.wide_pays_alone:
-            self._wide = self._narrow
-            wide.close()
-        log.info(
-            "calibrated",
-            model=self._labels[0],
-            part=self._labels[1],
-            side_by_side_per_second=round(measured.side_by_side_per_second, 2),
-            alone_wide_ms=round(measured.alone_wide_seconds * 1000, 1),
-            alone_narrow_ms=round(measured.alone_narrow_seconds * 1000, 1),
         )
 
     async def infer(self, feeds: Feeds) -> list[Array]:
@@ -192,13 +160,11 @@ class Engine:
     def close(self) -> None:
         """Gives the memory back; nothing may run any more."""
         self._shown.set(0)
-        self._narrow.close()
-        if self._wide is not self._narrow:
-            self._wide.close()
+        self._sessions.close()
 
     async def _run_batch(self, batch: Sequence["_Item"]) -> list[list[Array]]:
-        alone = self._batcher.busy == 1 and self._batcher.waiting == 0 and self._compute.idle(self._priority)
-        session = self._wide if alone or self._always_wide else self._narrow
+        alone = self._batcher.busy == 1 and self._batcher.waiting == 0 and self._compute.is_free(self._priority)
+        session = self._sessions.of_run(alone=alone)
 
         def infer() -> list[list[Array]]:
             started, started_ns = time.perf_counter(), time.time_ns()

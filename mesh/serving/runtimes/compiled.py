@@ -16,6 +16,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -29,6 +30,7 @@ UNUSED_SECONDS = 14 * 24 * 3600.0
 """What was made under other conditions (a version, a processor) goes when nobody opened it for so long: processes of
 other machines may share this folder."""
 _SAMPLE_BYTES = 1 << 20
+_DIGEST_BYTES = hashlib.sha256().digest_size
 _STAGING = ".making-"
 
 
@@ -93,6 +95,29 @@ class CompiledFiles:
             return None
         return content if isinstance(content, dict) else None
 
+    def store(self, target: Path, content: bytes) -> None:
+        """Keeps bytes behind their checksum; a folder that cannot be written only costs making them again."""
+        try:
+            with self._staging() as folder:
+                staging = folder / target.name
+                staging.write_bytes(hashlib.sha256(content).digest() + content)
+                staging.replace(target)
+        except OSError as error:
+            _say_nothing_is_kept(self._folder, str(error))
+
+    def stored(self, target: Path) -> bytes | None:
+        """Bytes that were kept, now in use; None where there are none, or not those that were written."""
+        try:
+            digest, content = (data := target.read_bytes())[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+        except OSError:
+            return None
+        if hashlib.sha256(content).digest() != digest:
+            log.warning("made again: the file is damaged", file=str(target))
+            return None
+        with suppress(OSError):  # of another user, in a folder that may be read only
+            os.utime(target)
+        return content
+
     def remove(self, target: Path) -> None:
         """Deletes a file and its companions."""
         with suppress(OSError):
@@ -126,6 +151,30 @@ class CompiledFiles:
             with suppress(OSError), _locked(folder):
                 shutil.rmtree(folder)
                 log.info("removed what a process that was killed left behind", folder=str(folder))
+
+
+@dataclass(frozen=True)
+class Records:
+    """Small records of one graph in one runtime, each of a kind and of what else it depends on.
+
+    Attributes:
+        files: beside which they lie.
+        conditions: what all of them depend on: versions, processor, precision.
+    """
+
+    files: CompiledFiles
+    conditions: tuple[str, ...]
+
+    def read(self, kind: str, *depends_on: str) -> dict[str, Any] | None:
+        """The record; None without a readable one."""
+        return self.files.noted(self._path(kind, *depends_on))
+
+    def write(self, content: dict[str, Any], kind: str, *depends_on: str) -> None:
+        """Keeps it, in place of an earlier one."""
+        self.files.note(self._path(kind, *depends_on), content)
+
+    def _path(self, *parts: str) -> Path:
+        return self.files.path("json", *self.conditions, *parts)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import structlog
 
 from mesh.core.errors import UnavailableError
 from mesh.core.memory import trim_heap
@@ -20,6 +21,8 @@ from mesh.serving.runtimes.session import Array, Feeds, RuntimeSettings, TensorI
 
 if TYPE_CHECKING:
     import openvino
+
+log = structlog.get_logger()
 
 DEVICE_NAMES = {Device.OPENVINO_GPU: "GPU", Device.OPENVINO_NPU: "NPU"}
 """OpenVINO's names of what is not the processor."""
@@ -104,32 +107,34 @@ def convert(graph: Path, target: Path, precision: Precision) -> None:
 class OpenVinoSession:
     """A graph in OpenVINO: one compiled model, as many requests as may run side by side."""
 
-    def __init__(self, path: Path, runtime: RuntimeSettings, precision: Precision, threads: int = 1) -> None:
-        """Compiles the graph. Blocking. Its threads have the niceness of the caller's.
+    def __init__(
+        self,
+        path: Path,
+        runtime: RuntimeSettings,
+        precision: Precision,
+        threads: int = 1,
+        compiled: bytes | None = None,
+    ) -> None:
+        """Compiles the graph, or takes it as it was compiled. Blocking. Its threads have the niceness of the caller's.
 
         Args:
             path: OpenVINO's .xml with the weights beside it, or an .onnx file.
             runtime: device and cores.
             precision: what it computes in.
             threads: threads of one run on the processor; as many runs go side by side as the cores have room for.
+            compiled: what `export` gave of such a session of these files, device and version.
 
         Raises:
             UnavailableError: the file cannot be read or compiled for the device.
         """
         name = device_name(runtime.device)
-        config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": HINTS[precision]}
-        at_once = 1
-        if name == "CPU":
-            at_once = max(1, runtime.cores // threads)
-            config |= {
-                "NUM_STREAMS": at_once,
-                "INFERENCE_NUM_THREADS": at_once * threads,
-                # Services share the cores: pinned threads of two processes would sit on the same one.
-                "ENABLE_CPU_PINNING": False,
-            }
+        at_once = max(1, runtime.cores // threads) if name == "CPU" else 1
+        config = _config(path, name, precision, threads, at_once)
         graph = _read(path)
+        model = _as_compiled(compiled, path, name, config) if compiled else None
+        self.was_compiled = model is None
         try:
-            model = _core().compile_model(graph, name, config)
+            model = model or _core().compile_model(graph, name, config)
         except RuntimeError as error:
             raise UnavailableError(f"cannot compile the model {path} for {name}: {_reason(error)}") from error
         self.provider = f"OpenVINO {name} {precision.value}"
@@ -167,11 +172,43 @@ class OpenVinoSession:
             release_mapping(weights)
         return outputs
 
+    def export(self) -> bytes:
+        """The graph as it was compiled, without its weights. Raises RuntimeError: OpenVINO cannot give it."""
+        assert self._model is not None
+        content: bytes = self._model.export_model().getvalue()
+        return content
+
     def close(self) -> None:
         """Gives the memory back."""
         while not self._requests.empty():
             self._requests.get()
         self._model = None
+
+
+def _config(path: Path, device: str, precision: Precision, threads: int, at_once: int) -> dict[str, Any]:
+    """OpenVINO's settings of a session."""
+    config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": HINTS[precision]}
+    if device == "CPU":
+        return config | {
+            "NUM_STREAMS": at_once,
+            "INFERENCE_NUM_THREADS": at_once * threads,
+            # Services share the cores: pinned threads of two processes would sit on the same one.
+            "ENABLE_CPU_PINNING": False,
+            "CACHE_MODE": "OPTIMIZE_SIZE",  # what is exported refers to the weights beside the graph
+        }
+    # Other devices keep what they compiled by themselves, for a driver that only they know.
+    return config | ({"CACHE_DIR": str(path.parent)} if path.suffix == ".xml" else {})
+
+
+def _as_compiled(
+    compiled: bytes, path: Path, device: str, config: Mapping[str, Any]
+) -> "openvino.CompiledModel | None":
+    """A graph as it was compiled; None where this OpenVINO does not take it."""
+    try:
+        return _core().import_model(compiled, device, {**config, "WEIGHTS_PATH": str(path.with_suffix(".bin"))})
+    except RuntimeError as error:
+        log.info("compiled anew", graph=str(path), reason=_reason(error))
+        return None
 
 
 def release_mapping(file: Path) -> None:

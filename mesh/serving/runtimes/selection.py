@@ -17,13 +17,13 @@ from mesh.core.errors import UnavailableError
 from mesh.core.memory import return_memory
 from mesh.core.settings import Device, Precision
 from mesh.serving.runtimes import onnxruntime, openvino
-from mesh.serving.runtimes.compiled import CompiledFiles, processor
+from mesh.serving.runtimes.compiled import CompiledFiles, Records, processor
 from mesh.serving.runtimes.devices import OPENVINO_DEVICES
 from mesh.serving.runtimes.guarded import GuardedSession
 from mesh.serving.runtimes.onnxruntime import OnnxSession
 from mesh.serving.runtimes.openvino import OpenVinoSession
 from mesh.serving.runtimes.self_check import MakeCheck, SelfCheck
-from mesh.serving.runtimes.session import ModelSession, RuntimeSettings, size_with_external_data
+from mesh.serving.runtimes.session import ModelSession, RuntimeSettings, first_line, size_with_external_data
 
 log = structlog.get_logger()
 
@@ -53,11 +53,13 @@ class RuntimeChoice:
         open: a session whose runs have so many threads. Blocking; raises UnavailableError.
         reason: why this runtime, in a few words; empty where settings left no choice.
         shares_weights: whether all sessions hold one copy of the weights.
+        records: where it is kept what was measured of them; None where nothing is.
     """
 
     open: Callable[[int], ModelSession]
     reason: str = ""
     shares_weights: bool = False
+    records: Records | None = None
 
 
 def choose(graph: Path, runtime: RuntimeSettings, make_check: MakeCheck, *, several: bool = False) -> RuntimeChoice:
@@ -88,7 +90,10 @@ def choose(graph: Path, runtime: RuntimeSettings, make_check: MakeCheck, *, seve
     if precision is None:
         return _in_onnxruntime(graph, files, runtime, several, verdict.reason, record)
     files.remove_others({record, _source_path(files, precision)})
-    return RuntimeChoice(lambda threads: _open_openvino(graph, files, runtime, precision, threads), verdict.reason)
+    records = Records(files, (openvino.version(), openvino.processor_name(), precision.value))
+    return RuntimeChoice(
+        lambda threads: _open_openvino(graph, files, runtime, precision, threads), verdict.reason, records=records
+    )
 
 
 class _Comparison:
@@ -201,7 +206,8 @@ def _in_onnxruntime(
         session.memory_bytes = size_with_external_data(graph)
         return GuardedSession(session)
 
-    return RuntimeChoice(open_one, reason, shares_weights=source != graph)
+    records = Records(files, (onnxruntime.version(), processor()))
+    return RuntimeChoice(open_one, reason, shares_weights=source != graph, records=records)
 
 
 def _prepacked(graph: Path, files: CompiledFiles) -> Path:
@@ -220,8 +226,26 @@ def _open_openvino(
     def open_exact() -> ModelSession:
         return OnnxSession(graph, replace(runtime, device=Device.CPU))
 
-    session = _open_source(graph, files, runtime, precision, threads)
+    if not runtime.device.is_processor:
+        session = _open_source(graph, files, runtime, precision, threads)
+    else:
+        session = _open_kept(graph, files, runtime, precision, threads)
     return GuardedSession(session, None if precision is Precision.FP32 else open_exact)
+
+
+def _open_kept(
+    graph: Path, files: CompiledFiles, runtime: RuntimeSettings, precision: Precision, threads: int
+) -> OpenVinoSession:
+    """A session on the processor as it was compiled by an earlier one, else kept for the next."""
+    versions = (openvino.version(), openvino.processor_name(), precision.value)
+    kept = files.path("blob", *versions, str(runtime.cores), str(threads))
+    session = _open_source(graph, files, runtime, precision, threads, files.stored(kept))
+    if session.was_compiled and _source_path(files, precision).exists():
+        try:
+            files.store(kept, session.export())
+        except RuntimeError as error:
+            log.info("compiled at each start", graph=str(graph), reason=first_line(error))
+    return session
 
 
 def _remove_losers(files: CompiledFiles, verdict: RuntimeVerdict) -> None:
@@ -240,13 +264,18 @@ def _source_path(files: CompiledFiles, precision: Precision) -> Path:
 
 
 def _open_source(
-    graph: Path, files: CompiledFiles, runtime: RuntimeSettings, precision: Precision, threads: int
-) -> ModelSession:
+    graph: Path,
+    files: CompiledFiles,
+    runtime: RuntimeSettings,
+    precision: Precision,
+    threads: int,
+    compiled: bytes | None = None,
+) -> OpenVinoSession:
     """A session of OpenVINO's own file of the graph, made first when it is not there or damaged."""
     source = _source_path(files, precision)
     if source.exists():
         try:
-            return OpenVinoSession(source, runtime, precision, threads)
+            return OpenVinoSession(source, runtime, precision, threads, compiled)
         except UnavailableError as error:
             log.warning("made again", file=str(source), reason=error.message)
             source.unlink(missing_ok=True)

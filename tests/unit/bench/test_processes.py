@@ -1,6 +1,8 @@
 """What others take of the machine is told from what is measured."""
 
 import contextlib
+import os
+import socket
 import subprocess
 import sys
 import time
@@ -10,7 +12,7 @@ import psutil
 import pytest
 
 from bench import processes
-from bench.processes import Quiet, free_port
+from bench.processes import Processes, Quiet, free_port
 from tests.waiting import PATIENCE_SECONDS
 
 
@@ -29,6 +31,15 @@ def test_others_share(monkeypatch: pytest.MonkeyPatch, busy: float, mine: float,
 
 def test_free_port() -> None:
     assert 1024 <= free_port() <= 65535
+
+
+def test_a_server_that_others_started_is_seen_by_its_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        seen = Processes.listening(url)
+        assert seen is not None
+        assert seen.usage().proportional_bytes.keys() == {str(os.getpid())}
+    assert Processes.listening(url) is None
 
 
 def test_children_do_not_outlive_a_killed_benchmark(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from mesh.core import context
 from mesh.core.errors import DeadlineExceededError, OverloadedError
 from mesh.core.settings import BatchingSettings, Device
 from mesh.serving.gate import PHOTOS_PER_CORE, Gate
+from mesh.serving.inference.traffic import Traffic
 from mesh.serving.runtimes.session import RuntimeSettings
 
 
@@ -96,9 +97,9 @@ async def test_who_leaves_the_queue_or_fails_inside_takes_no_place_along() -> No
 
 
 def test_places_keep_the_device_busy() -> None:
-    assert Gate.of(RuntimeSettings(cores=3)).places == 3 * PHOTOS_PER_CORE
-    assert Gate.of(RuntimeSettings(device=Device.CUDA)).places >= 32
+    assert Gate.of(RuntimeSettings(cores=3), Traffic()).places == 3 * PHOTOS_PER_CORE
+    assert Gate.of(RuntimeSettings(device=Device.CUDA), Traffic()).places >= 32
 
 
 def test_who_is_inside_fits_a_models_queue() -> None:
-    assert Gate.of(RuntimeSettings(cores=3, batching=BatchingSettings(max_queue_size=7))).places == 7
+    assert Gate.of(RuntimeSettings(cores=3, batching=BatchingSettings(max_queue_size=7)), Traffic()).places == 7

@@ -77,3 +77,28 @@ def test_a_folder_that_cannot_be_written_is_told_once_and_its_model_is_served(tm
             assert [choice.open(threads).run(ITEM)[0].shape for threads in (1, 2)] == [(1, 32)] * 2
     assert [line["event"] for line in logs] == ["compiled models cannot be kept: each start makes them anew"]
     assert not choice.shares_weights
+
+
+def test_bytes_that_were_changed_on_disk_are_not_given_back(tmp_path: Path, projection: Path) -> None:
+    files = CompiledFiles(projection, tmp_path)
+    kept = files.path("blob")
+    assert files.stored(kept) is None
+    files.store(kept, b"compiled")
+    assert files.stored(kept) == b"compiled"
+    whole = kept.read_bytes()
+    for damaged in (whole[:-1], whole[:10], b"", whole[:-1] + b"x"):
+        kept.write_bytes(damaged)
+        assert files.stored(kept) is None
+
+
+def test_bytes_in_use_outlive_two_weeks(tmp_path: Path, projection: Path) -> None:
+    files = CompiledFiles(projection, tmp_path)
+    kept = files.path("blob")
+    files.store(kept, b"compiled")
+    os.utime(kept, (time.time() - 2 * UNUSED_SECONDS,) * 2)
+    assert files.stored(kept) == b"compiled"
+    files.remove_others(set())
+    assert kept.exists()
+    os.utime(kept, (time.time() - 2 * UNUSED_SECONDS,) * 2)
+    files.remove_others(set())
+    assert not kept.exists()

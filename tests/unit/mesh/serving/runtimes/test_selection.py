@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,7 +14,9 @@ from mesh.core.errors import UnavailableError
 from mesh.core.memory import return_memory
 from mesh.core.settings import Device, Precision
 from mesh.serving.runtimes import openvino, selection
+from mesh.serving.runtimes.compiled import CompiledFiles
 from mesh.serving.runtimes.onnxruntime import OnnxSession
+from mesh.serving.runtimes.openvino import OpenVinoSession
 from mesh.serving.runtimes.selection import choose
 from mesh.serving.runtimes.self_check import MakeCheck, SelfCheck, default_check
 from mesh.serving.runtimes.session import RuntimeSettings, TensorInfo
@@ -161,6 +164,52 @@ def test_a_damaged_file_is_made_again(tmp_path: Path, projection: Path) -> None:
     (graph,) = tmp_path.rglob("compiled/*.xml")
     graph.write_bytes(graph.read_bytes()[:100])
     assert np.array_equal(choose(projection, runtime, no_check).open(1).run(ITEM)[0], expected)
+
+
+def count_compilations(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Threads of every session that OpenVINO compiles from now on."""
+    compiled_here: list[int] = []
+    original = OpenVinoSession.__init__
+
+    def init(self: OpenVinoSession, *arguments: Any) -> None:
+        original(self, *arguments)
+        if self.was_compiled:
+            compiled_here.append(arguments[3])
+
+    monkeypatch.setattr(OpenVinoSession, "__init__", init)
+    return compiled_here
+
+
+def test_a_later_start_takes_a_graph_as_it_was_compiled(
+    tmp_path: Path, projection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = runtime_of(tmp_path, Device.OPENVINO)
+    expected = [choose(projection, runtime, CHECK).open(threads).run(ITEM)[0] for threads in (1, 2)]
+    compilations = count_compilations(monkeypatch)
+    later = [choose(projection, runtime, no_check).open(threads) for threads in (1, 2)]
+    assert compilations == []
+    for session, numbers in zip(later, expected, strict=True):
+        assert np.array_equal(session.run(ITEM)[0], numbers)
+        assert session.metadata == {"character": "a\nb\n "}
+    choose(projection, replace(runtime, cores=4), no_check).open(1)  # another number of streams
+    assert compilations == [1]
+
+
+@pytest.mark.parametrize("damage", [b"", b"cut", None])
+def test_what_was_compiled_and_is_damaged_is_compiled_again(
+    tmp_path: Path, projection: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes | None
+) -> None:
+    runtime = runtime_of(tmp_path, Device.OPENVINO)
+    expected = choose(projection, runtime, CHECK).open(1).run(ITEM)[0]
+    (kept,) = tmp_path.rglob("compiled/*.blob")
+    if damage is None:  # whole, but nothing that OpenVINO knows: of another make under the same version
+        CompiledFiles(projection, tmp_path).store(kept, b"not a graph")
+    else:
+        kept.write_bytes(damage)
+    compilations = count_compilations(monkeypatch)
+    for _ in range(2):
+        assert np.array_equal(choose(projection, runtime, no_check).open(1).run(ITEM)[0], expected)
+    assert compilations == [1]
 
 
 def test_what_belongs_to_a_package_is_kept_in_the_cache(tmp_path: Path, projection: Path) -> None:
