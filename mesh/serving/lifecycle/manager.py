@@ -64,6 +64,7 @@ class ModelManager:
         self._loader = Loader(family, store, self._note_progress, pause)
         self._eviction = Eviction(lambda: list(self._slots()), policy.memory_budget_bytes, compute)
         self._one_at_a_time = asyncio.Lock()
+        self._stopping = False
 
     @asynccontextmanager
     async def acquire(self, part: ModelPart[M], name: str) -> AsyncIterator[M]:
@@ -136,6 +137,7 @@ class ModelManager:
 
     def stop_fetching(self) -> None:
         """Ends downloads and conversions under way; what is there is kept and a later process goes on from it."""
+        self._stopping = True
         self._loader.stop_fetching()
 
     async def close(self) -> None:
@@ -206,6 +208,9 @@ class ModelManager:
         now = self._clock()
         slot.state, slot.failure = SlotState.FAILED, Failure.of(error, now)
         metrics.MODEL_LOAD_FAILURES.labels(slot.model, slot.part).inc()
+        if self._stopping:  # as it was asked to
+            log.info("model load stopped", model=slot.model, part=slot.part, reason=error.message)
+            return slot.failure.to_error(now)
         log.error(
             "model failed to load",
             model=slot.model,

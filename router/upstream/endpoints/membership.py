@@ -114,12 +114,14 @@ class Membership:
 
     def _health_changed(self, endpoint: Endpoint) -> None:
         # A service that is still starting is nothing to be alarmed about; one that was there and has gone is.
-        write = log.warning if endpoint in self._proven else log.info
+        write, event = log.info, "endpoint is not ready yet"
         if endpoint.health is HealthState.HEALTHY:
             self._proven.add(endpoint)
-            write = log.info
+            event = "endpoint is healthy"
+        elif endpoint in self._proven:
+            write, event = log.warning, f"endpoint is {endpoint.health}"
         write(
-            "endpoint is " + endpoint.health,
+            event,
             cluster=self._cluster,
             endpoint=endpoint.address,
             detail=endpoint.health_detail,

@@ -9,8 +9,9 @@ from mesh.core.errors import DeadlineExceededError, MeshError, OverloadedError, 
 from router.config import CircuitBreakerSettings, OutlierSettings, RetryBudgetSettings, RetrySettings
 from router.domain.tasks import Lane
 from router.upstream.calls import ClusterRemovedError, FailureKind
-from router.upstream.endpoints.endpoint import Probe
-from tests.doubles.upstream import Blocked, Stand, failing, failing_first, settle
+from router.upstream.endpoints.discovery import Address
+from router.upstream.endpoints.endpoint import Probe, Transport
+from tests.doubles.upstream import Blocked, FakeEndpoints, Stand, failing, failing_first, settle
 
 
 async def test_a_call_is_answered_and_its_trail_says_how() -> None:
@@ -273,6 +274,27 @@ async def test_an_endpoint_behind_which_nobody_answers_is_asked_seldom_and_does_
                 await task
         assert len(stand.endpoints["a:1"].calls) < 10 * 150
         assert len(logs) < 60
+
+
+async def test_a_service_that_starts_alarms_nobody_and_one_that_goes_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    serving = FakeEndpoints.open
+
+    def starting(self: FakeEndpoints, address: Address) -> Transport:
+        transport = serving(self, address)
+        self[address.target].health = Probe.NOT_SERVING
+        return transport
+
+    monkeypatch.setattr(FakeEndpoints, "open", starting)
+    with capture_logs() as logs:
+        async with Stand() as stand:
+            for health in (Probe.SERVING, Probe.UNREACHABLE):
+                stand.endpoints["a:1"].health = health
+                await stand.timing.advance(65)
+    assert [(line["event"], line["log_level"]) for line in logs if line["event"].startswith("endpoint is")] == [
+        ("endpoint is not ready yet", "info"),
+        ("endpoint is healthy", "info"),
+        ("endpoint is unhealthy", "warning"),
+    ]
 
 
 async def test_the_time_a_cluster_has_been_down_counts_for_those_who_come_later() -> None:

@@ -258,6 +258,17 @@ async def test_all_who_wait_share_one_attempt(compute: ComputePool, monkeypatch:
     assert [line["event"] for line in said] == ["model failed to load"]
 
 
+async def test_a_load_that_ends_with_the_service_is_no_failure_in_the_log(
+    compute: ComputePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mesh.serving.lifecycle.manager.log", structlog.get_logger())
+    setup = make(compute)
+    setup.manager.stop_fetching()
+    with capture_logs() as said, pytest.raises(ModelUnavailableError):
+        await use(setup, "blocked")
+    assert [(line["event"], line["log_level"]) for line in said] == [("model load stopped", "info")]
+
+
 async def test_an_unknown_model_is_told_and_the_rest_goes_on(compute: ComputePool) -> None:
     setup = make(compute)
     with pytest.raises(ModelNotFoundError):
