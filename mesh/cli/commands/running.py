@@ -214,6 +214,9 @@ def _print(content: object) -> None:
 
 
 def _complain(models: "ModelList") -> None:
+    """Why models failed, and which services do not answer: too long for a table."""
+    for failed in dict.fromkeys((part.name, part.error) for part in models.parts if part.error):
+        typer.echo(": ".join(map(localised, failed)), err=True)
     for cluster, error in models.errors.items():
         told = tr("the {service} service does not answer ({reason})")
         typer.echo(told.format(service=cluster, reason=localised(error)), err=True)

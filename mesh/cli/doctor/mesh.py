@@ -66,7 +66,7 @@ def check_models(services: dict[str, ServiceSettings]) -> Iterator[Finding]:
             yield bad(f"{name} model", f"{settings.cache_folder} cannot be used: {error.strerror or error}", WRITABLE)
             continue
         if folder is not None:
-            yield good(f"{name} model", f"{settings.model_name} at {folder}")
+            yield good(f"{name} model", f"{settings.model_name}, found in {folder}")
         else:
             absent.append((name, settings))
     reachable: dict[str, str] = {}

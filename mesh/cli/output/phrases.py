@@ -42,7 +42,7 @@ class Form:
     def of(cls, message: str, text: str) -> "Form":
         """From a catalogue's entry."""
         pieces = _VALUE.split(message)
-        pattern = "".join(f"(?P<{one}>.+?)" if odd % 2 else re.escape(one) for odd, one in enumerate(pieces))
+        pattern = "".join(_place(one) if odd % 2 else re.escape(one) for odd, one in enumerate(pieces))
         return cls(re.compile(pattern, re.DOTALL), text)
 
 
@@ -57,7 +57,7 @@ class Phrases:
     def of(cls, messages: dict[str, str]) -> "Phrases":
         """From a catalogue's messages."""
         with_values = [message for message in messages if _VALUE.search(message)]
-        with_values.sort(key=lambda message: -len(_VALUE.sub("", message)))
+        with_values.sort(key=lambda message: (-len(_VALUE.sub("", message)), "{word}" not in message))
         whole = {message: text for message, text in messages.items() if not _VALUE.search(message)}
         return cls(whole, tuple(Form.of(message, messages[message]) for message in with_values))
 
@@ -69,6 +69,11 @@ class Phrases:
             if (values := form.values(message)) is not None:
                 return form.text.format(**{name: self.localised(value) for name, value in values.items()})
         return message
+
+
+def _place(name: str) -> str:
+    """What a value may be: anything, or as `{word}` one word, so that `OCR_PORT: ...` is told from a sentence."""
+    return rf"(?P<{name}>\S+?)" if name == "word" else f"(?P<{name}>.+?)"
 
 
 def is_whole(value: str) -> bool:

@@ -26,7 +26,7 @@ def models_table(parts: Sequence[EndpointModel]) -> Table:
     for part in parts:
         share = f" {part.download_progress:.0%}" if part.state == "downloading" else ""
         state = localised(part.state) + share
-        runs_on = localised(part.error) or part.provider.split(" (")[0].removesuffix("ExecutionProvider")
+        runs_on = part.provider.split(" (")[0].removesuffix("ExecutionProvider")
         cells = [part.name, part.part, part.cluster, f"[{STYLES.get(part.state, 'dim')}]{state}[/]"]
         cells += [f"{part.memory_bytes / 1e6:,.0f} MB" if part.memory_bytes else "", escape(runs_on)]
         table.add_row(*cells, *([part.endpoint] if several else []))

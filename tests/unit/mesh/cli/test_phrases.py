@@ -90,6 +90,7 @@ def test_what_is_read_is_what_was_written() -> None:
     assert {message: compiled.gettext(message) for message in translated()} == translated()
 
 
+HUB = "the hub at https://h does not answer: it was silent for too long; check the network, or name a mirror of the hub"
 LAST_TRY = "the last try failed: endpoint h:1 cannot be reached"
 
 
@@ -101,6 +102,13 @@ LAST_TRY = "the last try failed: endpoint h:1 cannot be reached"
         (
             f"no endpoint of cluster clip can answer (h:1 is downloading m (40 %)); {LAST_TRY} (HTTP 503, request abc)",
             "clip 没有能回答的服务（h:1 正在下载 m（40 %））；最近一次尝试失败：连不到 h:1（HTTP 503，请求 abc）",
+        ),
+        (
+            f"m: {HUB}, for example HF_ENDPOINT=https://hf-mirror.com; it is tried again in 5 s",
+            (
+                "m：模型站 https://h 没有回答：它太久没有回应；请检查网络，或设置镜像，例如 "
+                "HF_ENDPOINT=https://hf-mirror.com；5 秒后再试"
+            ),
         ),
         ("a sentence that nobody knows", "a sentence that nobody knows"),
         ("braces {stay} as they are", "braces {stay} as they are"),

@@ -123,6 +123,15 @@ def test_a_router_elsewhere_that_does_not_answer_is_one_finding() -> None:
     assert "IMMICH_MESH_ADMIN_URL" in finding.remedy
 
 
+def test_why_a_model_failed_is_told_once_below_the_table(at: Use, capsys: pytest.CaptureFixture[str]) -> None:
+    failed = PART | {"state": "failed", "error": "the hub does not answer", "provider": "", "memory_bytes": 0}
+    at(FakeAdmin(failed, failed | {"part": "textual"}))
+    assert cli.run(["ps"]) == 0
+    shown = capsys.readouterr()
+    assert "the hub" not in shown.out
+    assert shown.err == "ViT-B-16__cn-clip: the hub does not answer\n"
+
+
 def test_nothing_in_memory_is_said(at: Use, capsys: pytest.CaptureFixture[str]) -> None:
     at(FakeAdmin())
     assert cli.run(["ps"]) == 0
