@@ -33,6 +33,7 @@ from mesh.serving.inference.traffic import Traffic
 from mesh.serving.interceptors import CallInterceptor, TokenInterceptor
 from mesh.serving.lifecycle.manager import ModelManager
 from mesh.serving.model_servicer import ModelServicer
+from mesh.serving.permissive import tls_or_plain_text
 from mesh.serving.runtimes.devices import require_device
 from mesh.serving.runtimes.session import RuntimeSettings
 
@@ -106,31 +107,41 @@ async def running(service: Service, settings: ServiceSettings) -> AsyncIterator[
     health_pb2_grpc.add_HealthServicer_to_server(statuses, server)
     names = (service.name, MODEL_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
-    port = _bind(server, settings)
     for name in ("", service.name):
         await statuses.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
     await statuses.set(MODEL_SERVICE, health_pb2.HealthCheckResponse.SERVING)
-    await server.start()
 
-    ready = asyncio.Event()
-    work = [_become_ready(service, settings, statuses, ready), _sweep(service.manager)]
-    chores = [asyncio.create_task(_watched(chore, statuses, ("", service.name, MODEL_SERVICE))) for chore in work]
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    try:
-        yield RunningServer(f"{host}:{port}", ready)
-    finally:
-        for chore in chores:
-            chore.cancel()
-        service.manager.stop_fetching()
-        await statuses.enter_graceful_shutdown()
-        await server.stop(settings.drain_seconds)
-        await asyncio.gather(*chores, return_exceptions=True)
-        await service.manager.close()
+    async with _listening(server, settings) as address:
+        ready = asyncio.Event()
+        work = [_become_ready(service, settings, statuses, ready), _sweep(service.manager)]
+        chores = [asyncio.create_task(_watched(chore, statuses, ("", service.name, MODEL_SERVICE))) for chore in work]
+        try:
+            yield RunningServer(address, ready)
+        finally:
+            for chore in chores:
+                chore.cancel()
+            service.manager.stop_fetching()
+            await statuses.enter_graceful_shutdown()
+            await server.stop(settings.drain_seconds)
+            await asyncio.gather(*chores, return_exceptions=True)
+            await service.manager.close()
 
 
-def _bind(server: grpc.aio.Server, settings: ServiceSettings) -> int:
-    address = f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
+@asynccontextmanager
+async def _listening(server: grpc.aio.Server, settings: ServiceSettings) -> AsyncIterator[str]:
+    """Binds the port and starts the server, which the block stops; yields where it is called. Raises OSError."""
     credentials = server_credentials(settings.tls)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    if credentials is not None and settings.tls.permissive:
+        async with tls_or_plain_text(server, credentials, settings.host, settings.port) as port:
+            yield f"{host}:{port}"
+    else:
+        port = _bind(server, f"{host}:{settings.port}", credentials)
+        await server.start()
+        yield f"{host}:{port}"
+
+
+def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
     try:
         port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     except RuntimeError as error:

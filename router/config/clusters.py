@@ -1,5 +1,6 @@
 """Settings of the clusters: endpoints, and what upstream does with them. Envoy's words and, mostly, its defaults."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,8 @@ from pydantic_settings import NoDecode
 
 from mesh.core.settings import Frozen, TlsSettings
 from router.config.listeners import split_names
+
+_KUBERNETES_SERVICE = re.compile(r"kubernetes:///[a-z0-9-]+\.[a-z0-9-]+:[0-9]+")
 
 
 class Protocol(StrEnum):
@@ -90,10 +93,12 @@ class ClusterSettings(Frozen):
     )
     endpoints: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="`host:port` each, `dns:///name:port` for every address behind a name, or URLs for http."
+        description="`host:port` each, `dns:///name:port` for every address behind a name,"
+        " `kubernetes:///service.namespace:port` for the pods of a Service, or URLs for http."
         " Empty in ocr, clip and face: their `*_endpoints` setting.",
     )
     dns_refresh_seconds: float = Field(5.0, gt=0, description="How often names are resolved again.")
+    zone: str = Field("", description="Zone whose endpoints are preferred; empty for the router's `zone`.")
     balancer: Balancer = Field(Balancer.LEAST_REQUEST, description="least_request (of two random ones) or round_robin.")
     health_check: HealthCheckSettings = HealthCheckSettings()
     outlier_detection: OutlierSettings = OutlierSettings()
@@ -112,3 +117,16 @@ class ClusterSettings(Frozen):
     @classmethod
     def _addresses(cls, value: Any) -> Any:
         return split_names(value)
+
+    @field_validator("endpoints")
+    @classmethod
+    def _services(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return checked_endpoints(value)
+
+
+def checked_endpoints(value: tuple[str, ...]) -> tuple[str, ...]:
+    """The same. Raises ValueError: one names no Service of Kubernetes."""
+    for endpoint in value:
+        if endpoint.startswith("kubernetes:") and not _KUBERNETES_SERVICE.fullmatch(endpoint):
+            raise ValueError(f"{endpoint}: write kubernetes:///service.namespace:port")
+    return value

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from mesh.core.settings import LogFormat, LogLevel, MeshSettings, TlsSettings
 from mesh.hub.catalogue import clip_dimension
-from router.config.clusters import ClusterSettings, Protocol
+from router.config.clusters import ClusterSettings, Protocol, checked_endpoints
 from router.config.healing import HealingSettings
 from router.config.listeners import ListenersSettings, split_names
 from router.config.routes import RouteSettings
@@ -95,6 +95,9 @@ class RouterSettings(MeshSettings):
         description="The OCR service's default model; it serves every OCR name but those of languages that it does not"
         " read.",
     )
+    zone: str = Field(
+        "", description="Zone that this router is in; endpoints of the same zone are preferred (kubernetes:///)."
+    )
     upstream_tls: TlsSettings | None = Field(None, description="TLS to the services; empty for plain text.")
     auth_token: SecretStr | None = Field(None, description="Bearer token that the services demand.")
     auth_token_file: Path | None = Field(
@@ -134,6 +137,11 @@ class RouterSettings(MeshSettings):
     @classmethod
     def _addresses(cls, value: Any) -> Any:
         return split_names(value)
+
+    @field_validator("ocr_endpoints", "clip_endpoints", "face_endpoints")
+    @classmethod
+    def _services(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return checked_endpoints(value)
 
     @field_validator("clip_model")
     @classmethod
@@ -179,6 +187,7 @@ class RouterSettings(MeshSettings):
         return cluster.model_copy(
             update={
                 "endpoints": cluster.endpoints or endpoints,
+                "zone": cluster.zone or self.zone,
                 "tls": cluster.tls or self.upstream_tls,
                 "auth_token": cluster.auth_token or self.auth_token,
                 "auth_token_file": cluster.auth_token_file or (None if cluster.auth_token else self.auth_token_file),

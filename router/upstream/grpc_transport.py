@@ -29,7 +29,7 @@ from mesh.core.settings import TlsSettings
 from mesh.core.tracing import trace_headers
 from router.errors import from_grpc
 from router.upstream.calls import Call, FailureKind, TryFailedError
-from router.upstream.endpoints.discovery import Address
+from router.upstream.endpoints.address import Address
 from router.upstream.endpoints.endpoint import Probe
 
 HEALTH_METHOD = "/grpc.health.v1.Health/Check"
@@ -62,8 +62,25 @@ _NOT_STARTED = {
 _MADE_UP = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN})
 
 
+class _Way:
+    """A channel with its methods."""
+
+    def __init__(self, address: Address, tls: TlsSettings | None) -> None:
+        self.channel = open_channel(address.target, tls, server_name=address.server_name or None)
+        self._methods: dict[str, Any] = {}
+
+    def method(self, name: str) -> Any:
+        """A method that takes and gives bytes."""
+        if (found := self._methods.get(name)) is None:
+            found = self._methods[name] = self.channel.unary_unary(name)
+        return found
+
+
 class GrpcTransport:
     """A channel to one endpoint.
+
+    With `tls.permissive` there are two, and the one that health checks get through on is used: a rollout that turns
+    TLS on or off has pods of both kinds.
 
     Args:
         address: where, and the name its certificate must carry.
@@ -74,9 +91,9 @@ class GrpcTransport:
 
     def __init__(self, address: Address, service: str, tls: TlsSettings | None, token: BearerToken | None) -> None:
         self.address = address.target
-        self._channel = open_channel(address.target, tls, server_name=address.server_name or None)
+        self._way = _Way(address, tls)
+        self._other = _Way(address, None) if tls is not None and tls.permissive else None
         self._token = token
-        self._methods: dict[str, Any] = {}
         self._marks = False  # whether this endpoint was seen to mark what is its own
         self._health_request = health_pb2.HealthCheckRequest(service=service).SerializeToString()
 
@@ -84,7 +101,7 @@ class GrpcTransport:
         """One try: the serialised reply. Raises TryFailedError."""
         headers = (*call.headers, *trace_headers().items(), *self._authorization())
         try:
-            running = self._method(call.method)(
+            running = self._way.method(call.method)(
                 call.message, timeout=seconds, metadata=(*headers, *_EXCLUSIVE) if call.exclusive else headers
             )
             reply: bytes = await running
@@ -96,23 +113,30 @@ class GrpcTransport:
 
     async def invoke(self, method: str, message: bytes, seconds: float) -> bytes:
         """A bare call of any method. Raises grpc.aio.AioRpcError; `answered_error` says what it means."""
-        reply: bytes = await self._method(method)(message, timeout=seconds, metadata=self._authorization())
+        return await self._invoke(self._way, method, message, seconds)
+
+    async def _invoke(self, way: _Way, method: str, message: bytes, seconds: float) -> bytes:
+        reply: bytes = await way.method(method)(message, timeout=seconds, metadata=self._authorization())
         return reply
 
     def _authorization(self) -> tuple[tuple[str, str], ...]:
         return (self._token.header(),) if self._token else ()
 
-    def _method(self, name: str) -> Any:
-        if (found := self._methods.get(name)) is None:
-            found = self._methods[name] = self._channel.unary_unary(name)
-        return found
-
     async def probe(self, seconds: float) -> Probe:
         """One health check of the service."""
+        found = await self._check(self._way, seconds)
+        if found is Probe.UNREACHABLE and self._other is not None:
+            otherwise = await self._check(self._other, seconds)
+            if otherwise is not Probe.UNREACHABLE:
+                self._way, self._other = self._other, self._way
+                return otherwise
+        return found
+
+    async def _check(self, way: _Way, seconds: float) -> Probe:
         try:
             # gRPC's own timer does not run while a paused process leaves the channel connecting.
             async with asyncio.timeout(seconds + 0.5):
-                reply = await self.invoke(HEALTH_METHOD, self._health_request, seconds)
+                reply = await self._invoke(way, HEALTH_METHOD, self._health_request, seconds)
         except TimeoutError:
             return Probe.TIMEOUT
         except grpc.aio.AioRpcError as error:
@@ -138,8 +162,8 @@ class GrpcTransport:
         return " and ".join(sorted(downloading or loading))
 
     async def close(self) -> None:
-        """Closes the channel; calls under way fail."""
-        await self._channel.close()
+        """Closes it; calls under way fail."""
+        await asyncio.gather(*(way.channel.close() for way in (self._way, self._other) if way is not None))
 
     @staticmethod
     def _probe_failure(error: grpc.aio.AioRpcError) -> Probe:

@@ -6,7 +6,7 @@ from mesh.core.rpc.tokens import BearerToken
 from router.config import ClusterSettings, Protocol
 from router.domain.tasks import CLIP, FACE, OCR
 from router.upstream.clients import CLIP_SERVICE, FACE_SERVICE, OCR_SERVICE
-from router.upstream.endpoints.discovery import Address
+from router.upstream.endpoints.address import Address
 from router.upstream.endpoints.endpoint import Transport
 from router.upstream.grpc_transport import GrpcTransport
 from router.upstream.http_cluster import HttpTransport

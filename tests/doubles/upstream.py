@@ -14,7 +14,7 @@ from router.domain.tasks import Lane
 from router.metrics import RouterMetrics
 from router.upstream.calls import Call, FailureKind, TryFailedError
 from router.upstream.cluster import Cluster
-from router.upstream.endpoints.discovery import Address
+from router.upstream.endpoints.address import Address
 from router.upstream.endpoints.endpoint import Endpoint, Probe, Transport
 
 

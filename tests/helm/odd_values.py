@@ -157,6 +157,12 @@ ODD_VALUES: dict[str, Object] = {
     "their strategy": {"clip": {"strategy": {"type": "Recreate"}}},
     "IPv6": {"listenAddress": "::"},
     "TLS of a secret": {"tls": {"enabled": True, "existingSecret": "mesh-tls", "mutual": False}},
+    "TLS for some, for now": {"tls": {"enabled": True, "existingSecret": "mesh-tls", "mode": "permissive"}},
+    "TLS that is permissive and one-sided": {
+        "tls": {"enabled": True, "existingSecret": "mesh-tls", "mode": "permissive", "mutual": False}
+    },
+    "watched EndpointSlices": {"discovery": "endpointSlices", "immich": {"url": "http://immich:2283"}},
+    "an administrator's key": {"immich": {"url": "http://immich:2283", "apiKey": {"existingSecret": "admin"}}},
     "no network policies": {"networkPolicy": {"enabled": False}},
     "nobody may read metrics": {"networkPolicy": {"metrics": []}},
     "only the changed paths": {

@@ -164,6 +164,41 @@ def test_a_number_of_replicas_that_others_set_stays() -> None:
         assert found["metadata"]["labels"]["team"] == "photos"
 
 
+TLS = {"enabled": True, "existingSecret": "mesh-tls"}
+OFF: Object = {}
+PERMISSIVE: Object = {"tls": {**TLS, "mode": "permissive"}}
+STRICT: Object = {"tls": TLS}
+PERMISSIVE_ONE_SIDED: Object = {"tls": {**TLS, "mode": "permissive", "mutual": False}}
+ONE_SIDED: Object = {"tls": {**TLS, "mutual": False}}
+
+
+@pytest.mark.parametrize(
+    "steps", [(OFF, STRICT), (STRICT, OFF), (OFF, ONE_SIDED), (STRICT, ONE_SIDED), (ONE_SIDED, PERMISSIVE)]
+)
+def test_an_upgrade_that_would_cut_routers_off_is_refused_before_it_changes_anything(steps: list[Object]) -> None:
+    with api.running() as server:
+        helm = Helm(server)
+        first = helm.install(steps[0])
+        with pytest.raises(UpgradeError, match=r"tls\.(enabled|mutual): .*tls\.mode=permissive"):
+            helm.upgrade(steps[1])
+        assert_stored(server, first)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (OFF, PERMISSIVE, STRICT, STRICT, PERMISSIVE, OFF),
+        (STRICT, PERMISSIVE, PERMISSIVE_ONE_SIDED, ONE_SIDED, PERMISSIVE_ONE_SIDED, PERMISSIVE, STRICT),
+    ],
+)
+def test_tls_is_switched_by_way_of_permissive(steps: list[Object]) -> None:
+    with api.running() as server:
+        helm = Helm(server)
+        helm.install(steps[0])
+        for values in steps[1:]:
+            assert_stored(server, helm.upgrade(values))
+
+
 def test_a_cluster_that_is_too_old_is_refused() -> None:
     with api.running("1.28") as server, pytest.raises(InstallError, match=r"kubeVersion: >=1\.29"):
         Helm(server).install()

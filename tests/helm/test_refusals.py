@@ -101,6 +101,7 @@ WRONG = {
     "no device": at(("ocr", "device"), "gpu"),
     "no network": at(("networkPolicy", "externalClients"), ["192.168.0.1"]),
     "a variable without a name": at(("models", "job", "env"), [{"value": "x"}]),
+    "an unknown mode of TLS": at(("tls", "mode"), "maybe"),
     "no duration": at(("tls", "certManager", "duration"), "a year"),
     "a bad port": at(("router", "service", "nodePort"), 70000),
     "a list for a map": at(("ocr", "config"), []),
@@ -135,6 +136,12 @@ GPU = {"gpu": {"enabled": True}}
 IMPOSSIBLE = [
     ({"router": GPU}, "router.gpu.enabled: router runs no model"),
     ({"ocr": {"gpu": {"enabled": True, "count": 2}}}, "ocr.gpu.count: a pod uses one card, so 2 would leave 1 idle"),
+    ({"ocr": {"gpu": {"enabled": True, "sharing": "dra", "count": 0}}}, "with sharing: dra a pod claims one card"),
+    ({"ocr": {"gpu": {"enabled": True, "dra": {"claimName": "a"}}}}, "ocr.gpu.dra.claimName: is set while"),
+    (
+        {"ocr": {"gpu": {"enabled": True, "sharing": "dra", "dra": {"claimName": "a"}}}},
+        "ocr.gpu.memoryLimit: pods that share a card share its memory",
+    ),
     ({"ocr": {"gpu": {"enabled": True, "sharing": "mig"}}}, "nvidia.com/gpu is no MIG slice"),
     (
         {"ocr": {"gpu": {"enabled": True, "sharing": "mps"}}},
@@ -199,6 +206,7 @@ IMPOSSIBLE = [
         "router.service.type: NodePort would open a port that the NetworkPolicy closes",
     ),
     ({"secondRouter": {"service": {"type": "LoadBalancer"}}}, "secondRouter.service.type: LoadBalancer would open"),
+    ({"immich": {"apiKey": {"existingSecret": "a"}}}, "immich.apiKey.existingSecret: a key to which Immich?"),
     ({"database": {"existingSecret": "a"}}, "immich.url: the front door"),
     ({"ingress": {"enabled": True, "host": "a"}}, "publish the front door, which is not installed: set immich.url"),
     ({"ingress": {"enabled": True}, "immich": {"url": "http://a"}}, "ingress.host: under which name"),

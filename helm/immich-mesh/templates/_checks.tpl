@@ -7,6 +7,9 @@ itself (a type, an unknown key) values.schema.json refuses.
 {{- range $name := (include "immich-mesh.componentNames" . | fromYaml).items -}}
 {{- $one := include "immich-mesh.component" (dict "root" $root "name" $name) | fromYaml -}}
 {{- include "immich-mesh.checkGpu" $one -}}
+{{- if and (include "immich-mesh.claimsCard" $one) (semverCompare "<1.34-0" $root.Capabilities.KubeVersion.Version) -}}
+{{- fail (printf "%s.gpu.sharing: dra needs Kubernetes 1.34 or newer, and this is %s; share by a device plugin" $name $root.Capabilities.KubeVersion.Version) -}}
+{{- end -}}
 {{- include "immich-mesh.checkScaling" (dict "root" $root "one" $one) -}}
 {{- if and $one.grpc (ne $one.service.type "ClusterIP") -}}
 {{- fail (printf "%s.service.type: %s cannot work: the router balances over the pods' own addresses, so the Service is headless; publish the router instead (router.service.type)" $name $one.service.type) -}}
@@ -22,7 +25,7 @@ itself (a type, an unknown key) values.schema.json refuses.
 {{- if and .grpc .device (ne $gpu.enabled (has .device (list "cuda" "openvino:GPU"))) -}}
 {{- fail (printf "%s.device: %s and %s.gpu.enabled: %t contradict each other: cuda and openvino:GPU run on a GPU, the others do not" .name .device .name $gpu.enabled) -}}
 {{- end -}}
-{{- if and (eq .device "openvino:GPU") (hasPrefix "nvidia.com/" $gpu.resourceName) (gt (int $gpu.count) 0) -}}
+{{- if and (eq .device "openvino:GPU") (ne $gpu.sharing "dra") (hasPrefix "nvidia.com/" $gpu.resourceName) (gt (int $gpu.count) 0) -}}
 {{- fail (printf "%s.gpu.resourceName: %s is no GPU of Intel's; name what its device plugin offers, e.g. gpu.intel.com/i915" .name $gpu.resourceName) -}}
 {{- end -}}
 {{- if and $gpu.memoryLimit (eq .device "openvino:GPU") -}}
@@ -36,6 +39,15 @@ itself (a type, an unknown key) values.schema.json refuses.
 {{- end -}}
 {{- if and $gpu.enabled (eq $gpu.sharing "mig") (not (contains "/mig-" $gpu.resourceName)) -}}
 {{- fail (printf "%s.gpu.resourceName: %s is no MIG slice; name one, e.g. nvidia.com/mig-1g.10gb, or choose another gpu.sharing" .name $gpu.resourceName) -}}
+{{- end -}}
+{{- if and $gpu.enabled (eq $gpu.sharing "dra") (ne (int $gpu.count) 1) -}}
+{{- fail (printf "%s.gpu.count: %d counts what a device plugin offers; with sharing: dra a pod claims one card" .name (int $gpu.count)) -}}
+{{- end -}}
+{{- if and $gpu.enabled $gpu.dra.claimName (ne $gpu.sharing "dra") -}}
+{{- fail (printf "%s.gpu.dra.claimName: is set while %s.gpu.sharing is %s" .name .name $gpu.sharing) -}}
+{{- end -}}
+{{- if and $gpu.enabled $gpu.dra.claimName (not $gpu.memoryLimit) (ne .device "openvino:GPU") -}}
+{{- fail (printf "%s.gpu.memoryLimit: pods that share a card share its memory too; give each a limit, e.g. 2Gi" .name) -}}
 {{- end -}}
 {{- if and $gpu.enabled (eq (int $gpu.count) 0) (ne $gpu.sharing "time-slicing") -}}
 {{- fail (printf "%s.gpu.count: 0 takes the card without asking the scheduler, so others share it: say gpu.sharing: time-slicing" .name) -}}
@@ -112,6 +124,30 @@ itself (a type, an unknown key) values.schema.json refuses.
 {{- if and $tls.certManager.enabled (not $tls.certManager.issuerRef.name) -}}
 {{- fail "tls.certManager.issuerRef.name: which Issuer shall sign the certificate?" -}}
 {{- end -}}
+{{- range (include "immich-mesh.installed" . | fromYaml).items -}}
+{{- if .grpc -}}{{- include "immich-mesh.checkTlsStep" (dict "root" $ "one" .) -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+During a rollout pods of the release that runs speak with pods of this one. Where the two could not, the upgrade is refused
+and nothing has changed yet; without a cluster to look at (`helm template`) nothing is known. Takes `root`, `one`.
+*/}}
+{{- define "immich-mesh.checkTlsStep" -}}
+{{- $tls := .root.Values.tls -}}
+{{- $running := lookup "apps/v1" "Deployment" .root.Release.Namespace .one.fullname -}}
+{{- if $running -}}
+{{- $variables := dict -}}
+{{- range (first $running.spec.template.spec.containers).env -}}{{- $_ := set $variables .name "set" -}}{{- end -}}
+{{- $was := dict "enabled" (hasKey $variables (printf "%s_TLS__CERT_FILE" .one.prefix)) "mutual" (hasKey $variables (printf "%s_TLS__CA_FILE" .one.prefix)) "permissive" (hasKey $variables (printf "%s_TLS__PERMISSIVE" .one.prefix)) -}}
+{{- $permissive := and $tls.enabled (eq $tls.mode "permissive") -}}
+{{- if and (ne $was.enabled $tls.enabled) (not (or $was.permissive $permissive)) -}}
+{{- fail (printf "tls.enabled: %t at once would cut routers off from services while pods of both kinds run: upgrade with tls.enabled=true and tls.mode=permissive first, then with this" $tls.enabled) -}}
+{{- end -}}
+{{- if and $was.enabled $tls.enabled (ne $was.mutual $tls.mutual) (not (and $was.permissive $permissive)) -}}
+{{- fail "tls.mutual: changes between two upgrades with tls.mode=permissive, or routers without a certificate meet services that demand one" -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "immich-mesh.checkModels" -}}
@@ -137,6 +173,9 @@ itself (a type, an unknown key) values.schema.json refuses.
 {{- end -}}
 {{- end -}}
 {{- $door := include "immich-mesh.component" (dict "root" . "name" "frontDoor") | fromYaml -}}
+{{- if and .Values.immich.apiKey.existingSecret (not .Values.immich.url) -}}
+{{- fail "immich.apiKey.existingSecret: a key to which Immich? Set immich.url, e.g. http://immich-server:2283" -}}
+{{- end -}}
 {{- if and $door.installed (not .Values.immich.url) -}}
 {{- fail "immich.url: the front door (installed because database.existingSecret is set) passes everything else on to Immich; where is it? E.g. http://immich-server:2283" -}}
 {{- end -}}

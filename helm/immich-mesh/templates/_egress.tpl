@@ -43,6 +43,9 @@
 {{- range $address := regexFindAll "[a-z]*:?/*[A-Za-z0-9.-]+:[0-9]{2,5}\\b|https?://[A-Za-z0-9.-]+" (toJson .one.config) -1 }}
 {{- $ports = append $ports (include "immich-mesh.portOf" $address | int) }}
 {{- end }}
+{{- if include "immich-mesh.watches" . }}
+{{- $ports = concat $ports $values.networkPolicy.egress.apiServerPorts }}
+{{- end }}
 {{- with $values.immich.url }}
 {{- $ports = append $ports (include "immich-mesh.portOf" . | int) }}
 {{- end }}

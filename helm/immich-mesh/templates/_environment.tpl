@@ -37,6 +37,7 @@
 {{- if $values.tls.enabled -}}
 {{- $files := dict "cert_file" "/etc/immich-mesh/tls/tls.crt" "key_file" "/etc/immich-mesh/tls/tls.key" -}}
 {{- if $values.tls.mutual -}}{{- $_ := set $files "ca_file" "/etc/immich-mesh/tls/ca.crt" -}}{{- end -}}
+{{- if eq $values.tls.mode "permissive" -}}{{- $_ := set $files "permissive" true -}}{{- end -}}
 {{- $_ := set $settings "tls" $files -}}
 {{- end -}}
 {{- include "immich-mesh.flatten" (dict "prefix" (printf "%s_" .one.prefix) "config" (mergeOverwrite $settings .one.config)) -}}
@@ -101,12 +102,27 @@ ORT_DISABLE_TELEMETRY: "1"
 {{- if .one.grpc }}
 {{- include "immich-mesh.hubToken" .root }}
 {{- end }}
-{{- if and (eq .one.name "frontDoor") .root.Values.database.existingSecret }}
+{{- $heals := and (not .one.grpc) .root.Values.immich.apiKey.existingSecret }}
+{{- with $heals }}
+- name: ROUTER_HEALING__API_KEY
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: {{ $.root.Values.immich.apiKey.key }}
+{{- end }}
+{{- if and (or $heals (eq .one.name "frontDoor")) .root.Values.database.existingSecret }}
 - name: ROUTER_LISTENERS__PHOTOS__DATABASE__URL
   valueFrom:
     secretKeyRef:
       name: {{ .root.Values.database.existingSecret }}
       key: {{ .root.Values.database.key }}
+{{- end }}
+{{- if and (include "immich-mesh.watches" .) (not .one.config.zone) }}
+- name: ROUTER_ZONE
+  valueFrom:
+    fieldRef:
+      {{- /* Put on pods by Kubernetes 1.35 and newer; empty before. */}}
+      fieldPath: metadata.labels['topology.kubernetes.io/zone']
 {{- end }}
 {{- with .one.env }}
 {{ toYaml . }}
@@ -133,11 +149,22 @@ ORT_DISABLE_TELEMETRY: "1"
   "log_level" $values.logs.level
   "log_format" $values.logs.format
 -}}
+{{- if $values.immich.apiKey.existingSecret -}}
+{{- if $door -}}
+{{- /* Its key only looks: the routers heal, who know what they could not answer, and are counted when they stop. */ -}}
+{{- $_ := set $config "healing" (dict "enabled" false) -}}
+{{- else -}}
+{{- $_ := set $config.listeners "photos" (dict "enabled" false "immich_url" $values.immich.url) -}}
+{{- end -}}
+{{- end -}}
 {{- range $name := list "ocr" "clip" "face" -}}
 {{- $service := include "immich-mesh.component" (dict "root" $root "name" $name) | fromYaml -}}
 {{- if $service.installed -}}
-{{- /* dns:/// stands for every address behind the name, asked for again and again. */ -}}
+{{- /* dns:/// stands for every address behind the name, asked for again and again; kubernetes:/// for a Service's pods. */ -}}
 {{- $address := printf "dns:///%s:%d" (include "immich-mesh.host" (dict "root" $root "one" $service)) (int $service.ports.grpc) -}}
+{{- if eq $values.discovery "endpointSlices" -}}
+{{- $address = printf "kubernetes:///%s.%s:%d" $service.fullname $root.Release.Namespace (int $service.ports.grpc) -}}
+{{- end -}}
 {{- $_ := set $config (printf "%s_endpoints" $name) (list $address) -}}
 {{- if has $name (list "ocr" "clip") -}}
 {{- with $service.config.model_name -}}{{- $_ := set $config (printf "%s_model" $name) . -}}{{- end -}}
@@ -151,6 +178,7 @@ ORT_DISABLE_TELEMETRY: "1"
 {{- if $values.tls.mutual -}}
 {{- $files = merge $files (dict "cert_file" "/etc/immich-mesh/tls/tls.crt" "key_file" "/etc/immich-mesh/tls/tls.key") -}}
 {{- end -}}
+{{- if eq $values.tls.mode "permissive" -}}{{- $_ := set $files "permissive" true -}}{{- end -}}
 {{- $_ := set $config "upstream_tls" $files -}}
 {{- end -}}
 {{- mergeOverwrite $config .one.config | toYaml -}}

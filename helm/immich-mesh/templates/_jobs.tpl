@@ -59,7 +59,7 @@ items:
   {{- end }}
   {{- with (include "immich-mesh.modelNames" . | fromYaml).items }}
   - name: models
-    {{- include "immich-mesh.pullContainer" (dict "root" $root "models" .) | nindent 4 }}
+    {{- include "immich-mesh.pullContainer" (dict "root" $root "models" . "one" $.one) | nindent 4 }}
   {{- end }}
 {{- end }}
 {{- end -}}
@@ -78,11 +78,13 @@ args:
 {{ include "immich-mesh.modelsContainer" .root }}
 {{- end -}}
 
-{{/* Fetches models. Takes `root`, `models`. */}}
+{{/*
+Fetches models, in the image of the service that runs them: the node needs it anyway, and it has what some are converted
+with. Takes `root`, `models`, `one`.
+*/}}
 {{- define "immich-mesh.pullContainer" -}}
-{{- $image := .root.Values.cli.image -}}
-image: {{ include "immich-mesh.image" (dict "root" .root "image" $image "variant" "") }}
-imagePullPolicy: {{ include "immich-mesh.pullPolicy" (dict "root" .root "image" $image) }}
+image: {{ include "immich-mesh.image" (dict "root" .root "image" .one.image "variant" (include "immich-mesh.variant" .one)) }}
+imagePullPolicy: {{ include "immich-mesh.pullPolicy" (dict "root" .root "image" .one.image) }}
 args:
   - sh
   - -c
@@ -166,9 +168,13 @@ volumeMounts:
 {{- end -}}
 
 
-{{/* `spec` of the models' Job. Takes `root`, `models`. */}}
+{{/* `spec` of the models' Job, in CLIP's image where that is installed. Takes `root`, `models`. */}}
 {{- define "immich-mesh.modelsJob" -}}
 {{- $root := .root -}}
+{{- $one := dict -}}
+{{- range (include "immich-mesh.installed" $root | fromYaml).items -}}
+{{- if and .grpc (or (not $one) (eq .name "clip")) -}}{{- $one = . -}}{{- end -}}
+{{- end -}}
 {{- $pod := $root.Values.defaults -}}
 {{- with $root.Values.models.job -}}
 backoffLimit: {{ .backoffLimit }}
@@ -180,7 +186,7 @@ template:
     {{- include "immich-mesh.jobPod" (dict "root" $root "nodeSelector" (default $pod.nodeSelector .nodeSelector) "tolerations" (default $pod.tolerations .tolerations)) | nindent 4 }}
     containers:
       - name: pull
-        {{- include "immich-mesh.pullContainer" (dict "root" $root "models" $.models) | nindent 8 }}
+        {{- include "immich-mesh.pullContainer" (dict "root" $root "models" $.models "one" $one) | nindent 8 }}
     volumes:
       - name: tmp
         emptyDir: {}

@@ -19,7 +19,7 @@ metadata:
   {{- end }}
 spec:
   serviceAccountName: {{ include "immich-mesh.serviceAccountName" $one }}
-  automountServiceAccountToken: false
+  automountServiceAccountToken: {{ include "immich-mesh.watches" . | eq "true" }}
   # A Service called `ocr` in this namespace would otherwise set OCR_PORT=tcp://…
   enableServiceLinks: false
   {{- include "immich-mesh.pullSecrets" $root | nindent 2 }}
@@ -65,6 +65,15 @@ spec:
     {{- range . }}
     - {{ merge (deepCopy .) (dict "labelSelector" (include "immich-mesh.peerSelector" $ | fromYaml)) | toYaml | nindent 6 | trim }}
     {{- end }}
+  {{- end }}
+  {{- if include "immich-mesh.claimsCard" $one }}
+  resourceClaims:
+    - name: gpu
+      {{- if $one.gpu.dra.claimName }}
+      resourceClaimName: {{ $one.gpu.dra.claimName }}
+      {{- else }}
+      resourceClaimTemplateName: {{ $one.fullname }}-gpu
+      {{- end }}
   {{- end }}
   {{- with concat $one.extraInitContainers ((include "immich-mesh.modelContainers" . | fromYaml).items | default list) }}
   initContainers:
@@ -175,10 +184,22 @@ volumeMounts:
 {{- end }}
 {{- end -}}
 
+{{/* Whether a component's card comes by a ResourceClaim: "true" or nothing. Takes a component. */}}
+{{- define "immich-mesh.claimsCard" -}}
+{{- if and .gpu.enabled (eq .gpu.sharing "dra") -}}true{{- end -}}
+{{- end -}}
+
+{{/* Whether a component watches EndpointSlices: "true" or nothing. Takes `root`, `one`. */}}
+{{- define "immich-mesh.watches" -}}
+{{- if and (not .one.grpc) (eq .root.Values.discovery "endpointSlices") -}}true{{- end -}}
+{{- end -}}
+
 {{/* Resources with the GPU, whose request and limit are equal. Takes a component. */}}
 {{- define "immich-mesh.resources" -}}
 {{- $resources := deepCopy .resources -}}
-{{- if and .gpu.enabled (gt (int .gpu.count) 0) -}}
+{{- if include "immich-mesh.claimsCard" . -}}
+{{- $_ := set $resources "claims" (list (dict "name" "gpu")) -}}
+{{- else if and .gpu.enabled (gt (int .gpu.count) 0) -}}
 {{- $cards := dict .gpu.resourceName (toString .gpu.count) -}}
 {{- $resources = mergeOverwrite (dict "requests" dict "limits" dict) $resources (dict "requests" $cards "limits" $cards) -}}
 {{- end -}}

@@ -32,6 +32,11 @@ class TlsSettings(Frozen):
     cert_file: Path | None = Field(None, description="Certificate chain, PEM.")
     key_file: Path | None = Field(None, description="Private key of the certificate, PEM.")
     ca_file: Path | None = Field(None, description="Certificate authority that the other side must be signed by, PEM.")
+    permissive: bool = Field(
+        False,
+        description="For the time in which TLS is switched on or off: a listener takes plain text too, and a caller "
+        "speaks it with an endpoint that does not speak TLS.",
+    )
 
     @model_validator(mode="after")
     def _both_or_none(self) -> "TlsSettings":

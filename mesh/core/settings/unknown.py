@@ -18,7 +18,7 @@ from mesh.core.settings.base import MeshSettings
 
 PREFIXES = ("OCR_", "CLIP_", "FACE_", "MESH_", "ROUTER_", "MACHINE_LEARNING_", "IMMICH_")
 ELSEWHERE = {
-    *("ROUTER_CONFIG", "MESH_DATABASE_URL", "MESH_VERSION", "MESH_REGISTRY", "MESH_ADMIN_PORT"),
+    *("ROUTER_CONFIG", "MESH_DATABASE_URL", "MESH_VERSION", "MESH_REGISTRY", "MESH_ADMIN_PORT", "MESH_IMAGE"),
     *("IMMICH_API_KEY", "IMMICH_MESH_URL", "IMMICH_MESH_ADMIN_URL", "IMMICH_MESH_PHOTOS_URL", "IMMICH_MESH_FONT"),
 }
 """What is read, but by no settings class: the router's file, options of the command line, compose.yaml."""

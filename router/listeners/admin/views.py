@@ -36,6 +36,7 @@ def endpoint_view(endpoint: Endpoint) -> dict[str, Any]:
     """One endpoint. `limit` is what it was found to take at a time, null for no limit."""
     return {
         "address": endpoint.address,
+        "zone": endpoint.zone,
         "state": endpoint.state,
         "detail": endpoint.health_detail,
         "active": endpoint.active,

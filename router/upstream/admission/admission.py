@@ -57,6 +57,7 @@ class Admission:
         self._pending = PendingQueue(cluster, settings.circuit_breakers, timing.now)
         self._breakers = {lane: CircuitBreaker(settings.circuit_breakers, settings.retry_budget) for lane in Lane}
         self._choice = make_balancer(settings.balancer, rng)
+        self._zone = settings.zone
 
     @property
     def can_serve(self) -> bool:
@@ -142,7 +143,7 @@ class Admission:
         probation, candidates = turn is Turn.PROBATION, self._endpoints()
         if probation:
             candidates = [endpoint for endpoint in candidates if not endpoint.on_probation]
-        endpoint = pick_available(self._choice, candidates, avoid)
+        endpoint = pick_available(self._choice, candidates, avoid, self._zone)
         if endpoint is None:
             return None
         endpoint.on_probation = endpoint.on_probation or probation

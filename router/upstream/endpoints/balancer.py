@@ -46,9 +46,13 @@ def make_balancer(kind: Balancer, rng: random.Random) -> BalancingPolicy:
     return RoundRobin() if kind is Balancer.ROUND_ROBIN else LeastRequest(rng)
 
 
-def pick_available(choice: BalancingPolicy, endpoints: Sequence[Endpoint], avoid: Collection[str]) -> Endpoint | None:
-    """An available endpoint, rather one that is not to be avoided; None when there is none at all."""
+def pick_available(
+    choice: BalancingPolicy, endpoints: Sequence[Endpoint], avoid: Collection[str], zone: str = ""
+) -> Endpoint | None:
+    """An available endpoint, rather one that is not to be avoided, then rather one in that zone; None without any."""
     available = [endpoint for endpoint in endpoints if endpoint.available]
     if avoid:
         available = [endpoint for endpoint in available if endpoint.address not in avoid] or available
+    if zone:
+        available = [endpoint for endpoint in available if endpoint.zone == zone] or available
     return choice.pick(available) if available else None

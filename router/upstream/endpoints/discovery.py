@@ -1,26 +1,22 @@
-"""Where endpoints come from: a list, or names that are resolved again and again (a headless Service in Kubernetes)."""
+"""Where endpoints come from: a list, names that are resolved again and again, or a watch on a Kubernetes Service."""
 
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
 import structlog
+
+from router.upstream.endpoints.address import Address
+from router.upstream.endpoints.endpoint_slices import ApiServer, EndpointSliceWatch, ServiceName
 
 log = structlog.get_logger()
 
 DNS_PREFIX = "dns:///"
 """gRPC's notation: `dns:///ocr-headless:50051` stands for every address behind the name."""
+KUBERNETES_PREFIX = "kubernetes:///"
+"""That of its resolvers for Kubernetes: `kubernetes:///ocr.immich:50051` stands for the pods of Service ocr."""
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where an endpoint is, and which name its certificate must carry (empty: the host of `target`)."""
-
-    target: str
-    server_name: str = ""
 
 
 async def system_resolver(host: str, port: int) -> list[str]:
@@ -31,17 +27,46 @@ async def system_resolver(host: str, port: int) -> list[str]:
 
 
 class EndpointDiscovery:
-    """Turns the configured endpoints of a cluster into addresses."""
+    """Turns the configured endpoints of a cluster into addresses.
 
-    def __init__(self, endpoints: Sequence[str], resolver: Resolver = system_resolver) -> None:
+    Args:
+        endpoints: as configured.
+        resolver: asks for the addresses behind a name.
+        changed: called when a watch has news; resolving again then gives it.
+        api_server: the cluster's API, asked for when there is something to watch.
+    """
+
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        resolver: Resolver = system_resolver,
+        changed: Callable[[], None] = lambda: None,
+        api_server: Callable[[], ApiServer] = ApiServer.of_this_pod,
+    ) -> None:
         self._endpoints = tuple(endpoints)
         self._resolver = resolver
+        self._changed = changed
+        self._api_server = api_server
         self._known: dict[str, list[Address]] = {}
+        self._watches: dict[str, EndpointSliceWatch] = {}
 
     @property
     def changes(self) -> bool:
         """Whether asking again can give another answer."""
-        return any(endpoint.startswith(DNS_PREFIX) for endpoint in self._endpoints)
+        return any(endpoint.startswith((DNS_PREFIX, KUBERNETES_PREFIX)) for endpoint in self._endpoints)
+
+    def start(self) -> None:
+        """Begins to watch. Raises OSError: there is no cluster to ask."""
+        for endpoint in self._endpoints:
+            if endpoint.startswith(KUBERNETES_PREFIX):
+                service = ServiceName.parse(endpoint.removeprefix(KUBERNETES_PREFIX))
+                watch = EndpointSliceWatch(service, self._changed, self._api_server())
+                self._watches[endpoint] = watch
+                watch.start()
+
+    async def close(self) -> None:
+        """Ends watching."""
+        await asyncio.gather(*(watch.close() for watch in self._watches.values()))
 
     async def resolve(self) -> list[Address]:
         """The addresses of now, each once. A name that cannot be resolved keeps the addresses it had."""
@@ -52,6 +77,8 @@ class EndpointDiscovery:
         return list(addresses.values())
 
     async def _resolve_one(self, endpoint: str) -> list[Address]:
+        if (watch := self._watches.get(endpoint)) is not None:
+            return watch.addresses
         if not endpoint.startswith(DNS_PREFIX):
             return [Address(endpoint)]
         host, _, port = endpoint.removeprefix(DNS_PREFIX).rpartition(":")

@@ -58,6 +58,7 @@ class Endpoint:
     """State around a transport.
 
     Attributes:
+        zone: the part of the cluster that it is in; empty where that is not known.
         active: calls that hold a place here, from choice to reply.
         limit: how many may, as learnt from the endpoint's own refusals.
         on_probation: whether it works on a payload during whose call a process died.
@@ -66,9 +67,15 @@ class Endpoint:
     """
 
     def __init__(
-        self, address: str, transport: Transport, outlier: OutlierDetector, clock: Callable[[], float]
+        self,
+        address: str,
+        transport: Transport,
+        outlier: OutlierDetector,
+        clock: Callable[[], float],
+        zone: str = "",
     ) -> None:
         self.address = address
+        self.zone = zone
         self.transport = transport
         self.outlier = outlier
         self.health = HealthState.UNKNOWN

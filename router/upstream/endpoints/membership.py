@@ -6,8 +6,10 @@ from collections.abc import Callable
 import structlog
 
 from router.config import ClusterSettings
-from router.upstream.endpoints.discovery import Address, EndpointDiscovery, Resolver, system_resolver
+from router.upstream.endpoints.address import Address
+from router.upstream.endpoints.discovery import EndpointDiscovery, Resolver, system_resolver
 from router.upstream.endpoints.endpoint import Endpoint, HealthState, Transport
+from router.upstream.endpoints.endpoint_slices import ApiServer
 from router.upstream.endpoints.health import HealthChecker
 from router.upstream.endpoints.outlier import OutlierDetector
 from router.upstream.timing import Timing
@@ -32,6 +34,7 @@ class Membership:
         timing: Timing,
         changed: Callable[[], None],
         resolver: Resolver = system_resolver,
+        api_server: Callable[[], ApiServer] = ApiServer.of_this_pod,
     ) -> None:
         self.endpoints: list[Endpoint] = []
         self._cluster = cluster
@@ -39,14 +42,16 @@ class Membership:
         self._open = open_transport
         self._timing = timing
         self._changed = changed
-        self._discovery = EndpointDiscovery(settings.endpoints, resolver)
+        self._again = asyncio.Event()
+        self._discovery = EndpointDiscovery(settings.endpoints, resolver, self._again.set, api_server)
         self._checkers: dict[Endpoint, HealthChecker] = {}
         self._proven: set[Endpoint] = set()
         self._refreshing: asyncio.Task[None] | None = None
         self._dismissals: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Resolves once, begins to check, and goes on resolving where names are involved."""
+        """Resolves once, begins to check, and goes on where the answer can change. Raises OSError: nowhere to ask."""
+        self._discovery.start()
         self.update(await self._discovery.resolve())
         if self._discovery.changes:
             self._refreshing = asyncio.create_task(self._refresh())
@@ -56,6 +61,7 @@ class Membership:
         if self._refreshing is not None:
             self._refreshing.cancel()
             await asyncio.gather(self._refreshing, return_exceptions=True)
+        await self._discovery.close()
         # To its end: a dismissal that is cut short would leave a connection open.
         await asyncio.gather(*self._dismissals)
         endpoints, self.endpoints = self.endpoints, []
@@ -94,7 +100,7 @@ class Membership:
 
     def _join(self, address: Address) -> None:
         outlier = OutlierDetector(self._settings.outlier_detection, self._timing.now)
-        endpoint = Endpoint(address.target, self._open(address), outlier, self._timing.now)
+        endpoint = Endpoint(address.target, self._open(address), outlier, self._timing.now, address.zone)
         self.endpoints = [*self.endpoints, endpoint]
         self._checkers[endpoint] = HealthChecker(
             endpoint, self._settings.health_check, self._timing, self._health_changed
@@ -109,7 +115,12 @@ class Membership:
 
     async def _refresh(self) -> None:
         while True:
-            await self._timing.sleep(self._settings.dns_refresh_seconds)
+            timer = self._timing.call_later(self._settings.dns_refresh_seconds, self._again.set)
+            try:
+                await self._again.wait()
+            finally:
+                timer.cancel()
+            self._again.clear()
             self.update(await self._discovery.resolve())
 
     def _health_changed(self, endpoint: Endpoint) -> None:

@@ -31,7 +31,8 @@ class ApiServer:
         self.store = Store()
         self.controllers = Controllers(self.store)
         self.requests: list[str] = []
-        self.resources = resources.BUILT_IN + (resources.CUSTOM if custom else ())
+        served = resources.BUILT_IN + (resources.CUSTOM if custom else ())
+        self.resources = tuple(one for one in served if one.since <= int(version.partition(".")[2]))
         self.url = ""
         self.loop = asyncio.new_event_loop()
 

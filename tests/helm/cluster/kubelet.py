@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.helm.cluster import access
+from tests.helm.cluster.access import Access
 from tests.helm.cluster.api import ApiServer
 from tests.helm.cluster.controllers import deployment_status, finished_job, finished_pod
-from tests.helm.cluster.pods import Pod
-from tests.helm.cluster.sandbox import Network
+from tests.helm.cluster.pods import Pod, Surroundings
+from tests.helm.cluster.sandbox import NETWORK, Network
 from tests.helm.cluster.store import Key, Object
 
 TICK_SECONDS = 0.1
@@ -35,6 +37,8 @@ class Kubelet:
         self._hosts.write_text("127.0.0.1 localhost\n")
         self._service_addresses: dict[str, str] = {}
         self._proxies: list[asyncio.Server] = []
+        self._access = Access(server.store, folder)
+        self._api: Any = None
         self._reconciling: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         executors = server.controllers.executors
@@ -71,7 +75,8 @@ class Kubelet:
             self.errors.append(error)
 
     def _start(self, name: str, template: Object) -> Pod:
-        pod = Pod(name, template, self._network.pod(), self._folder, self._hosts, self.lookup, self._endpoints_changed)
+        surroundings = Surroundings(self._network.pod(), self._folder, self._hosts, self.lookup, self._access)
+        pod = Pod(name, template, surroundings, self._endpoints_changed)
         self.pods.append(pod)
         return pod
 
@@ -194,7 +199,7 @@ class Kubelet:
 
     def _endpoints_changed(self) -> None:
         """Writes /etc/hosts anew: headless Services lead to their ready pods, the others to their own address."""
-        lines = ["127.0.0.1 localhost"]
+        lines = ["127.0.0.1 localhost", f"{NETWORK}.0.1 {access.HOST}"]
         for service in self.objects("Service"):
             name = service["metadata"]["name"]
             full = f"{name}.immich.svc.cluster.local"
@@ -209,6 +214,41 @@ class Kubelet:
         os.pwrite(handle, text, 0)
         os.ftruncate(handle, len(text))
         os.close(handle)
+        for service in self.objects("Service"):
+            self._write_slice(service)
+
+    def _write_slice(self, service: Object) -> None:
+        """What Kubernetes' controller writes: every pod that a Service selects, and how it is."""
+        name = service["metadata"]["name"]
+        selector = service["spec"]["selector"]
+        pods = [
+            pod for pod in self.pods if pod.started and pod.exit_code is None and selector.items() <= pod.labels.items()
+        ]
+        endpoints = [
+            {
+                "addresses": [pod.address],
+                "conditions": {"ready": pod.ready, "serving": pod.serving, "terminating": pod.terminating},
+                "zone": f"zone-{number % 2}",
+                "targetRef": {"kind": "Pod", "name": pod.name, "namespace": "immich"},
+            }
+            for number, pod in enumerate(pods)
+        ]
+        resource = next(one for one in self._server.resources if one.kind == "EndpointSlice")
+        key = (resource, "immich", f"{name}-slice")
+        known = self._server.store.get(key)
+        if known is None or known["endpoints"] != endpoints:
+            new = {
+                "apiVersion": "discovery.k8s.io/v1",
+                "kind": "EndpointSlice",
+                "metadata": {"labels": {"kubernetes.io/service-name": name}},
+                "addressType": "IPv4",
+                "endpoints": endpoints,
+            }
+            self._server.store.put(key, new)
+
+    async def open_api(self) -> None:
+        """Opens the API server to the pods."""
+        self._api = await access.listen(self._server.dispatch, self._access, f"{NETWORK}.0.1")
 
     async def close(self) -> None:
         """Ends all pods at once."""
@@ -217,6 +257,7 @@ class Kubelet:
         for proxy in self._proxies:
             proxy.close()
         await asyncio.gather(*(pod.kill() for pod in self.pods), return_exceptions=True)
+        await self._api.cleanup()
 
 
 async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
@@ -236,6 +277,7 @@ def node(server: ApiServer, folder: Path) -> Iterator[Kubelet]:
     with Network() as network:
         folder.chmod(0o755)
         kubelet: Kubelet = server.call(lambda: Kubelet(server, network, folder))
+        asyncio.run_coroutine_threadsafe(kubelet.open_api(), server.loop).result(30)
         try:
             yield kubelet
         finally:

@@ -7,6 +7,7 @@ import json
 import signal
 import tempfile
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,44 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.containers.dockerfile import Dockerfile
-from tests.helm.cluster import manifests
+from tests.helm.cluster import access, manifests
+from tests.helm.cluster.access import Access, Account
 from tests.helm.cluster.manifests import Lookup, Volumes
-from tests.helm.cluster.sandbox import Container, ContainerSpec, PodNetwork
+from tests.helm.cluster.sandbox import Container, ContainerSpec, Mount, PodNetwork
 from tests.helm.cluster.store import Object
 
 _numbers = itertools.count(1)
+
+
+API = {"KUBERNETES_SERVICE_HOST": access.HOST, "KUBERNETES_SERVICE_PORT": str(access.PORT)}
+"""What every container is told."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a pod is put into.
+
+    Attributes:
+        folder: where the node keeps its files.
+        hosts: the node's /etc/hosts, with the names of the cluster.
+    """
+
+    network: PodNetwork
+    folder: Path
+    hosts: Path
+    lookup: Lookup
+    access: Access
+
+    def account(self, spec: Object, folder: Path) -> list[Mount]:
+        """The token and authority of the pod's ServiceAccount, where it is mounted."""
+        if not spec.get("automountServiceAccountToken", True):
+            return []
+        place = folder / "account"
+        place.mkdir()
+        name = spec.get("serviceAccountName", "default")
+        (place / "token").write_text(self.access.token(Account("immich", name)))
+        (place / "ca.crt").write_bytes(self.access.authority)
+        return [Mount(place, "/var/run/secrets/kubernetes.io/serviceaccount", read_only=True)]
 
 
 class Pod:
@@ -35,31 +68,31 @@ class Pod:
         self,
         name: str,
         template: Object,
-        network: PodNetwork,
-        folder: Path,
-        hosts: Path,
-        lookup: Lookup,
+        around: "Surroundings",
         changed: Callable[[], None],
     ) -> None:
         self.name = f"{name}-{next(_numbers)}"
         self.owner = name
         self.labels: dict[str, str] = template["metadata"].get("labels", {})
         self.fingerprint = self.fingerprint_of(template)
-        self.network = network
+        self.network = around.network
+        self.started = False
         self.ready = False
+        self.serving = False
         self.terminating = False
         self.exit_code: int | None = None
         self.restarts = 0
         self.killed = False
         self.logs: list[Path] = []
         self._spec: Object = template["spec"]
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=folder))
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=around.folder))
         self._folder.chmod(0o755)
-        self._hosts = hosts
-        self._lookup = lookup
+        self._hosts = around.hosts
+        self._lookup = around.lookup
+        self._account = around.account(self._spec, self._folder)
         self._changed = changed
         self._dockerfile = Dockerfile()
-        self.volumes = Volumes(self._spec, self._folder / "volumes", folder / "claims", lookup)
+        self.volumes = Volumes(self._spec, self._folder / "volumes", around.folder / "claims", around.lookup)
         self._container: Container | None = None
         self.finished = asyncio.Event()
         self._life = asyncio.ensure_future(self._live())
@@ -94,6 +127,7 @@ class Pod:
                 self.exit_code = code
                 self._changed()
                 return
+        self.started = True
         while not self.terminating:
             code = await self._run(self.container, self._probe)
             self.ready = False
@@ -113,10 +147,11 @@ class Pod:
         where = self._fresh_folder()
         self.logs.append(where / "log")
         pod = {"status.podIP": self.address, "metadata.name": self.name, "metadata.namespace": "immich"}
+        pod["metadata.labels['topology.kubernetes.io/zone']"] = "zone-0"
         spec = ContainerSpec(
             manifests.command(manifest, self._dockerfile),
-            manifests.environment(manifest, self._dockerfile, pod, self._lookup),
-            self.volumes.mounts(manifest),
+            API | manifests.environment(manifest, self._dockerfile, pod, self._lookup),
+            [*self.volumes.mounts(manifest), *self._account],
             manifests.user(self._spec, manifest),
             where / "log",
         )
@@ -158,7 +193,7 @@ class Pod:
             failures = 0 if probe is None or await self.ask(probe) else failures + 1
             ready = failures == 0 or (self.ready and failures < (probe or {}).get("failureThreshold", 3))
             if ready != self.ready:
-                self.ready = ready
+                self.ready = self.serving = ready
                 self._changed()
             await asyncio.sleep((probe or {}).get("periodSeconds", 10))
 
@@ -231,6 +266,8 @@ class Pod:
             async with asyncio.timeout(self._spec.get("terminationGracePeriodSeconds", 30)):
                 if stop := self.container.get("lifecycle", {}).get("preStop"):
                     await self.execute(stop["exec"]["command"])
+                self.serving = False
+                self._changed()
                 if self._container:
                     self._container.signal(signal.SIGTERM)
                 await asyncio.shield(self._life)

@@ -12,6 +12,8 @@ class Resource:
     kind: str
     plural: str
     namespaced: bool = True
+    since: int = 0
+    """Minor version of the cluster that has it first."""
 
     @property
     def api_version(self) -> str:
@@ -37,8 +39,12 @@ BUILT_IN = (
     Resource("apps", "v1", "ReplicaSet", "replicasets"),
     Resource("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
     Resource("batch", "v1", "Job", "jobs"),
+    Resource("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
     Resource("networking.k8s.io", "v1", "Ingress", "ingresses"),
     Resource("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
+    Resource("resource.k8s.io", "v1", "ResourceClaimTemplate", "resourceclaimtemplates", since=34),
+    Resource("rbac.authorization.k8s.io", "v1", "Role", "roles"),
+    Resource("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings"),
     Resource("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
 )
 

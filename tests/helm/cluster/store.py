@@ -55,6 +55,10 @@ class Store:
             if of == resource and namespace in ("", space)
         ]
 
+    def everything(self) -> "list[Object]":
+        """All objects, to be read only."""
+        return [*self._objects.values()]
+
     def put(self, key: Key, new: Object) -> Object:
         """Creates or replaces an object; gives it its uid, generation and version."""
         resource, namespace, name = key

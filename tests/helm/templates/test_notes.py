@@ -17,6 +17,7 @@ def test_they_warn_of_what_is_missing(render: Render) -> None:
     assert "face is not installed" in notes
     assert "router.config.immich_api" in notes
     assert "Without database.existingSecret" in notes
+    assert "Without immich.apiKey.existingSecret, photos that Immich dropped" in notes
     assert "Nothing sends browsers there yet" in notes
     assert "all model pods must fit on one node" in notes
 
@@ -24,6 +25,12 @@ def test_they_warn_of_what_is_missing(render: Render) -> None:
 def test_a_release_that_needs_no_warning_has_none(render: Render) -> None:
     notes = render({"models": {"persistence": {"accessModes": ["ReadWriteMany"]}}}).notes
     assert "NOTE" not in notes
+
+
+def test_a_permissive_release_says_how_it_is_closed(render: Render) -> None:
+    tls = {"enabled": True, "existingSecret": "mesh-tls"}
+    assert "until you upgrade with tls.mode=strict" in render({"tls": {**tls, "mode": "permissive"}}).notes
+    assert "permissive" not in render({"tls": tls}).notes
 
 
 def test_one_router_alone_is_told_what_it_loses(render: Render) -> None:

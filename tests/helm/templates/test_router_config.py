@@ -14,6 +14,12 @@ def config(release: Any, slug: str = "router") -> dict[str, Any]:
     return yaml.safe_load(data["router.yaml"])
 
 
+def variables(release: Any, slug: str) -> dict[str, Any]:
+    """A container's variables: values, or where they come from."""
+    pod = release.find("Deployment", f"mesh-immich-mesh-{slug}")["spec"]["template"]["spec"]
+    return {one["name"]: one.get("value", one.get("valueFrom")) for one in pod["containers"][0]["env"]}
+
+
 def test_the_router_finds_the_services_by_dns(render: Render) -> None:
     found = config(render({"clusterDomain": "example.local"}))
     assert found["ocr_endpoints"] == ["dns:///mesh-immich-mesh-ocr.immich.svc.example.local:50051"]
@@ -68,6 +74,43 @@ def test_tls_is_configured_for_the_calls(render: Render) -> None:
     }
     one_sided = config(render({"tls": {**tls, "mutual": False}}))
     assert one_sided["upstream_tls"] == {"ca_file": "/etc/immich-mesh/tls/ca.crt"}
+
+
+def test_permissive_tls_is_so_on_both_sides(render: Render) -> None:
+    tls = {"enabled": True, "existingSecret": "mesh-tls"}
+    release = render({"tls": {**tls, "mode": "permissive"}})
+    assert config(release)["upstream_tls"]["permissive"] is True
+    assert variables(release, "ocr")["OCR_TLS__PERMISSIVE"] == "true"
+    assert "OCR_TLS__PERMISSIVE" not in variables(render({"tls": tls}), "ocr")
+
+
+HEALING = {"url": "http://immich-server:2283", "apiKey": {"existingSecret": "immich-admin", "key": "token"}}
+
+
+def test_the_routers_heal_with_the_key_and_the_front_door_only_looks(render: Render) -> None:
+    """The routers know what they could not answer; a front door among them would never let one be the last to stop."""
+    release = render({"immich": HEALING, "database": {"existingSecret": "immich-database"}})
+    for slug in ("router", "router-2", "front-door"):
+        given = variables(release, slug)
+        assert given["ROUTER_HEALING__API_KEY"] == {"secretKeyRef": {"name": "immich-admin", "key": "token"}}
+        assert given["ROUTER_LISTENERS__PHOTOS__DATABASE__URL"]["secretKeyRef"]["name"] == "immich-database"
+        listener = config(release, slug)["listeners"]["photos"]
+        assert listener["immich_url"] == "http://immich-server:2283"
+        assert listener["enabled"] is (slug == "front-door")
+        assert config(release, slug).get("healing", {}).get("enabled", True) is (slug != "front-door")
+    assert "ROUTER_HEALING__API_KEY" not in variables(release, "ocr")
+
+
+def test_without_a_key_nothing_is_healed_and_the_routers_know_no_immich(render: Render) -> None:
+    release = render(
+        {"immich": {"url": "http://immich-server:2283"}, "database": {"existingSecret": "immich-database"}}
+    )
+    assert "immich_url" not in config(release)["listeners"]["photos"]
+    assert (
+        variables(release, "router")
+        .keys()
+        .isdisjoint({"ROUTER_HEALING__API_KEY", "ROUTER_LISTENERS__PHOTOS__DATABASE__URL"})
+    )
 
 
 def test_metrics_and_logs_are_set(render: Render) -> None:

@@ -19,7 +19,7 @@ from router.domain.requests import Content
 from router.domain.tasks import Lane
 from router.upstream.calls import Call, FailureKind, TryFailedError
 from router.upstream.clients import CLIP_SERVICE
-from router.upstream.endpoints.discovery import Address
+from router.upstream.endpoints.address import Address
 from router.upstream.endpoints.endpoint import Probe
 from router.upstream.grpc_transport import GrpcTransport
 from tests.doubles.mesh_service import MeshService, serving

@@ -11,12 +11,13 @@ from mesh.core.errors import UnauthenticatedError
 from mesh.core.rpc.channels import server_credentials
 from mesh.core.settings import TlsSettings
 from router.upstream.clients import OCR_SERVICE
-from router.upstream.endpoints.discovery import Address
+from router.upstream.endpoints.address import Address
 from router.upstream.endpoints.endpoint import Probe
 from router.upstream.grpc_transport import GrpcTransport
 from tests.builders.certificates import Authority
 from tests.doubles.router import front
-from tests.doubles.services import running_services
+from tests.doubles.services import Services, running_services
+from tests.waiting import PATIENCE_SECONDS
 
 OCR = '{"ocr":{"detection":{"modelName":"x"},"recognition":{"modelName":"x"}}}'
 
@@ -67,3 +68,36 @@ async def test_a_wrong_token_is_told_apart_from_a_dead_service() -> None:
             assert (found, body["error"]["code"]) == (401, "unauthenticated")
         async with front(services, auth_token="right") as stage:
             assert (await stage.predict(OCR))[0] == 200
+
+
+async def test_a_permissive_router_speaks_tls_where_it_can_and_plain_text_where_it_must(authority: Authority) -> None:
+    """Pods of both kinds, in the middle of a rollout; one that is replaced at its address changes its kind."""
+    tls = authority.pair("router").model_copy(update={"permissive": True})
+    secure, plain = Services(), Services()
+    server = await secure.start(credentials=server_credentials(authority.pair("localhost")))
+    other = await plain.start()
+    transports = [GrpcTransport(Address(f"localhost:{one.port}"), OCR_SERVICE, tls, None) for one in (secure, plain)]
+    try:
+        assert [await one.probe(5) for one in transports] == [Probe.SERVING] * 2
+        await server.stop(None)
+        changed = await secure.start(secure.port)
+        await probed(transports[0], Probe.SERVING)
+        await changed.stop(None)
+        await probed(transports[0], Probe.UNREACHABLE)
+        server = await secure.start(secure.port, credentials=server_credentials(authority.pair("localhost")))
+        await probed(transports[0], Probe.SERVING)
+    finally:
+        await asyncio.gather(*(one.close() for one in transports), server.stop(None), other.stop(None))
+
+
+async def test_a_strict_router_speaks_no_plain_text(authority: Authority) -> None:
+    async with running_services() as services:
+        transport = GrpcTransport(Address(f"localhost:{services.port}"), OCR_SERVICE, authority.pair("router"), None)
+        assert await transport.probe(5) is Probe.UNREACHABLE
+        await transport.close()
+
+
+async def probed(transport: GrpcTransport, wanted: Probe) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while await transport.probe(5) is not wanted:  # noqa: ASYNC110 - the channel's own pauses decide when
+            await asyncio.sleep(0.05)

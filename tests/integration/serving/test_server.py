@@ -40,7 +40,7 @@ from mesh.serving.lifecycle.part import ModelPart, PartFiles
 from mesh.serving.lifecycle.policy import LifecyclePolicy
 from mesh.serving.lifecycle.slot import Loaded
 from mesh.serving.server import RunningServer, Service, running
-from router.upstream.endpoints.discovery import Address
+from router.upstream.endpoints.address import Address
 from router.upstream.endpoints.endpoint import Probe
 from router.upstream.grpc_transport import GrpcTransport
 from tests.waiting import PATIENCE_SECONDS
@@ -297,6 +297,35 @@ async def test_tls_both_ways(harness: Harness, tmp_path: Path) -> None:
                 assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
+async def test_a_permissive_port_takes_plain_text_beside_tls(harness: Harness, tmp_path: Path) -> None:
+    tls = certificate(tmp_path)
+    photo = b"\xff" * (3 << 20)
+    async with harness.serve(tls=tls.model_copy(update={"permissive": True})) as server:
+        for given in (tls, None):
+            async with open_channel(server.address, given) as channel:
+                assert (await recognize(channel, image=photo)).image_width == len(photo)
+        async with open_channel(server.address, TlsSettings(ca_file=tls.ca_file)) as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await recognize(channel)
+            assert caught.value.code() == grpc.StatusCode.UNAVAILABLE, "who speaks TLS shows a certificate"
+        _, port = server.address.rsplit(":", 1)
+        with pytest.raises(OSError, match="is another process using the port"):
+            async with harness.serve(tls=tls.model_copy(update={"permissive": True}), port=int(port)):
+                pass
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", int(port))
+
+
+async def test_a_permissive_port_drains_like_any_other(harness: Harness, tmp_path: Path) -> None:
+    tls = certificate(tmp_path).model_copy(update={"permissive": True})
+    async with open_server(harness, tls=tls) as (server, stop), open_channel(server.address, None) as channel:
+        call = asyncio.create_task(recognize(channel, language="wait", image=b"12"))
+        await harness.echo.entered.wait()
+        stop.set()
+        harness.echo.gate.set()
+        assert (await call).image_width == 2
+
+
 async def test_draining_answers_calls_in_flight_and_says_so(harness: Harness) -> None:
     watched: list[int] = []
     async with open_server(harness) as (server, stop), open_channel(server.address) as channel:
@@ -313,13 +342,13 @@ async def test_draining_answers_calls_in_flight_and_says_so(harness: Harness) ->
 
 
 @asynccontextmanager
-async def open_server(harness: Harness) -> AsyncIterator[tuple[RunningServer, asyncio.Event]]:
+async def open_server(harness: Harness, **changes: Any) -> AsyncIterator[tuple[RunningServer, asyncio.Event]]:
     """A server that begins to drain when the event is set, while the block goes on."""
     started: asyncio.Future[RunningServer] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
 
     async def life() -> None:
-        async with harness.serve() as server:
+        async with harness.serve(**changes) as server:
             started.set_result(server)
             await stop.wait()
 

@@ -15,7 +15,7 @@ import router
 from router.config import ClusterSettings, RouterSettings
 from router.runtime import Router
 from router.upstream.calls import Call
-from router.upstream.endpoints.discovery import Address
+from router.upstream.endpoints.address import Address
 from router.upstream.endpoints.endpoint import Probe, Transport
 from tests.doubles.router import quiet_listeners
 from tests.waiting import until

@@ -1,10 +1,14 @@
 """Discovery and health: who is a member, and who is fit."""
 
+from pathlib import Path
+
 import pytest
 
 from router.config import ClusterSettings, HealthCheckSettings
-from router.upstream.endpoints.discovery import Address, EndpointDiscovery, system_resolver
+from router.upstream.endpoints.address import Address
+from router.upstream.endpoints.discovery import EndpointDiscovery, system_resolver
 from router.upstream.endpoints.endpoint import HealthState, Probe
+from router.upstream.endpoints.endpoint_slices import ApiServer
 from router.upstream.endpoints.membership import Membership
 from tests.doubles.upstream import FakeEndpoints, FakeTiming, Stand, settle
 
@@ -149,3 +153,22 @@ async def test_recovery_takes_as_many_good_checks_as_configured() -> None:
         assert stand.endpoint("a:1").health is HealthState.UNKNOWN
         await stand.timing.advance(0.5)
         assert stand.endpoint("a:1").health is HealthState.HEALTHY
+
+
+async def test_a_watch_with_news_is_heard_at_once_and_its_zones_are_known(tmp_path: Path) -> None:
+    timing, endpoints = FakeTiming(), FakeEndpoints()
+    settings = ClusterSettings(endpoints=("kubernetes:///ocr.immich:50051",), dns_refresh_seconds=5)
+    nowhere = ApiServer("http://127.0.0.1:9", tmp_path)  # without a token nothing is ever asked
+    members = Membership("c", settings, endpoints.open, timing, lambda: None, FakeDns(), lambda: nowhere)
+    await members.start()
+    assert members.endpoints == []
+    (watch,) = members._discovery._watches.values()
+    watch.addresses = [Address("10.0.0.1:50051", "ocr.immich.svc", "west")]
+    watch.changed()
+    await settle()
+    assert [(one.address, one.zone) for one in members.endpoints] == [("10.0.0.1:50051", "west")]
+    watch.addresses = []
+    watch.changed()
+    await settle()
+    assert members.endpoints == []
+    await members.close()

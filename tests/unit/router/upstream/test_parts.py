@@ -58,6 +58,14 @@ class TestBalancer:
         group[0].draining = True
         assert pick_available(choice, group, set()) is None
 
+    def test_another_zone_is_taken_when_ones_own_has_nobody_free(self) -> None:
+        choice = make_balancer(Balancer.ROUND_ROBIN, random.Random(1))
+        group = endpoints(3, FakeTiming())
+        group[0].zone, group[1].zone = "west", "east"
+        assert {pick_available(choice, group, (), "east").address for _ in range(9)} == {"e1"}  # type: ignore[union-attr]
+        group[1].draining = True
+        assert {pick_available(choice, group, (), "east").address for _ in range(9)} == {"e0", "e2"}  # type: ignore[union-attr]
+
 
 class TestOutlier:
     def test_ejections_grow_and_shrink_again(self) -> None:
