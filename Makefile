@@ -103,11 +103,20 @@ test-helm: setup ## The chart in the Helm engine and as processes (Python 3.12)
 	$(UV) pip install -q -p .venv-helm -r tests/helm/requirements.txt
 	HELM_DRIVER=memory .venv-helm/bin/pytest tests/helm
 
+.PHONY: test-images
+test-images: setup ## Images as built by buildah (Debian: apt-get install -y buildah); PYTHON_IMAGE and UV_IMAGE name their bases
+	MESH_TEST_PYTHON_IMAGE=$(PYTHON_IMAGE) MESH_TEST_UV_IMAGE=$(UV_IMAGE) $(VENV)/bin/pytest tests/containers/test_built_images.py
+
 .PHONY: test-export
 test-export: setup ## The cn-clip exporter, which needs torch (Python 3.11)
 	test -x .venv-export/bin/python || $(UV) venv -q -p 3.11 .venv-export
 	$(UV) pip install -q -p .venv-export $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) -e ".[cli,export,cpu]" --group dev torch==2.13.0
 	.venv-export/bin/pytest tests/export
+
+.PHONY: test-gpu-wheel
+test-gpu-wheel: setup ## The services with onnxruntime-gpu and no card (Linux on x86-64; downloads 1.7 GB)
+	UV_PROJECT_ENVIRONMENT=.venv-gpu $(UV) sync -q --locked --no-default-groups --extra ocr --extra clip --extra face --extra cuda
+	$(VENV)/bin/pytest tests/gpu_wheel
 
 .PHONY: test-node
 test-node: setup ## Immich's official SDK through the front door, buf on the protos (npm)

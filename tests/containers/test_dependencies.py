@@ -27,14 +27,14 @@ class Budget:
 
 
 BUDGETS = {
-    ("router", "cpu"): Budget(38, 24),
+    ("router", "cpu"): Budget(50, 26),
     ("ocr", "cpu"): Budget(51, 250),
     ("ocr", "cuda"): Budget(59, 1960),
     ("clip", "cpu"): Budget(56, 220),
     ("clip", "cuda"): Budget(64, 1960),
-    ("face", "cpu"): Budget(43, 200),
-    ("face", "cuda"): Budget(50, 1960),
-    ("cli", "cpu"): Budget(61, 165),
+    ("face", "cpu"): Budget(46, 200),
+    ("face", "cuda"): Budget(54, 1960),
+    ("cli", "cpu"): Budget(42, 26),
     ("export", "cpu"): Budget(96, 3500),
 }
 
@@ -134,7 +134,7 @@ def test_an_image_stays_within_its_budget(target: str, variant: str) -> None:
 @pytest.mark.parametrize(("target", "variant"), IMAGES)
 def test_an_image_has_exactly_the_onnxruntime_that_it_needs(target: str, variant: str) -> None:
     runtimes = [name for name in dependencies(target, variant) if name.startswith("onnxruntime")]
-    if target == "router":
+    if target in {"router", "cli"}:
         assert runtimes == []
     else:
         assert runtimes == ["onnxruntime" if variant == "cpu" else "onnxruntime-gpu"]
@@ -161,9 +161,8 @@ def test_an_image_has_nothing_that_it_does_not_run(target: str, variant: str) ->
     assert not found & NEVER
     if target != "export":
         assert not found & TORCH
-    if target in {"router", *SERVICES}:
-        assert "typer" not in found
+    assert "typer" in found  # `immich-mesh doctor` says what is wrong, wherever it is
     if target in SERVICES:
         assert not found & {"aiohttp", "asyncpg"}
-    if target == "router":
+    if target in {"router", "cli"}:
         assert not found & {"numpy", "pillow", "opencv-python-headless", "onnx"}

@@ -1,11 +1,14 @@
 """What every image promises: no root, no compiler, its version, a health check, signals handed on."""
 
 import re
+import shlex
 import tomllib
 from importlib.metadata import version
+from itertools import pairwise
 
 import pytest
 
+from mesh.cli.doctor.parts import Parts
 from mesh.core.privacy import NO_REPORTS
 from tests.containers.dockerfile import ROOT, SERVICES, TARGETS, Dockerfile
 
@@ -21,16 +24,38 @@ def test_an_image_runs_without_root_behind_tini(target: str, dockerfile: Dockerf
     assert dockerfile.command(target, "ENTRYPOINT") == ["tini", "--"]
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", [target for target in TARGETS if target != "cli"])
 def test_an_image_has_only_the_installed_environment_on_a_slim_base(target: str, dockerfile: Dockerfile) -> None:
     lineage = dockerfile.lineage(target)
     assert lineage[0].base == "${PYTHON_IMAGE}"
     assert dockerfile.arguments["PYTHON_IMAGE"].endswith("-slim-bookworm")
     copied = [argument for stage in lineage for argument in stage.all("COPY")]
-    assert copied == [f"--from=install-{target} /opt/immich-mesh /opt/immich-mesh"]
+    if target in SERVICES:
+        # What all services have in common first, as one layer that they share.
+        shared = "--from=install-serving /opt/immich-mesh /opt/immich-mesh"
+        assert copied == [shared, f"--from=install-{target} /own/opt/immich-mesh /opt/immich-mesh"]
+    else:
+        assert copied == [f"--from=install-{target} /opt/immich-mesh /opt/immich-mesh"]
     commands = " ".join(argument for stage in lineage for argument in stage.all("RUN"))
     installed = re.findall(r"apt-get install ([^&]*)", commands)
     assert [words.split() for words in installed] == [["--yes", "--no-install-recommends", "tini"]]
+
+
+def test_the_commands_image_begins_with_nothing(dockerfile: Dockerfile) -> None:
+    (stage,) = dockerfile.lineage("cli")
+    assert stage.base == "scratch"
+    assert stage.all("COPY") == ["--from=cli-root /cli /"]
+    assert stage.all("RUN") == []
+    assert dockerfile.stages["cli-root"].all("COPY") == ["--from=install-cli /opt/immich-mesh /cli/opt/immich-mesh"]
+
+
+@pytest.mark.parametrize("target", SERVICES)
+def test_the_shared_layer_holds_the_runtimes_and_each_service_adds_to_it(target: str, dockerfile: Dockerfile) -> None:
+    assert dockerfile.stages[f"install-{target}"].base == "install-serving"
+    (run,) = dockerfile.stages["install-serving"].all("RUN")
+    shared = [word for option, word in pairwise(shlex.split(run.partition("&&")[0])) if option == "--extra"]
+    assert shared == ["serving", "otel", "openvino", "${VARIANT}"]
+    assert set(shared[1:]) < set(dockerfile.extras(target, "${VARIANT}"))
 
 
 @pytest.mark.parametrize("target", SERVICES)
@@ -52,7 +77,8 @@ def test_no_library_in_an_image_reports_to_its_maker(target: str, dockerfile: Do
 def test_an_image_carries_its_version(target: str, dockerfile: Dockerfile) -> None:
     labels = " ".join(stage_label for stage in dockerfile.lineage(target) for stage_label in stage.all("LABEL"))
     assert 'org.opencontainers.image.version="${VERSION}"' in labels
-    versions = [argument for argument in dockerfile.stages["base"].all("ARG") if argument.startswith("VERSION=")]
+    stage = dockerfile.lineage(target)[0]
+    versions = [argument for argument in stage.all("ARG") if argument.startswith("VERSION=")]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert versions == [f"VERSION={project['version']}"]
 
@@ -64,6 +90,12 @@ def test_an_installation_is_locked_and_has_no_development_tools(target: str, doc
     assert len(runs) == 2
     assert runs[0].replace("--no-install-project", "--no-editable") == runs[1]
     assert {"--locked", "--no-dev", "--no-editable"} <= set(dockerfile.sync_arguments(target))
+
+
+@pytest.mark.parametrize("target", ["router", *SERVICES, "cli"])
+def test_the_doctor_is_told_which_image_it_is_in(target: str, dockerfile: Dockerfile) -> None:
+    assert dockerfile.environment(target)["MESH_IMAGE"] == target
+    assert Parts.here(dockerfile.environment(target)).processes == (target,)
 
 
 @pytest.mark.parametrize("target", SERVICES)

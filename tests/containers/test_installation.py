@@ -3,6 +3,7 @@
 No container engine is needed: the same `uv sync` into an empty folder, the image's own variables, command and check.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -72,7 +73,7 @@ def installation(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 def test_there_is_exactly_one_onnxruntime_and_one_opencv(installation: Installation) -> None:
     runtimes = [path.name for path in installation.packages.glob("onnxruntime*.dist-info")]
-    assert len(runtimes) == (0 if installation.target == "router" else 1), runtimes
+    assert len(runtimes) == (1 if installation.target in SERVICES else 0), runtimes
     assert len(list(installation.packages.glob("opencv*.dist-info"))) == len(runtimes)
     assert not list(installation.packages.glob("torch*"))
 
@@ -105,11 +106,27 @@ def test_compiled_modules_need_no_library_that_a_slim_image_lacks(installation: 
 
 
 def test_the_command_line_answers(installation: Installation) -> None:
-    if installation.target != "cli":
-        return
     for words in (["--version"], ["models", "pull", "--help"], ["db", "migrate", "--help"]):
         done = installation.run("immich-mesh", *words)
         assert done.returncode == 0, done.stderr
+
+
+def test_the_doctor_looks_at_the_process_of_its_image(installation: Installation, tmp_path: Path) -> None:
+    image = DOCKERFILE.environment(installation.target)
+    own = {"MESH_CACHE_FOLDER": str(tmp_path), "MESH_OFFLINE": "true", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [installation.folder / "bin" / "immich-mesh", "doctor", "--json"],
+        env=image | own | {"PATH": f"{installation.folder / 'bin'}:/usr/bin:/bin"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = {finding["subject"]: finding for finding in json.loads(done.stdout)}
+    assert found["imports"]["verdict"] == "good", found
+    assert found["settings"]["text"] == f"of {installation.target} are valid"
+    devices = {subject for subject in found if subject.endswith(" device")}
+    assert devices == ({f"{installation.target} device"} if installation.target in SERVICES else set())
 
 
 def caught_signals(process: int) -> set[int]:

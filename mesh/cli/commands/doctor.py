@@ -60,23 +60,29 @@ def doctor(
 
 def examine() -> Iterator[Finding]:
     """All findings, from the ground up."""
-    from mesh.cli.doctor import database, hardware, installation, mesh
+    from mesh.cli.doctor import hardware, installation, mesh
+    from mesh.cli.doctor.parts import Parts
 
+    parts = Parts.here()
     yield from installation.check_python()
-    yield from installation.check_packages()
-    yield from installation.check_imports()
+    if parts.services:
+        yield from installation.check_packages()
+    yield from installation.check_imports(parts.modules)
     yield from hardware.check_memory()
     yield from mesh.check_names()
-    settings_findings, services, machine = mesh.check_settings()
+    settings_findings, services, machine = mesh.check_settings(parts)
     yield from settings_findings
-    yield from hardware.check_device(services)
+    if parts.services:
+        yield from hardware.check_device(services)
     for folder in dict.fromkeys(settings.cache_folder for settings in services.values()):
         yield from hardware.check_disk(folder)
     yield from mesh.check_models(services)
     if machine is not None:
         yield from asyncio.run(mesh.check_running(machine))
     url, wanted = database_of(machine)
-    if url or wanted:
+    if (url or wanted) and parts.reaches_database:
+        from mesh.cli.doctor import database
+
         yield from asyncio.run(database.check_database(url))
 
 

@@ -23,24 +23,8 @@ def check_python() -> Iterator[Finding]:
         yield bad("Python", text, "use Python 3.11 or 3.12")
 
 
-NEEDED = (
-    "aiohttp",
-    "asyncpg",
-    "cv2",
-    "grpc",
-    "httpx",
-    "numpy",
-    "onnxruntime",
-    "PIL",
-    "pyclipper",
-    "tokenizers",
-    "yaml",
-)
-"""Modules that router and services import, compiled ones above all: they fail where a library of the system is away."""
-
-
-def check_imports(modules: Iterable[str] = NEEDED) -> Iterator[Finding]:
-    """Whether what router and services need can be imported."""
+def check_imports(modules: Iterable[str]) -> Iterator[Finding]:
+    """Whether what the processes here need can be imported."""
     faults = {}
     for module in modules:
         try:

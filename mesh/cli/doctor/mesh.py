@@ -7,11 +7,12 @@ import httpx
 
 from mesh.cli.doctor.finding import Finding, bad, good, note
 from mesh.cli.doctor.hardware import WRITABLE
+from mesh.cli.doctor.parts import Parts
 from mesh.cli.machine import ports
 from mesh.cli.machine.plan import Plan
 from mesh.cli.machine.plans import MachinePlan, plan_machine
 from mesh.cli.machine.preflight import busy_ports
-from mesh.cli.machine.settings import FAMILIES, SERVICES, service_settings, unknown_names
+from mesh.cli.machine.settings import FAMILIES, load_router_settings, service_settings, unknown_names
 from mesh.cli.output.outcome import CommandError
 from mesh.cli.supervisor.probes import HEALTH_NAMES, Level, ProcessCondition, RouterProbe, ServiceProbe
 from mesh.core.errors import MeshError
@@ -24,11 +25,11 @@ from mesh.hub.store import ModelStore
 HUB_SECONDS = 4.0
 
 
-def check_settings() -> tuple[list[Finding], dict[str, ServiceSettings], MachinePlan | None]:
-    """Reads every process's settings. Returns what was found and what could be read."""
+def check_settings(parts: Parts) -> tuple[list[Finding], dict[str, ServiceSettings], MachinePlan | None]:
+    """Reads the settings of the processes here. Returns what was found and what could be read."""
     findings: list[Finding] = []
     services: dict[str, ServiceSettings] = {}
-    for name in SERVICES:
+    for name in parts.services:
         try:
             services[name] = service_settings(name)
         except CommandError as error:
@@ -36,8 +37,11 @@ def check_settings() -> tuple[list[Finding], dict[str, ServiceSettings], Machine
     machine = None
     if not findings:
         try:
-            machine = plan_machine()
-            findings.append(good("settings", "of router and services are valid"))
+            if parts.whole:
+                machine = plan_machine()
+            elif "router" in parts.processes:
+                load_router_settings()
+            findings.append(good("settings", f"of {' and '.join(parts.processes)} are valid"))
         except CommandError as error:
             remedy = "correct the variable, or the place in the file"
             findings += [bad("router settings", fault, remedy) for fault in error.faults]

@@ -8,6 +8,7 @@ import pytest
 from mesh.cli.commands.doctor import database_of, examine
 from mesh.cli.doctor import database, hardware, installation, mesh
 from mesh.cli.doctor.finding import Verdict
+from mesh.cli.doctor.parts import Parts
 from mesh.cli.machine.plan import Plan, Port
 from mesh.cli.machine.plans import plan_machine
 from mesh.core.settings import Device
@@ -124,12 +125,12 @@ def test_a_module_that_cannot_be_imported_is_told(monkeypatch: pytest.MonkeyPatc
     (finding,) = installation.check_imports(["json", "broken_library"])
     assert finding.verdict is Verdict.BAD
     assert "broken_library cannot be imported: libGL.so.1" in finding.text
-    assert [finding.verdict for finding in installation.check_imports()] == [Verdict.GOOD]
+    assert [finding.verdict for finding in installation.check_imports(Parts().modules)] == [Verdict.GOOD]
 
 
 def test_wrong_settings_are_named_without_their_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OCR_PORT", "secret-value")
-    findings, services, machine = mesh.check_settings()
+    findings, services, machine = mesh.check_settings(Parts())
     assert machine is None
     assert "ocr" not in services
     (fault,) = [finding for finding in findings if finding.verdict is Verdict.BAD]
@@ -172,3 +173,17 @@ async def test_no_database_is_told_only_where_there_is_a_front_door(monkeypatch:
     assert database_of(None) == ("postgresql://postgres:postgres@database:5432/immich", False)
     monkeypatch.setenv("IMMICH_URL", "http://127.0.0.1:9")
     assert database_of(plan_machine()) == ("postgresql://postgres:postgres@database:5432/immich", True)
+
+
+def test_in_an_image_only_its_own_process_is_looked_at() -> None:
+    face = Parts.here({"MESH_IMAGE": "face"})
+    assert (face.processes, face.services, face.whole) == (("face",), ("face",), False)
+    assert "onnxruntime" in face.modules
+    assert not {"aiohttp", "tokenizers", "pyclipper"} & set(face.modules)
+    router = Parts.here({"MESH_IMAGE": "router"})
+    assert router.services == ()
+    assert not {"onnxruntime", "numpy", "cv2"} & set(router.modules)
+    assert Parts.here({}) == Parts.here({"MESH_IMAGE": "something else"}) == Parts()
+    findings, services, machine = mesh.check_settings(face)
+    assert (list(services), machine) == (["face"], None)
+    assert [finding.text for finding in findings] == ["of face are valid"]
