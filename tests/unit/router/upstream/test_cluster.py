@@ -9,7 +9,7 @@ from mesh.core.errors import DeadlineExceededError, MeshError, OverloadedError, 
 from router.config import CircuitBreakerSettings, OutlierSettings, RetryBudgetSettings, RetrySettings
 from router.domain.tasks import Lane
 from router.upstream.calls import ClusterRemovedError, FailureKind
-from router.upstream.endpoints.discovery import Address
+from router.upstream.endpoints.address import Address
 from router.upstream.endpoints.endpoint import Probe, Transport
 from tests.doubles.upstream import Blocked, FakeEndpoints, Stand, failing, failing_first, settle
 
