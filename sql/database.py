@@ -146,7 +146,7 @@ class Database:
             raise UnavailableError("Immich's database accepts no connection in time") from error
         except REFUSED as error:
             # PostgreSQL's words name the role and the database; messages of ours reach every user of the front door.
-            log.warning("database_refuses_the_mesh", error=str(error))
+            log.warning("database refuses the mesh", error=str(error))
             raise UnavailableError("Immich's database refuses the mesh's connection; the log says why") from error
         try:
             async with asyncio.timeout(settings.statement_timeout_ms / 1000 + 0.5):
@@ -162,7 +162,7 @@ class Database:
         except asyncpg.QueryCanceledError as error:
             raise UnavailableError(f"the statement took longer than {settings.statement_timeout_ms} ms") from error
         except UNPREPARED as error:
-            log.warning("database_not_as_needed", error=str(error))
+            log.warning("database is not as needed", error=str(error))
             raise UnavailableError(
                 "Immich's database is not as the mesh needs it; see `immich-mesh db status`, and the log"
             ) from error

@@ -190,7 +190,7 @@ class RefreshRepository:
             except (asyncpg.ForeignKeyViolationError, asyncpg.NoDataFoundError) as error:
                 raise PhotoGoneError("the photo was deleted meanwhile") from error
             except asyncpg.InsufficientPrivilegeError as error:
-                log.warning("database_refuses_a_write", error=str(error))
+                log.warning("database refuses a write", error=str(error))
                 raise WriteRefusedError("the database role may not write: grant it what refreshing needs") from error
 
         return await self._database.write(permitted)

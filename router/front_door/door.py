@@ -99,7 +99,7 @@ class FrontDoor:
         try:
             return _packed(request, await call(request))
         except MeshError as error:
-            log.warning("front_door_failed", path=request.path, error=error.message)
+            log.warning("front door failed", path=request.path, error=error.message)
             return mesh_failure(error)
 
     async def hang_up(self) -> None:
@@ -158,8 +158,8 @@ class FrontDoor:
 
     async def _refusal(self, credentials: Credentials) -> web.Response:
         """Immich's own words for a caller that it does not know or who came by a shared link."""
-        told = await self._api.me(credentials)
-        return relayed(told) if told.refused else failure(403, "a shared link may not do this")
+        reply = await self._api.me(credentials)
+        return relayed(reply) if reply.refused else failure(403, "a shared link may not do this")
 
     async def _refresh(self, request: web.Request) -> web.StreamResponse:
         if _forgeable(request):

@@ -33,9 +33,9 @@ class EndpointModel:
     error: str
 
     @classmethod
-    def of(cls, told: dict[str, Any]) -> Self:
+    def of(cls, payload: dict[str, Any]) -> Self:
         """The part in a reply; what a newer router tells beyond it is left out."""
-        return cls(**{field.name: told[field.name] for field in fields(cls)})
+        return cls(**{field.name: payload[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True)
@@ -114,15 +114,15 @@ class AdminClient:
                 ExitCode.UNREACHABLE,
             ) from None
         try:
-            told = response.json()
+            payload = response.json()
         except ValueError:
-            told = None
-        if not isinstance(told, dict):
+            payload = None
+        if not isinstance(payload, dict):
             raise CommandError(f"{self.url}{path} answered something other than JSON: is it the router's admin page?")
         if response.is_error:
-            complaint = told.get("error") or {}
+            complaint = payload.get("error") or {}
             code = ExitCode.UNREACHABLE if response.status_code in {503, 504} else ExitCode.REFUSED
             raise CommandError(
                 one_line(complaint.get("message") or f"HTTP {response.status_code} from {self.url}"), code
             )
-        return told
+        return payload

@@ -100,7 +100,7 @@ class FrontDoorClient:
             reply = await self._client.get("/mesh", timeout=3.0)
         except httpx.TransportError:
             return False
-        return _told(reply).get("service") == SERVICE
+        return _payload(reply).get("service") == SERVICE
 
     async def name(self, asset_id: str) -> str:
         """The photo's file name, for a report; empty where Immich does not tell."""
@@ -112,7 +112,7 @@ class FrontDoorClient:
 
     async def _asset(self, asset_id: str) -> dict[str, Any]:
         try:
-            return _told(await self._client.get(f"/api/assets/{asset_id}"))
+            return _payload(await self._client.get(f"/api/assets/{asset_id}"))
         except httpx.TransportError:
             return {}
 
@@ -239,7 +239,7 @@ class FrontDoorClient:
     def _demand_front_door(self, reply: httpx.Response) -> None:
         """Immich itself does not know the mesh's paths; the mesh's own 404 says which model is missing."""
         ours = reply.request.url.path.startswith("/mesh/")
-        if ours and reply.status_code in (404, 405) and not isinstance(_told(reply).get("error"), dict):
+        if ours and reply.status_code in (404, 405) and not isinstance(_payload(reply).get("error"), dict):
             raise no_front_door(self.url)
 
     async def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
@@ -271,22 +271,22 @@ def no_front_door(url: str) -> CommandError:
     )
 
 
-def _member(told: Any, name: str, url: str) -> Any:
-    if not isinstance(told, dict) or name not in told:
+def _member(payload: Any, name: str, url: str) -> Any:
+    if not isinstance(payload, dict) or name not in payload:
         raise no_front_door(url)
-    return told[name]
+    return payload[name]
 
 
-def _told(reply: httpx.Response) -> dict[str, Any]:
+def _payload(reply: httpx.Response) -> dict[str, Any]:
     try:
-        told = reply.json()
+        payload = reply.json()
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return payload if isinstance(payload, dict) else {}
 
 
 def _problem(reply: httpx.Response) -> str:
-    message = _told(reply).get("message")
+    message = _payload(reply).get("message")
     if isinstance(message, str) and (lacks := LACKS.search(message)):
         return f"the API key lacks the permission {lacks[1]}: give it in Immich (Account settings, API keys)"
     return one_line(str(message)) if message else f"HTTP {reply.status_code}: {one_line(reply.text)[:200]}"

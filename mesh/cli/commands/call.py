@@ -52,13 +52,13 @@ def read_photo(path: Path) -> bytes:
 
 def ask(connection: Connection, family: str, call: Callable[[MeshClient], Answer]) -> tuple[Answer, float]:
     """The answer to one call, and the seconds that it took. Who waits long at a terminal is told for what."""
-    with closing(connection.client(family)) as client, _told_why(connection, family):
+    with closing(connection.client(family)) as client, _explaining(connection, family):
         start = time.perf_counter()
         return call(client), time.perf_counter() - start
 
 
 @contextmanager
-def _told_why(connection: Connection, family: str) -> Iterator[None]:
+def _explaining(connection: Connection, family: str) -> Iterator[None]:
     """While a call is held: a line on standard error with the reason, kept up to date."""
     console = Console(stderr=True, highlight=False)
     if connection.grpc or not console.is_terminal:
@@ -133,9 +133,9 @@ def ocr(
         from mesh.cli.output.drawing import draw_text  # Pillow, for those who draw
 
         complete = draw_text(data, answer, draw)
-        told = tr("Drawn into {file}.").format(file=draw)
+        text = tr("Drawn into {file}.").format(file=draw)
         remedy = tr("No font here has all of its characters, so boxes carry numbers: apt install fonts-noto-cjk.")
-        print_note(told if complete else f"{told} {remedy}")
+        print_note(text if complete else f"{text} {remedy}")
 
 
 @app.command(epilog="Example: immich-mesh call face family.jpg --min-score 0.6 --draw faces.png")

@@ -52,12 +52,12 @@ def read_folder(folder: Path, read: Callable[[Path], OcrAnswer], target: Path | 
                     raise
                 failed += 1
                 write(name, None, str(error))
-    told = f"{len(photos) - failed} of {len(photos)} photos read"
+    summary = f"{len(photos) - failed} of {len(photos)} photos read"
     if target:
-        told = f"{len(photos) - failed} of {len(photos)} photos read into {target}"
+        summary = f"{len(photos) - failed} of {len(photos)} photos read into {target}"
     if failed:
-        raise CommandError(f"{told}; the column `error` says why the others were not", ExitCode.FAILED)
-    typer.echo(localised(told), err=True)
+        raise CommandError(f"{summary}; the column `error` says why the others were not", ExitCode.FAILED)
+    typer.echo(localised(summary), err=True)
 
 
 Write = Callable[[str, OcrAnswer | None, str], None]
@@ -86,8 +86,8 @@ def _json_lines(output: TextIO) -> Write:
     """One JSON document for each photo, on a line of its own."""
 
     def write(name: str, answer: OcrAnswer | None, error: str) -> None:
-        told = {"photo": name} | (asdict(answer) if answer else {"error": error})
-        print(json.dumps(told, ensure_ascii=False), file=output, flush=True)
+        record = {"photo": name} | (asdict(answer) if answer else {"error": error})
+        print(json.dumps(record, ensure_ascii=False), file=output, flush=True)
 
     return write
 

@@ -39,8 +39,8 @@ def check_config(
     if as_json:
         typer.echo(json.dumps({"file": str(file), "problems": [], "clusters": list(clusters), "routes": len(routes)}))
         return
-    told = tr("{file} is valid: clusters {clusters}; {count} routes")
-    typer.echo(told.format(file=file, clusters=", ".join(clusters), count=len(routes)))
+    text = tr("{file} is valid: clusters {clusters}; {count} routes")
+    typer.echo(text.format(file=file, clusters=", ".join(clusters), count=len(routes)))
 
 
 def config_schema() -> None:

@@ -73,8 +73,8 @@ def migrate(
         return
     typer.echo(tr("{count} migrations applied").format(count=count) if count else tr("schema mesh is up to date"))
     if grant is not None:
-        told = tr("role {role} may search and refresh") if refresh else tr("role {role} may search")
-        typer.echo(told.format(role=grant))
+        text = tr("role {role} may search and refresh") if refresh else tr("role {role} may search")
+        typer.echo(text.format(role=grant))
     if count:
         typer.echo(tr("next: {command}").format(command="immich-mesh db backfill"))
 
@@ -95,11 +95,11 @@ def backfill(database_url: DatabaseUrl = None, as_json: JsonOption = False) -> N
     if as_json:
         typer.echo(json.dumps(asdict(done)))
         return
-    told = tr("{photos} photos with text, {changed} documents changed")
-    typer.echo(told.format(photos=done.photos, changed=done.changed))
-    for told, names in ((tr("triggers made: {names}"), done.triggers), (tr("indexes made: {names}"), done.indexes)):
+    text = tr("{photos} photos with text, {changed} documents changed")
+    typer.echo(text.format(photos=done.photos, changed=done.changed))
+    for text, names in ((tr("triggers made: {names}"), done.triggers), (tr("indexes made: {names}"), done.indexes)):
         if names:
-            typer.echo(told.format(names=", ".join(names)))
+            typer.echo(text.format(names=", ".join(names)))
 
 
 @app.command()
@@ -119,8 +119,8 @@ def status(
     tried = _run(database_url, lambda connection: trial(connection, role)) if role is not None else None
     problems = [*found.problems, *(tried.problems if tried else ())]
     if as_json:
-        told = asdict(found) | {"role": asdict(tried) if tried else None, "problems": problems}
-        typer.echo(json.dumps(told, ensure_ascii=False, default=str))
+        payload = asdict(found) | {"role": asdict(tried) if tried else None, "problems": problems}
+        typer.echo(json.dumps(payload, ensure_ascii=False, default=str))
     else:
         _show_status(found, tried)
         for problem in problems:
@@ -146,12 +146,12 @@ def _show_status(found: "Status", tried: "Trial | None") -> None:
         ),
     ]
     if found.absent_roles:
-        told = tr("{names} (granted once, not on this server)").format(names=", ".join(found.absent_roles))
-        rows.append((tr("unknown roles"), told))
+        text = tr("{names} (granted once, not on this server)").format(names=", ".join(found.absent_roles))
+        rows.append((tr("unknown roles"), text))
     if tried is not None:
-        told = tr("{role}: granted {granted}, tried {tried}")
+        text = tr("{role}: granted {granted}, tried {tried}")
         done = ", ".join(tried.tried) or tr("nothing")
-        rows.append((tr("role"), told.format(role=tried.role, granted=tried.granted, tried=done)))
+        rows.append((tr("role"), text.format(role=tried.role, granted=tried.granted, tried=done)))
     width = max(18, 2 + max(cell_len(name) for name, _ in rows))
     for name, value in rows:
         typer.echo(set_cell_size(name, width) + value)
@@ -177,8 +177,8 @@ def uninstall(
     if as_json:
         typer.echo(json.dumps({"undone": count}))
         return
-    told = tr("{count} migrations undone, schema mesh removed") if count else tr("there was no schema mesh")
-    typer.echo(told.format(count=count))
+    text = tr("{count} migrations undone, schema mesh removed") if count else tr("there was no schema mesh")
+    typer.echo(text.format(count=count))
 
 
 def _used(extensions: dict[str, str], has_zhparser: bool) -> list[str]:

@@ -143,5 +143,5 @@ def show(findings: list[Finding]) -> None:
         if finding.remedy:
             console.print(f"{'':<{width + marks + 4}}[dim]{mend}[/dim] {escape(localised(finding.remedy))}")
     broken = sum(finding.verdict is Verdict.BAD for finding in findings)
-    told = tr("{count} to mend.").format(count=broken) if broken else tr("Nothing is broken.")
-    console.print(f"[{'red' if broken else 'green'}]{told}[/]")
+    text = tr("{count} to mend.").format(count=broken) if broken else tr("Nothing is broken.")
+    console.print(f"[{'red' if broken else 'green'}]{text}[/]")

@@ -142,8 +142,8 @@ def export_model(
             checkpoint = store.fetch_checkpoint(entry, progress)
     result = export.export(chosen, checkpoint, store.cache_folder, fp16=fp16, tell=_tell)
     if as_json:
-        told = {"name": result.folder.name, "folder": str(result.folder), "cosines": result.cosines}
-        typer.echo(json.dumps(told))
+        payload = {"name": result.folder.name, "folder": str(result.folder), "cosines": result.cosines}
+        typer.echo(json.dumps(payload))
         return
     for graph, cosine in result.cosines.items():
         least = f"{min(1.0, math.floor(cosine * 1e7) / 1e7):.7f}"

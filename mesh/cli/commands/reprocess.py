@@ -98,7 +98,7 @@ def reprocess(
     report = ReprocessReport()
     order = Order(selection, kinds, faces or everything_missing, concurrency, dry_run, video_frames)
     try:
-        told = asyncio.run(_reprocess(url, api_key, order, report, as_json))
+        payload = asyncio.run(_reprocess(url, api_key, order, report, as_json))
     except KeyboardInterrupt:
         _report(report, as_json)
         message = "stopped; the same command goes on where it stopped"
@@ -109,14 +109,14 @@ def reprocess(
         raise
     if dry_run or not kinds:
         if as_json:
-            typer.echo(json.dumps(told))
+            typer.echo(json.dumps(payload))
         elif dry_run:
-            _show_plan(order, told["photos"])
+            _show_plan(order, payload["photos"])
         return
     if report_file is not None:
         lines = [json.dumps(asdict(outcome), ensure_ascii=False) for outcome in report.outcomes]
         report_file.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    _report(report, as_json, told, finished=True)
+    _report(report, as_json, payload, finished=True)
     if report.failed:
         raise typer.Exit(ExitCode.FAILED)
 
@@ -172,12 +172,12 @@ async def _reprocess(
     url = url or await find_front_door(api_key)
     async with FrontDoorClient(url, api_key) as client:
         work = await select(client, order.selection, order.kinds) if order.kinds else {}
-        told: dict[str, Any] = {"photos": len(work), "kinds": sorted(order.kinds), "faces": order.faces}
+        payload: dict[str, Any] = {"photos": len(work), "kinds": sorted(order.kinds), "faces": order.faces}
         if order.dry_run:
-            return told
+            return payload
         if order.faces:
             reason = await client.find_missing_faces()
-            told["faces_problem"] = reason
+            payload["faces_problem"] = reason
             text = f"faces: {reason or 'Immich looks for missing ones by its own job'}"
             typer.echo(localised(text), err=as_json)
         if order.kinds:
@@ -192,7 +192,7 @@ async def _reprocess(
                     advance=advance,
                     report=report,
                 )
-    return told
+    return payload
 
 
 def _show_plan(order: "Order", count: int) -> None:
@@ -206,7 +206,7 @@ def _show_plan(order: "Order", count: int) -> None:
 
 
 def _report(
-    report: "ReprocessReport", as_json: bool, told: dict[str, Any] | None = None, *, finished: bool = False
+    report: "ReprocessReport", as_json: bool, payload: dict[str, Any] | None = None, *, finished: bool = False
 ) -> None:
     """Shows what came of it; nothing of a run that ended before its first photo."""
     if not report.outcomes and not finished:
@@ -214,7 +214,7 @@ def _report(
     if as_json:
         outcomes = [asdict(outcome) | {"changed": outcome in report.changed} for outcome in report.outcomes]
         counts = {"resumed": report.resumed, "changed": len(report.changed), "failed": len(report.failed)}
-        typer.echo(json.dumps({**(told or {}), **counts, "outcomes": outcomes}, ensure_ascii=False))
+        typer.echo(json.dumps({**(payload or {}), **counts, "outcomes": outcomes}, ensure_ascii=False))
         return
     from mesh.cli.output.photo_rows import show_report
 

@@ -227,13 +227,13 @@ async def reprocess(
 
 async def _one(client: FrontDoorClient, asset_id: str, kinds: frozenset[str], video_frames: int) -> PhotoOutcome:
     try:
-        told = await _refreshed(client, asset_id, kinds, video_frames)
+        payload = await _refreshed(client, asset_id, kinds, video_frames)
     except (RefreshFailedError, VideoError) as error:
         return PhotoOutcome(asset_id, error=str(error), name=await client.name(asset_id))
-    text, name = told.get(OCR), str(told.get("originalFileName", ""))
+    text, name = payload.get(OCR), str(payload.get("originalFileName", ""))
     if text is None:
-        return PhotoOutcome(asset_id, clip=CLIP in told, name=name)
-    return PhotoOutcome(asset_id, tuple(text["before"]), tuple(text["after"]), CLIP in told, name=name)
+        return PhotoOutcome(asset_id, clip=CLIP in payload, name=name)
+    return PhotoOutcome(asset_id, tuple(text["before"]), tuple(text["after"]), CLIP in payload, name=name)
 
 
 async def _refreshed(
@@ -242,6 +242,6 @@ async def _refreshed(
     if not (video_frames and OCR in kinds and await client.is_video(asset_id)):
         return await client.refresh(asset_id, kinds)
     pictures = await decoded(client.playback(asset_id, video_frames))
-    told = await client.refresh_video(asset_id, pictures)
+    payload = await client.refresh_video(asset_id, pictures)
     rest = kinds - {OCR}
-    return told | (await client.refresh(asset_id, rest) if rest else {})
+    return payload | (await client.refresh(asset_id, rest) if rest else {})

@@ -218,5 +218,5 @@ def _complain(models: "ModelList") -> None:
     for failed in dict.fromkeys((part.name, part.error) for part in models.parts if part.error):
         typer.echo(": ".join(map(localised, failed)), err=True)
     for cluster, error in models.errors.items():
-        told = tr("the {service} service does not answer ({reason})")
-        typer.echo(told.format(service=cluster, reason=localised(error)), err=True)
+        text = tr("the {service} service does not answer ({reason})")
+        typer.echo(text.format(service=cluster, reason=localised(error)), err=True)

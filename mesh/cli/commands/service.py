@@ -51,11 +51,11 @@ def install(
         return
     systemd = Systemd.of_this_machine(system)
     systemd.install(unit, start)
-    told = tr("{file} is written, and the mesh is started") if start else tr("{file} is written")
-    typer.echo(told.format(file=systemd.path))
+    text = tr("{file} is written, and the mesh is started") if start else tr("{file} is written")
+    typer.echo(text.format(file=systemd.path))
     if not system and (fault := systemd.linger(getpass.getuser())):
-        told = tr("It ends with your session ({reason}): sudo loginctl enable-linger {user}")
-        typer.echo(told.format(reason=fault, user=getpass.getuser()), err=True)
+        text = tr("It ends with your session ({reason}): sudo loginctl enable-linger {user}")
+        typer.echo(text.format(reason=fault, user=getpass.getuser()), err=True)
     typer.echo(tr("Its log: {command}").format(command="immich-mesh logs --follow" + (" --system" if system else "")))
 
 
@@ -74,10 +74,10 @@ def status(
     elif not systemd.path.exists():
         typer.echo(tr("not installed: immich-mesh service install"))
     else:
-        told = [f"{state.get('ActiveState')} ({state.get('SubState')})"]
-        told += [tr("since {time}").format(time=state["ExecMainStartTimestamp"])] if active else []
-        told.append(tr("starts at boot") if state.get("UnitFileState") == "enabled" else tr("does not start at boot"))
-        typer.echo(", ".join(told))
+        facts = [f"{state.get('ActiveState')} ({state.get('SubState')})"]
+        facts += [tr("since {time}").format(time=state["ExecMainStartTimestamp"])] if active else []
+        facts.append(tr("starts at boot") if state.get("UnitFileState") == "enabled" else tr("does not start at boot"))
+        typer.echo(", ".join(facts))
     if not active:
         raise typer.Exit(ExitCode.FAILED)
 
@@ -89,8 +89,8 @@ def uninstall(system: SystemOption = False) -> None:
 
     systemd = Systemd.of_this_machine(system)
     there = systemd.uninstall()
-    told = tr("{file} is taken away") if there else tr("there is no {file}")
-    typer.echo(told.format(file=systemd.path))
+    text = tr("{file} is taken away") if there else tr("there is no {file}")
+    typer.echo(text.format(file=systemd.path))
 
 
 def logs(

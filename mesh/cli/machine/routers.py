@@ -27,8 +27,8 @@ def router_plans(
     ports = (ml.port,) if second_port is None else (ml.port, second_port)
     urls = ml.urls or tuple(f"http://{public(ml.host)}:{port}" for port in ports)
     environment = {**environment, "ROUTER_LISTENERS__IMMICH_ML__URLS": ",".join(urls)}
-    told = settings.listeners.model_copy(update={"immich_ml": ml.model_copy(update={"urls": urls})})
-    settings = settings.model_copy(update={"listeners": told})
+    changed = settings.listeners.model_copy(update={"immich_ml": ml.model_copy(update={"urls": urls})})
+    settings = settings.model_copy(update={"listeners": changed})
     first = _router_plan("router", settings, environment)
     if second_port is None:
         return (first,)

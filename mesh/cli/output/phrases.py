@@ -27,7 +27,7 @@ class _Catalogue(gettext.GNUTranslations):
 
 
 @dataclass(frozen=True)
-class Form:
+class TextForm:
     """A sentence with places for values: `pattern` finds them in an English one, `text` has them in its own order."""
 
     pattern: re.Pattern[str]
@@ -39,7 +39,7 @@ class Form:
         return found.groupdict() if found and all(map(is_whole, found.groupdict().values())) else None
 
     @classmethod
-    def of(cls, message: str, text: str) -> "Form":
+    def of(cls, message: str, text: str) -> "TextForm":
         """From a catalogue's entry."""
         pieces = _VALUE.split(message)
         pattern = "".join(_place(one) if odd % 2 else re.escape(one) for odd, one in enumerate(pieces))
@@ -51,7 +51,7 @@ class Phrases:
     """One language's sentences: those without values, and the forms of the others, the most telling first."""
 
     whole: dict[str, str]
-    forms: tuple[Form, ...]
+    forms: tuple[TextForm, ...]
 
     @classmethod
     def of(cls, messages: dict[str, str]) -> "Phrases":
@@ -59,7 +59,7 @@ class Phrases:
         with_values = [message for message in messages if _VALUE.search(message)]
         with_values.sort(key=lambda message: (-len(_VALUE.sub("", message)), "{word}" not in message))
         whole = {message: text for message, text in messages.items() if not _VALUE.search(message)}
-        return cls(whole, tuple(Form.of(message, messages[message]) for message in with_values))
+        return cls(whole, tuple(TextForm.of(message, messages[message]) for message in with_values))
 
     def localised(self, message: str) -> str:
         """The message as far as it is known; what is not known stays as it is."""

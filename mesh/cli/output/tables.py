@@ -49,9 +49,9 @@ def show_faces(answer: FaceAnswer, seconds: float) -> None:
 def show_vector(answer: ClipAnswer, seconds: float) -> None:
     """The vector's facts and its beginning."""
     begin = ", ".join(f"{value:+.4f}" for value in answer.embedding[:6])
-    told = tr("{count} numbers, length {length}, {seconds} s: {begin}, ...")
+    text = tr("{count} numbers, length {length}, {seconds} s: {begin}, ...")
     norm = f"{length(answer.embedding):.4f}"
-    show(told.format(count=len(answer.embedding), length=norm, seconds=f"{seconds:.2f}", begin=begin))
+    show(text.format(count=len(answer.embedding), length=norm, seconds=f"{seconds:.2f}", begin=begin))
 
 
 def show_fits(sentence: str, fits: list[tuple[float, Path]]) -> None:

@@ -35,7 +35,7 @@ class FetchBackoff:
         with self._lock:
             failure = self._failures.get(model)
         if failure is not None and (left := failure.next_at - self._clock()) > 0:
-            raise _told(failure.error, left)
+            raise _with_wait(failure.error, left)
 
     def failed(self, model: str, error: MeshError) -> MeshError:
         """Notes a failed attempt; the error to raise, which says when the next one is due."""
@@ -44,7 +44,7 @@ class FetchBackoff:
             times = former.times + 1 if former else 1
             wait = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** (times - 1))
             self._failures[model] = _Failure(error, times, self._clock() + wait)
-        return _told(error, wait)
+        return _with_wait(error, wait)
 
     def succeeded(self, model: str) -> None:
         """Forgets its failures."""
@@ -57,7 +57,7 @@ class FetchBackoff:
             self._failures.clear()
 
 
-def _told(error: MeshError, seconds: float) -> MeshError:
+def _with_wait(error: MeshError, seconds: float) -> MeshError:
     """The error for one more caller, without the first one's traceback."""
     if isinstance(error, UnavailableError):
         return ModelUnavailableError(error.message, seconds)

@@ -59,7 +59,7 @@ class ProgressReport:
         self._listener = listener
         self._received: dict[str, int] = {}
         self._announced: dict[str, int] = {}
-        self._told = 0.0
+        self._reported_at = 0.0
         self.total_bytes = estimate_bytes
 
     def expect(self, files: list[RemoteFile]) -> None:
@@ -74,8 +74,8 @@ class ProgressReport:
         def received(size: int) -> None:
             self._received[file.target] = size
             now = time.monotonic()
-            if now - self._told >= _TELL_EVERY_SECONDS or size == file.size_bytes:
-                self._told = now
+            if now - self._reported_at >= _TELL_EVERY_SECONDS or size == file.size_bytes:
+                self._reported_at = now
                 self._tell(FetchStage.DOWNLOADING, file.target)
 
         return received

@@ -146,11 +146,11 @@ class FileCoordination:
 
     def _read(self) -> frozenset[Queue]:
         try:
-            told = json.loads(self._note.read_text("utf-8"))
+            stored = json.loads(self._note.read_text("utf-8"))
         except (FileNotFoundError, ValueError):
             return frozenset()
         known = {str(queue) for queue in Queue}
-        return frozenset(Queue(name) for name in told if name in known) if isinstance(told, list) else frozenset()
+        return frozenset(Queue(name) for name in stored if name in known) if isinstance(stored, list) else frozenset()
 
     def _write(self, queues: frozenset[Queue]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -142,8 +142,8 @@ class Healer:
                 if self._settings.pause_on_stop and await self._coordination.leave():
                     await self._pause()
         except (MeshError, RefusedByImmichError, TimeoutError) as error:
-            told = error.message if isinstance(error, MeshError) else str(error) or "Immich did not answer in time"
-            log.warning("immich_queues_not_paused", reason=told, consequence="jobs fail until a router is back")
+            message = error.message if isinstance(error, MeshError) else str(error) or "Immich did not answer in time"
+            log.warning("Immich's queues not paused", reason=message, consequence="jobs fail until a router is back")
         finally:
             await self._coordination.close()
 
@@ -154,7 +154,7 @@ class Healer:
         await self._coordination.note(running)
         for queue in running:
             await self._queues.pause(queue)
-        log.info("immich_queues_paused", queues=list(map(str, running)), until="a router is back")
+        log.info("Immich's queues paused", queues=list(map(str, running)), until="a router is back")
 
     async def _resume(self) -> None:
         """Resumes what a stop paused, once, as soon as photos can be recognised again."""
@@ -165,7 +165,7 @@ class Healer:
             await self._queues.resume(queue)
         if noted:
             await self._coordination.forget(noted)
-            log.info("immich_queues_resumed", queues=sorted(map(str, noted)))
+            log.info("Immich's queues resumed", queues=sorted(map(str, noted)))
         self._resumed = True
 
     def _notice(self) -> None:
@@ -191,7 +191,7 @@ class Healer:
         self._not_before = max(self._not_before, settled)
         self.status = replace(self.status, state=HealerState.WAITING, reason=reason)
         if not again:
-            log.info("healing_due", reason=reason)
+            log.info("healing due", reason=reason)
 
     async def _heal(self) -> None:
         if self._clock() < self._not_before or not self._can_serve():
@@ -209,7 +209,7 @@ class Healer:
     async def _heal_queue(self, queue: Queue, paused: bool, jobs: int) -> None:
         if paused:
             self._metrics.starts.labels(queue, "paused").inc()
-            log.info("healing_left_out", queue=str(queue), reason="an administrator paused it")
+            log.info("queue left out of healing", queue=str(queue), reason="an administrator paused it")
             self._pending.remove(queue)
             return
         if jobs:
@@ -233,7 +233,7 @@ class Healer:
             requeued=self.status.requeued + requeued,
             started=started,
         )
-        log.info("healing_started", queue=str(queue), lost_forced_run=requeued)
+        log.info("healing started", queue=str(queue), lost_forced_run=requeued)
         if requeued < self._settings.requeue_batch:
             self._pending.remove(queue)
 
@@ -253,5 +253,5 @@ class Healer:
 
     def _failed(self, reason: str) -> None:
         if reason != self.status.error:
-            log.warning("healing_failed", reason=reason, next_check_seconds=self._settings.check_seconds)
+            log.warning("healing failed", reason=reason, next_check_seconds=self._settings.check_seconds)
         self.status = replace(self.status, error=reason)

@@ -87,8 +87,8 @@ class ImmichQueues:
 
     async def states(self) -> Mapping[Queue, QueueState]:
         """The three queues, those of them that this Immich has."""
-        told = {queue.name: QueueState(queue.paused, queue.active + queue.waiting) for queue in await self.every()}
-        return {queue: told[queue] for queue in Queue if queue in told}
+        states = {queue.name: QueueState(queue.paused, queue.active + queue.waiting) for queue in await self.every()}
+        return {queue: states[queue] for queue in Queue if queue in states}
 
     async def every(self) -> Sequence[JobQueue]:
         """All queues of this Immich, in its own order."""

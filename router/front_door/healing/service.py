@@ -89,7 +89,7 @@ class Healing:
             self._settings,
         )
         self._task = asyncio.create_task(self._healer.run())
-        self._task.add_done_callback(_told)
+        self._task.add_done_callback(_log_failure)
 
     async def stop(self) -> None:
         """A planned stop, before the listeners close: the last router pauses Immich's queues."""
@@ -109,7 +109,7 @@ class Healing:
         return NoCoordination()
 
 
-def _told(task: "asyncio.Task[None]") -> None:
+def _log_failure(task: "asyncio.Task[None]") -> None:
     """A fault of the healer's own ends healing, not the router; it is told where somebody looks."""
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("healing_ended", exc_info=error)
+        log.error("healing ended", exc_info=error)

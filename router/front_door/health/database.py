@@ -40,7 +40,7 @@ class DatabaseHealth:
         except MeshError as error:
             return [Check("database", False, error.message, "immich-mesh db status")], None
         except asyncpg.PostgresError as error:
-            log.warning("database_look_failed", error=str(error))
+            log.warning("database check failed", error=str(error))
             return [
                 Check("database", False, f"{type(error).__name__}, the log says more", "immich-mesh db status")
             ], None

@@ -36,9 +36,9 @@ class Fallbacks:
         self._last, self._last_at = counts, now
         if not rates:
             return Check("searches", True, "none since the last look")
-        told = [f"{rate:.1f} {reason or served}" for (served, reason), rate in sorted(rates.items())]
+        parts = [f"{rate:.1f} {reason or served}" for (served, reason), rate in sorted(rates.items())]
         wrong = sorted(reason for _, reason in rates if reason in REMEDIES)
-        text = f"per minute: {', '.join(told)}"
+        text = f"per minute: {', '.join(parts)}"
         return Check("searches", not wrong, text, "; ".join(REMEDIES[reason] for reason in wrong))
 
     def _counts(self) -> Counter[tuple[str, str]]:

@@ -62,7 +62,7 @@ class ImmichMonitor:
             settings = self._photos.database.model_copy(update={"pool_size": 1, "statement_timeout_ms": 30_000})
             database = await self._resources.enter_async_context(Database(settings))
         self._task = asyncio.create_task(self._run(session, DatabaseHealth(database)))
-        self._task.add_done_callback(_told)
+        self._task.add_done_callback(_log_failure)
 
     async def stop(self) -> None:
         """Ends looking."""
@@ -84,14 +84,14 @@ class ImmichMonitor:
         before = {(check.subject, check.remedy) for check in self.checks if check.ok is False}
         for check in checks:
             if check.ok is False and (check.subject, check.remedy) not in before:
-                log.warning("immich_check_failed", subject=check.subject, seen=check.text, remedy=check.remedy)
+                log.warning("check of Immich failed", subject=check.subject, seen=check.text, remedy=check.remedy)
         after = {check.subject for check in checks if check.ok is False}
         for subject in sorted({subject for subject, _ in before} - after):
-            log.info("immich_check_well_again", subject=subject)
+            log.info("check of Immich well again", subject=subject)
         self.checks, self.looked_at = tuple(checks), datetime.now(UTC)
 
 
-def _told(task: "asyncio.Task[None]") -> None:
+def _log_failure(task: "asyncio.Task[None]") -> None:
     """A fault of the monitor's own ends looking, not the router; it is told where somebody looks."""
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("immich_monitor_ended", exc_info=error)
+        log.error("monitor of Immich ended", exc_info=error)

@@ -162,8 +162,8 @@ class ImmichApi:
         reply = await self.ask("GET", "/api/server/version", NOBODY)
         if not reply.ok:
             return None
-        told = reply.read(SERVER_VERSION)
-        return told.major, told.minor, told.patch
+        version = reply.read(SERVER_VERSION)
+        return version.major, version.minor, version.patch
 
 
 def _written(body: Any) -> bytes:

@@ -131,12 +131,12 @@ class Reply:
     def fields(self) -> dict[str, Any]:
         """The body as an object, every field as it came. Raises ImmichAnswerError when it is none."""
         try:
-            told = orjson.loads(self.body)
+            payload = orjson.loads(self.body)
         except orjson.JSONDecodeError as error:
             raise self._unexpected("", str(error)) from None
-        if not isinstance(told, dict):
+        if not isinstance(payload, dict):
             raise self._unexpected("", "not an object")
-        return told
+        return payload
 
     def unexpected(self, error: ValidationError) -> ImmichAnswerError:
         """What to raise when a part of the body is not what it should be."""
@@ -144,7 +144,7 @@ class Reply:
         return self._unexpected(".".join(map(str, problem["loc"])), problem["msg"])
 
     def _unexpected(self, place: str, problem: str) -> ImmichAnswerError:
-        log.warning("immich_answer_unexpected", asked=self.asked, place=place, problem=problem)
+        log.warning("unexpected answer of Immich", asked=self.asked, place=place, problem=problem)
         return ImmichAnswerError(f"Immich's answer to {self.asked} is not what Immich answers: check IMMICH_URL")
 
 

@@ -133,13 +133,13 @@ class ImmichProxy:
         except ClientError as error:
             if _client_left(request):
                 return web.Response(status=CLIENT_LEFT)
-            log.warning("immich_unreachable", url=self._base, error=str(error))
+            log.warning("Immich cannot be reached", url=self._base, error=str(error))
             return away(request, ImmichAwayError(UNREACHABLE))
         async with upstream:
             try:
                 changed = None if injection is None else await injection.change(upstream)
             except (TimeoutError, ClientError) as error:
-                log.warning("immich_reply_broken", path=request.path, error=str(error))
+                log.warning("reply of Immich broke off", path=request.path, error=str(error))
                 return away(request, ImmichAwayError(UNREACHABLE))
             if isinstance(changed, web.Response):
                 return changed
@@ -159,7 +159,7 @@ class ImmichProxy:
             if _client_left(request):
                 return response
             # The status line is out: the only honest way to say "this is not all" is to break the connection.
-            log.warning("immich_reply_broken", path=request.path, error=str(error))
+            log.warning("reply of Immich broke off", path=request.path, error=str(error))
             if request.transport is not None:
                 request.transport.abort()
             return response

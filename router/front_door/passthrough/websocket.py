@@ -108,7 +108,7 @@ async def _relay_both(downstream: web.WebSocketResponse, upstream: aiohttp.Clien
         outcomes = await asyncio.gather(*directions, return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, Exception):
-                log.info("websocket_broken", error=repr(outcome))
+                log.info("WebSocket broke off", error=repr(outcome))
 
 
 async def _relay(source: Socket, target: Socket) -> None:

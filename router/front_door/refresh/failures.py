@@ -35,8 +35,8 @@ class BackgroundFailures:
         self.count += 1
         self.latest.appendleft(LateFailure(self._now(), asset_id, reason))
         remedy = "refresh it again, or run `immich-mesh reprocess --missing`"
-        log.error("refresh_failed_after_its_answer", asset_id=str(asset_id), reason=reason, remedy=remedy)
+        log.error("refresh failed after its answer", asset_id=str(asset_id), reason=reason, remedy=remedy)
 
     def cut_off(self) -> None:
         """Notes that a stop ended work; its photos are as they were."""
-        log.warning("refresh_cut_off_by_stop", remedy="start the refresh again")
+        log.warning("refresh cut off by the stop", remedy="start the refresh again")

@@ -109,7 +109,7 @@ class RefreshCalls:
             refreshed = await self._refresher.refresh(asset_ids[0], kinds, credentials)
         except REFUSALS as error:
             return _refusal(error)
-        return json_reply(_told(asset_ids[0], names.get(asset_ids[0], ""), refreshed))
+        return json_reply(_change(asset_ids[0], names.get(asset_ids[0], ""), refreshed))
 
     async def refresh_video(
         self, query: Mapping[str, str], pictures: AsyncIterator[bytes], credentials: Credentials
@@ -183,7 +183,7 @@ class RefreshCalls:
             if isinstance(outcome, BaseException)
         ]
         for failed in failures:
-            log.warning("refresh_failed", asset_id=str(failed.asset_id), error=str(failed.error))
+            log.warning("refresh failed", asset_id=str(failed.asset_id), error=str(failed.error))
         return failures
 
 
@@ -212,10 +212,10 @@ def _refusal(error: BaseException) -> web.Response:
     raise error
 
 
-def _told(asset_id: UUID, name: str, refreshed: Refreshed) -> dict[str, Any]:
-    told: dict[str, Any] = {"assetId": str(asset_id), "originalFileName": name}
+def _change(asset_id: UUID, name: str, refreshed: Refreshed) -> dict[str, Any]:
+    change: dict[str, Any] = {"assetId": str(asset_id), "originalFileName": name}
     if refreshed.text is not None:
-        told["ocr"] = {"before": refreshed.text.before, "after": refreshed.text.after}
+        change["ocr"] = {"before": refreshed.text.before, "after": refreshed.text.after}
     if refreshed.embedding_length is not None:
-        told["clip"] = {"dimension": refreshed.embedding_length}
-    return told
+        change["clip"] = {"dimension": refreshed.embedding_length}
+    return change

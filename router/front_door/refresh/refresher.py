@@ -222,7 +222,7 @@ class Refresher:
                 embedding = await self._recogniser.embed_image(image, models.clip)
                 await self._repository.replace_embedding(asset_id, embedding)
                 length = len(embedding)
-        log.info("photo_refreshed", asset_id=str(asset_id), kinds=sorted(map(str, kinds)))
+        log.info("photo refreshed", asset_id=str(asset_id), kinds=sorted(map(str, kinds)))
         return Refreshed(text, length)
 
     async def state(self, asset_id: UUID, credentials: Credentials) -> PhotoState:

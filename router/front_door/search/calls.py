@@ -149,7 +149,7 @@ def reason_of(error: Exception) -> Reason:
     """Why a search is left to Immich after this error. One that Immich cannot make good is raised again."""
     if isinstance(error, ImmichAwayError):
         raise error
-    log.info("search_left_to_immich", error=str(error), kind=type(error).__name__)
+    log.info("search left to Immich", error=str(error), kind=type(error).__name__)
     reasons: tuple[tuple[type[Exception], Reason], ...] = (
         (UntranslatableError, Reason.FILTER),
         (UnsupportedFilterError, Reason.FILTER),

@@ -128,7 +128,7 @@ class ItemFetcher:
             return {}
         photos = [FoundPhoto(asset_of(item, reply), item) for item in reply.read(SEARCH_ANSWER).assets.items]
         if not {photo.asset.id for photo in photos} <= set(asset_ids):
-            log.warning("immich_batch_unusable", remedy="results are fetched one by one")
+            log.warning("batch of Immich is of no use", remedy="results are fetched one by one")
             self._batches = False
             return {}
         return {photo.asset.id: photo for photo in photos}

@@ -41,7 +41,7 @@ class JobCalls:
         try:
             queues = await self._healing.queues.every()
         except (MeshError, RefusedByImmichError) as error:
-            return admin_json({"queues": [], "problem": _told(error)})
+            return admin_json({"queues": [], "problem": _problem(error)})
         return admin_json({"queues": [_view(queue) for queue in queues], "problem": None})
 
     async def pause(self, request: web.Request) -> web.Response:
@@ -69,7 +69,7 @@ class JobCalls:
                 raise InvalidInputError(f"Immich has no queue {name!r}; it has {', '.join(sorted(known))}")
             await act(queues, name)
         except RefusedByImmichError as refusal:
-            raise UnauthenticatedError(_told(refusal)) from refusal
+            raise UnauthenticatedError(_problem(refusal)) from refusal
         log.info("job order", order=request.path, queue=name)
         return await self.listed(request)
 
@@ -81,7 +81,7 @@ async def _start(queues: ImmichQueues, name: str) -> None:
         raise InvalidInputError(f"{name} works already; what is missing can be queued once it is idle")
 
 
-def _told(error: MeshError | RefusedByImmichError) -> str:
+def _problem(error: MeshError | RefusedByImmichError) -> str:
     if isinstance(error, MeshError):
         return error.message
     return (

@@ -51,7 +51,7 @@ async def test_a_failure_after_the_answer_is_told_and_no_exception_is_lost(
             assert (await call(http, door, photo.id))[0] == 204
             door.mesh.wait_for.set()
         gc.collect()  # an exception that nobody took would be told by the loop now
-    [line] = [line for line in logs if line["event"] == "refresh_failed_after_its_answer"]
+    [line] = [line for line in logs if line["event"] == "refresh failed after its answer"]
     assert (line["asset_id"], line["reason"]) == (str(photo.id), "starting")
     assert "reprocess" in line["remedy"]
     late = {"outcome": "failed_late"}

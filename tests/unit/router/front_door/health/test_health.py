@@ -163,12 +163,12 @@ async def test_the_monitor_says_what_changes_and_says_it_once(immich: ImmichDoub
         for _ in range(2):
             go_on.set()
             await asyncio.wait_for(rounds.get(), 30)
-        warned = [line["subject"] for line in logs if line["event"] == "immich_check_failed"]
+        warned = [line["subject"] for line in logs if line["event"] == "check of Immich failed"]
         assert warned == ["ML URLs"]  # no URL is entered
         immich.ml["urls"] = ["http://127.0.0.1:1", "http://127.0.0.1:2"]
         go_on.set()
         await asyncio.wait_for(rounds.get(), 30)
-        assert [line["subject"] for line in logs if line["event"] == "immich_check_well_again"] == ["ML URLs"]
+        assert [line["subject"] for line in logs if line["event"] == "check of Immich well again"] == ["ML URLs"]
     await monitor.stop()
     subjects = [check.subject for check in monitor.checks]
     assert subjects == ["Immich", "ML URLs", "ML URLs", "CLIP model", "database", "searches"]
