@@ -12,7 +12,7 @@ from uuid import UUID
 import httpx
 
 from mesh.cli.output.outcome import CommandError, ExitCode, one_line
-from mesh.cli.video.frames import Order
+from mesh.cli.video.frames import DecodeOrder
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 PAGE = 1000
@@ -116,10 +116,10 @@ class FrontDoorClient:
         except httpx.TransportError:
             return {}
 
-    def playback(self, asset_id: str, count: int) -> Order:
+    def playback(self, asset_id: str, count: int) -> DecodeOrder:
         """What to tell a decoder that is to take pictures of a video."""
         url = f"{self.url}/api/assets/{asset_id}/video/playback"
-        return Order(url, count, {"x-api-key": self._client.headers["x-api-key"]}, self._client.trust_env)
+        return DecodeOrder(url, count, {"x-api-key": self._client.headers["x-api-key"]}, self._client.trust_env)
 
     async def find_missing_faces(self) -> str:
         """Lets Immich queue the photos whose faces it never looked for; empty, or why it did not."""

@@ -19,7 +19,7 @@ from mesh.cli.output.phrases import localised
 
 if TYPE_CHECKING:
     from mesh.cli.clients.front_door_client import Page
-    from mesh.cli.commands.reprocess_run import Order, ReprocessReport, Selection
+    from mesh.cli.commands.reprocess_run import ReprocessOrder, ReprocessReport, Selection
 
 REPROCESS_EXAMPLES = """Example: immich-mesh reprocess --missing --api-key ...
 
@@ -84,7 +84,7 @@ def reprocess(
     url: UrlOption = "",
 ) -> None:
     """Recognise photos again with the current models, and replace their text and vectors in Immich."""
-    from mesh.cli.commands.reprocess_run import CLIP, OCR, Order, ReprocessReport
+    from mesh.cli.commands.reprocess_run import CLIP, OCR, ReprocessOrder, ReprocessReport
     from mesh.cli.video.frames import demand_decoder
 
     selection = _selection(assets or [], query, album, missing, everything)
@@ -96,7 +96,7 @@ def reprocess(
     everything_missing = missing and not named and not faces
     kinds = named or (frozenset() if faces else frozenset({OCR, CLIP}))
     report = ReprocessReport()
-    order = Order(selection, kinds, faces or everything_missing, concurrency, dry_run, video_frames)
+    order = ReprocessOrder(selection, kinds, faces or everything_missing, concurrency, dry_run, video_frames)
     try:
         payload = asyncio.run(_reprocess(url, api_key, order, report, as_json))
     except KeyboardInterrupt:
@@ -161,7 +161,7 @@ def _selection(assets: list[str], query: str, album: str, missing: bool, everyth
 
 
 async def _reprocess(
-    url: str, api_key: str, order: "Order", report: "ReprocessReport", as_json: bool
+    url: str, api_key: str, order: "ReprocessOrder", report: "ReprocessReport", as_json: bool
 ) -> dict[str, Any]:
     """Does it; what was to be done, for `--json`."""
     from mesh.cli.clients.front_door_client import FrontDoorClient, find_front_door
@@ -195,7 +195,7 @@ async def _reprocess(
     return payload
 
 
-def _show_plan(order: "Order", count: int) -> None:
+def _show_plan(order: "ReprocessOrder", count: int) -> None:
     from mesh.cli.output.photo_rows import photos
 
     if order.kinds:

@@ -29,7 +29,7 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Order:
+class ReprocessOrder:
     """One run: what of which photos, how many at a time, or only counted; `faces` by Immich's own job; of how many
     pictures of a video its text is made, beside its preview."""
 

@@ -2,7 +2,7 @@
 
 A video is code for a decoder, and this one's is a million lines of C: so it runs by itself, with bounds on memory and
 time, knows a few containers alone, and opens nothing but the stream that it was given. Its order is one line of JSON on
-standard input (`frames.Order`), its answer on standard output JPEG pictures, each after its length.
+standard input (`frames.DecodeOrder`), its answer on standard output JPEG pictures, each after its length.
 """
 
 import io
@@ -19,7 +19,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from mesh.cli.video.frames import LENGTH_BYTES, Order
+from mesh.cli.video.frames import LENGTH_BYTES, DecodeOrder
 from mesh.cli.video.ranged_file import RangedFile, StreamError
 
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,asf,flv,ogg"
@@ -127,7 +127,7 @@ def _jpeg(frame: VideoFrame) -> bytes:
 
 def main() -> int:
     """The process."""
-    order = Order(**json.loads(sys.stdin.buffer.readline()))
+    order = DecodeOrder(**json.loads(sys.stdin.buffer.readline()))
     resource.setrlimit(resource.RLIMIT_AS, (order.memory_bytes, order.memory_bytes))
     resource.setrlimit(resource.RLIMIT_CPU, (order.cpu_seconds, order.cpu_seconds))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -18,7 +18,7 @@ class VideoError(Exception):
 
 
 @dataclass(frozen=True)
-class Order:
+class DecodeOrder:
     """What the decoder is to do, and what it may take.
 
     Attributes:
@@ -56,7 +56,7 @@ def demand_decoder() -> None:
         )
 
 
-async def decoded(order: Order) -> list[bytes]:
+async def decoded(order: DecodeOrder) -> list[bytes]:
     """Pictures as JPEG, in the order of the video.
 
     Raises:

@@ -125,7 +125,7 @@ class RefreshCalls:
             refreshed = await self._refresher.refresh_video(asset_ids[0], pictures, credentials)
         except REFUSALS as error:
             return _refusal(error)
-        return json_reply(_told(asset_ids[0], names.get(asset_ids[0], ""), refreshed))
+        return json_reply(_change(asset_ids[0], names.get(asset_ids[0], ""), refreshed))
 
     async def missing(self, query: Mapping[str, str], credentials: Credentials) -> web.Response:
         """The caller's photos whose text or vector Immich lost."""

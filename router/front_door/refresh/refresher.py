@@ -197,7 +197,7 @@ class Refresher:
         others = [await self._read(picture, model) async for picture in pictures]
         lines = await asyncio.to_thread(joined, [read.lines for read in (first, *others)])
         text = await self._repository.replace_text(asset_id, lines, (first.width, first.height), self._now())
-        log.info("video_refreshed", asset_id=str(asset_id), pictures=1 + len(others), lines=len(lines))
+        log.info("video refreshed", asset_id=str(asset_id), pictures=1 + len(others), lines=len(lines))
         return Refreshed(text)
 
     async def _read(self, image: bytes, model: OcrModel) -> ReadText:

@@ -13,7 +13,7 @@ from PIL import Image
 from mesh.cli.output.outcome import CommandError
 from mesh.cli.video import decoder, frames
 from mesh.cli.video.decoder import UnreadableError, pictures
-from mesh.cli.video.frames import Order, VideoError, decoded, demand_decoder
+from mesh.cli.video.frames import DecodeOrder, VideoError, decoded, demand_decoder
 from mesh.cli.video.ranged_file import BLOCK_BYTES, RangedFile, StreamError
 from tests.builders.video import BLUE, GREEN, GREY, RED, Colour, turned, video
 from tests.doubles.immich import DoubleAsset, ImmichDouble
@@ -166,9 +166,9 @@ def clip(immich: ImmichDouble) -> DoubleAsset:
     return immich.photo(immich.user("alice", "alice-key"), type="VIDEO", video=video([RED, GREEN]))
 
 
-def order(immich: ImmichDouble, clip: DoubleAsset, key: str = "alice-key", **more: float) -> Order:
+def order(immich: ImmichDouble, clip: DoubleAsset, key: str = "alice-key", **more: float) -> DecodeOrder:
     url = f"{immich.url}/api/assets/{clip.id}/video/playback"
-    return Order(url, 2, {"x-api-key": key}, trust_env=False, **more)  # type: ignore[arg-type]
+    return DecodeOrder(url, 2, {"x-api-key": key}, trust_env=False, **more)  # type: ignore[arg-type]
 
 
 async def test_a_process_of_its_own_reads_the_stream(immich: ImmichDouble, clip: DoubleAsset) -> None:
