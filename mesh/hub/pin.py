@@ -11,9 +11,9 @@ import httpx
 
 from mesh.core.settings import ServiceSettings
 from mesh.hub.entry import ModelSource, SourceKind
-from mesh.hub.fetch.download import Patience
 from mesh.hub.fetch.hugging_face import HubToken, HuggingFace
 from mesh.hub.fetch.problems import SourceError
+from mesh.hub.fetch.remote_file import Patience
 
 
 def section(hub: HuggingFace, location: str) -> str:

@@ -8,8 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mesh.core.errors import InvalidInputError, MeshError, ModelNotFoundError
@@ -17,9 +19,11 @@ from mesh.core.settings import ServiceSettings
 from mesh.hub import catalogue, layout
 from mesh.hub.entry import Adapter, Family, ModelEntry, ModelSource, SourceKind
 from mesh.hub.fetch.backoff import FetchBackoff
-from mesh.hub.fetch.download import Patience
-from mesh.hub.fetch.fetching import Fetcher
 from mesh.hub.fetch.progress import DownloadProgress, FetchStage, ProgressListener, ignore
+from mesh.hub.fetch.remote_file import Patience
+
+if TYPE_CHECKING:
+    from mesh.hub.fetch.fetching import Fetcher
 
 __all__ = ["CachedModel", "DownloadProgress", "FetchStage", "ModelStore"]
 
@@ -63,8 +67,15 @@ class ModelStore:
         self.offline = offline
         self.revision = revision
         self._stop = threading.Event()
-        self._fetcher = Fetcher(self.cache_folder, endpoint.rstrip("/"), token, patience or Patience(), self._stop)
+        self._hub = (endpoint.rstrip("/"), token, patience or Patience())
         self._backoff = FetchBackoff(clock)
+
+    @cached_property
+    def _fetcher(self) -> "Fetcher":
+        """Brings models; imported when the first one is to be fetched, with all that speaks to a network."""
+        from mesh.hub.fetch.fetching import Fetcher
+
+        return Fetcher(self.cache_folder, *self._hub, self._stop)
 
     @classmethod
     def of(cls, settings: ServiceSettings, cache_folder: Path | None = None) -> "ModelStore":

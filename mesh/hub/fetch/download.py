@@ -9,7 +9,6 @@ import os
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +17,7 @@ import structlog
 
 from mesh.core.errors import UnavailableError
 from mesh.hub.fetch.problems import SourceError, disk_error, network_reason, never_connected
+from mesh.hub.fetch.remote_file import Patience, RemoteFile
 
 log = structlog.get_logger()
 
@@ -25,52 +25,6 @@ PARTIAL_SUFFIX = ".part"
 _READ_SIZE = 1 << 20
 _LONGEST_WAIT = 60.0
 """Seconds that a server may ask for with `Retry-After`; one that wants more is given up sooner."""
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file to fetch.
-
-    Attributes:
-        url: where it is.
-        target: where it belongs, a path below the folder that it is fetched into.
-        size_bytes: its size, or None when the server does not say beforehand.
-        sha256: of its content, hexadecimal, or None.
-        git_blob: git's object id of its content (the hub's checksum of small files), hexadecimal, or None.
-
-    A file without either checksum is refused: nobody could tell whether it is what it should be.
-    """
-
-    url: str
-    target: str
-    size_bytes: int | None = None
-    sha256: str | None = None
-    git_blob: str | None = None
-
-
-@dataclass(frozen=True)
-class Patience:
-    """When to give up on a connection, and on a file.
-
-    Attributes:
-        connect_seconds: for a connection to be there.
-        read_seconds: without a single byte.
-        attempts: in a row that bring nothing; one that brings bytes starts the count again.
-        pause_seconds: before the second attempt; doubled before each further one, 30 s at most.
-    """
-
-    connect_seconds: float = 10.0
-    read_seconds: float = 30.0
-    attempts: int = 5
-    pause_seconds: float = 1.0
-
-    def timeout(self) -> httpx.Timeout:
-        """As httpx wants it."""
-        return httpx.Timeout(self.read_seconds, connect=self.connect_seconds)
-
-    def pause(self, failures: int) -> float:
-        """Seconds to wait after that many failures in a row."""
-        return min(30.0, self.pause_seconds * 2.0 ** (failures - 1))
 
 
 class InterruptedDownloadError(Exception):
@@ -85,6 +39,11 @@ class InterruptedDownloadError(Exception):
         super().__init__(reason)
         self.retry_after_seconds = retry_after_seconds
         self.silent_host = silent_host
+
+
+def timeout_of(patience: Patience) -> httpx.Timeout:
+    """As httpx wants it."""
+    return httpx.Timeout(patience.read_seconds, connect=patience.connect_seconds)
 
 
 def interrupted(error: httpx.HTTPError, url: str) -> InterruptedDownloadError:

@@ -26,10 +26,11 @@ from mesh.core.version import mesh_version
 from mesh.hub import layout
 from mesh.hub.entry import Adapter, Family, ModelEntry, ModelSource, SourceKind
 from mesh.hub.fetch.conversion import Converter
-from mesh.hub.fetch.download import Downloader, Patience, RemoteFile
+from mesh.hub.fetch.download import Downloader, timeout_of
 from mesh.hub.fetch.hugging_face import HubToken, HuggingFace
 from mesh.hub.fetch.problems import SourceError, disk_error
 from mesh.hub.fetch.progress import FetchStage, ProgressListener, ProgressReport
+from mesh.hub.fetch.remote_file import Patience, RemoteFile
 
 log = structlog.get_logger()
 
@@ -199,7 +200,7 @@ class Fetcher:
         headers = {"User-Agent": f"immich-mesh/{mesh_version()}"}
         auth = HubToken(self.endpoint, self.token) if self.token else None
         try:
-            return httpx.Client(follow_redirects=True, timeout=self.patience.timeout(), headers=headers, auth=auth)
+            return httpx.Client(follow_redirects=True, timeout=timeout_of(self.patience), headers=headers, auth=auth)
         except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
             raise UnavailableError(
                 f"HTTPS_PROXY or SSL_CERT_FILE of the environment cannot be used: {error}"

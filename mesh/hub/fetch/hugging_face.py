@@ -15,8 +15,9 @@ import httpx
 from pydantic import BaseModel, Field, ValidationError
 
 from mesh.hub.entry import Family, ModelSource
-from mesh.hub.fetch.download import InterruptedDownloadError, Patience, RemoteFile, interrupted, refused
+from mesh.hub.fetch.download import InterruptedDownloadError, interrupted, refused
 from mesh.hub.fetch.problems import MIRROR_HINT, SourceError
+from mesh.hub.fetch.remote_file import Patience, RemoteFile
 
 _FOREIGN_SUFFIXES = (".armnn", ".rknn", ".md", ".txt.gz")
 """Other runtimes' files and papers in Immich's repositories."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mesh.hub.fetch.download import RemoteFile
+from mesh.hub.fetch.remote_file import RemoteFile
 
 _TELL_EVERY_SECONDS = 0.1
 

@@ -21,8 +21,8 @@ from mesh.hub.clip_import.batch.view import CannotOpenError
 from mesh.hub.clip_import.joint import adapt_joint
 from mesh.hub.clip_import.pair import adapt_pair
 from mesh.hub.entry import SourceKind
-from mesh.hub.fetch.download import Patience
 from mesh.hub.fetch.progress import DownloadProgress, FetchStage
+from mesh.hub.fetch.remote_file import Patience
 from mesh.hub.store import ModelStore
 from tests.builders.graph import Graph
 from tests.builders.hub import fake_hub

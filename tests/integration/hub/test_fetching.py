@@ -14,9 +14,9 @@ import pytest
 from mesh.core.errors import InvalidInputError, ModelNotFoundError, UnavailableError
 from mesh.hub import catalogue, layout
 from mesh.hub.catalogue import Family, ModelEntry, ModelFile, ModelSource, SourceKind
-from mesh.hub.fetch.download import Patience
 from mesh.hub.fetch.fetching import staging_name
 from mesh.hub.fetch.progress import DownloadProgress, FetchStage
+from mesh.hub.fetch.remote_file import Patience
 from mesh.hub.store import ModelStore
 from tests.builders import write_faces
 from tests.builders.hub import FakeHub, fake_hub

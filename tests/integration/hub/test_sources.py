@@ -14,8 +14,9 @@ from structlog.testing import capture_logs
 from mesh.core.errors import ModelNotFoundError, UnavailableError
 from mesh.hub import catalogue, pin
 from mesh.hub.entry import Family, ModelEntry, ModelFile, ModelSource, SourceKind
-from mesh.hub.fetch.download import Downloader, Patience, RemoteFile
+from mesh.hub.fetch.download import Downloader
 from mesh.hub.fetch.problems import SourceError
+from mesh.hub.fetch.remote_file import Patience, RemoteFile
 from mesh.hub.store import ModelStore
 from tests.builders import write_faces
 from tests.builders.hub import COMMIT as HUB_COMMIT
@@ -181,7 +182,7 @@ def test_the_token_is_shown_to_the_hub_and_to_nobody_else(
     hub: FakeHub, know: Know, tmp_path: Path, content: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("fetching", "download"):
-        monkeypatch.setattr(f"mesh.hub.{module}.log", structlog.get_logger())
+        monkeypatch.setattr(f"mesh.hub.fetch.{module}.log", structlog.get_logger())
     with capture_logs() as said, fake_hub({"first/faces": content, "second/faces": content}) as storage:
         hub.redirect_to = storage.endpoint
         elsewhere = ModelSource(

@@ -11,7 +11,7 @@ import pytest
 
 from mesh.core.errors import InvalidInputError, MeshError, ModelNotFoundError, ModelUnavailableError, UnavailableError
 from mesh.hub.entry import Family
-from mesh.hub.fetch.download import Patience
+from mesh.hub.fetch.remote_file import Patience
 from mesh.hub.store import ModelStore
 from tests.builders import write_faces
 from tests.builders.hub import FakeHub, fake_hub
