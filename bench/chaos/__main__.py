@@ -2,14 +2,15 @@
 
 python -m bench.chaos                                   stub replicas, whose faults can be chosen
 python -m bench.chaos --real --document docs/chaos.md   real services with 1, 2 and 3 replicas each, and the page
+python -m bench.chaos --real --replicas 2 --only killed --document docs/chaos.md   measures one row of it again
 """
 
 import argparse
 import asyncio
 import json
+import os
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,12 @@ from bench import report
 from bench.chaos.experiment import ExperimentResult, experiment
 from bench.chaos.fleet import fleet
 from bench.chaos.real_scenarios import REAL_SCENARIOS
-from bench.chaos.report import plot, row, services_document, table
+from bench.chaos.report import merged, panel_of, panel_of_row, plot, row, services_document, table
 from bench.chaos.scenarios import SCENARIOS, Pace
 from bench.chaos.services import ServiceProcesses
 
 REAL_REQUESTS = {"killed": 2000}
-_WORDY = {"description", "failures"}
+_WORDY = {"description", "failures", "points"}
 
 
 async def run(arguments: argparse.Namespace) -> list[ExperimentResult]:
@@ -42,32 +43,39 @@ async def run(arguments: argparse.Namespace) -> list[ExperimentResult]:
     return results
 
 
-async def run_real(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], list[ExperimentResult]]:
-    """All scenarios on real services, with each number of replicas: rows of the table, and the results."""
-    rows, results = [], []
+async def run_real(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """All scenarios asked for on real services, with each number of replicas. Each row is saved when it is there."""
+    rows = []
     for replicas in arguments.replicas or (1, 2, 3):
         with tempfile.TemporaryDirectory() as folder:
             async with fleet(Path(folder), replicas=replicas, make=ServiceProcesses(Path(folder))) as made:
                 for name in arguments.only or REAL_SCENARIOS:
-                    requests = arguments.requests or REAL_REQUESTS.get(name, 500)
+                    requests, load = arguments.requests or REAL_REQUESTS.get(name, 500), os.getloadavg()[0]
                     pace = Pace(between=5.0)
                     result = await experiment(made, name, requests, arguments.concurrency, pace=pace, real=True)
-                    rows.append(row(result, replicas, requests))
-                    results.append(replace(result, scenario=f"{name}, {replicas}"))
+                    rows.append(row(result, replicas, requests, load))
                     print({key: value for key, value in rows[-1].items() if key not in _WORDY}, flush=True)
                     for failure in rows[-1]["failures"][:3]:
                         print(f"  {failure}", flush=True)
-    return rows, results
+                    _keep(rows[-1], arguments.document)
+    return rows
+
+
+def _keep(new: dict[str, Any], document: Path | None) -> None:
+    """Puts a row into the result file, and writes the page from all that the file holds."""
+    file = report.OUT / "chaos_services.json"
+    earlier = json.loads(file.read_text("utf-8"))["rows"] if file.exists() else []
+    rows = merged(earlier, new)
+    content = {"machine": report.machine(), "rows": rows}
+    report.save(file.stem, content)
+    if document:
+        document.write_text(services_document(content), "utf-8")
+        plot([panel_of_row(each) for each in rows], document.with_name("chaos.png"))
 
 
 def measure_real(arguments: argparse.Namespace) -> int:
-    """Runs on real services; writes the result file, and the page from it."""
-    machine = report.machine()
-    rows, results = asyncio.run(run_real(arguments))
-    file = report.save("chaos_services", {"machine": machine, "rows": rows})
-    if arguments.document:
-        arguments.document.write_text(services_document(json.loads(file.read_text())), "utf-8")
-        plot(results, arguments.document.with_name("chaos.png"))
+    """Runs on real services; 1 when a request failed."""
+    rows = asyncio.run(run_real(arguments))
     return 1 if any(line["failed"] or line["wrong"] or line["quarantined"] for line in rows) else 0
 
 
@@ -89,7 +97,7 @@ def main() -> int:
     results = asyncio.run(run(arguments))
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "chaos.md").write_text(table(results), "utf-8")
-    plot(results, arguments.out / "chaos.png")
+    plot([panel_of(result) for result in results], arguments.out / "chaos.png")
     print(table(results))
     return 1 if any(result.outcome.failures for result in results) else 0
 

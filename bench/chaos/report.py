@@ -1,12 +1,14 @@
 """The scenarios' results as a table and a plot."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 
 from bench.chaos.experiment import ExperimentResult
+from bench.chaos.real_scenarios import REAL_SCENARIOS
 from bench.report import table as table_of
 
 mpl.use("Agg")
@@ -56,8 +58,12 @@ def services_document(content: Mapping[str, Any]) -> str:
         "p50_ms": "p50 ms",
         "p99_ms": "p99 ms",
         "second_url": "by the second URL",
+        "load_before": "load before",
     }
-    where = f"{machine['processor']}, {machine['cores']} cores, load before the run {machine['load_before']:.1f}."
+    where = (
+        f"{machine['processor']}, {machine['cores']} cores. The load average before each scenario tells how busy the "
+        "machine was with other work: latencies grow with it."
+    )
     meaning = {row["scenario"]: row["description"] for row in rows}
     return "\n".join(
         [
@@ -78,8 +84,8 @@ def services_document(content: Mapping[str, Any]) -> str:
     )
 
 
-def row(result: ExperimentResult, replicas: int, requests: int) -> dict[str, Any]:
-    """One line of the services' table."""
+def row(result: ExperimentResult, replicas: int, requests: int, load: float) -> dict[str, Any]:
+    """One line of the services' table; `load` is the machine's load average before it."""
     outcome, latencies = result.outcome, result.outcome.latencies()
     return {
         "replicas": replicas,
@@ -94,8 +100,23 @@ def row(result: ExperimentResult, replicas: int, requests: int) -> dict[str, Any
         "p50_ms": round(percentile(latencies, 50) * 1000),
         "p99_ms": round(percentile(latencies, 99) * 1000),
         "second_url": outcome.second_url,
+        "load_before": round(load, 1),
         "failures": outcome.failures[:20],
+        "points": [
+            (round(moment - result.started, 2), round(seconds, 3))
+            for moment, seconds in zip(outcome.finished_at, outcome.in_order, strict=True)
+        ],
     }
+
+
+def merged(rows: Sequence[Mapping[str, Any]], new: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The rows with a new one in the place of an older one of the same scenario and replicas, in the table's order."""
+    key = _place(new)
+    return sorted([*(row for row in rows if _place(row) != key), new], key=_place)
+
+
+def _place(row: Mapping[str, Any]) -> tuple[int, int]:
+    return row["replicas"], list(REAL_SCENARIOS).index(row["scenario"])
 
 
 def _cells(result: ExperimentResult) -> list[str]:
@@ -120,23 +141,41 @@ def _cells(result: ExperimentResult) -> list[str]:
     ]
 
 
-def plot(results: Sequence[ExperimentResult], path: Path) -> None:
-    """Latency over time, one panel for each scenario; a failure would be a red line."""
-    rows = (len(results) + 1) // 2
+@dataclass(frozen=True)
+class Panel:
+    """One scenario of the plot: when answers came, in s since its start, and after how many s each."""
+
+    title: str
+    points: Sequence[tuple[float, float]]
+    failed: int
+
+
+def panel_of(result: ExperimentResult) -> Panel:
+    """The panel of a scenario on stubs."""
+    outcome, failed = result.outcome, len(result.outcome.failures)
+    points = [(moment - result.started, s) for moment, s in zip(outcome.finished_at, outcome.in_order, strict=True)]
+    return Panel(f"{result.scenario}: {outcome.answered} answered, {failed} failed", points, failed)
+
+
+def panel_of_row(row: Mapping[str, Any]) -> Panel:
+    """The panel of a scenario on real services."""
+    title = f"{row['scenario']}, {row['replicas']} of each: {row['answered']} answered, {row['failed']} failed"
+    return Panel(title, row["points"], row["failed"] + row["wrong"])
+
+
+def plot(panels: Sequence[Panel], path: Path) -> None:
+    """Latency over time, one panel for each scenario; one with failures has a red title."""
+    rows = (len(panels) + 1) // 2
     figure, axes = plt.subplots(rows, 2, figsize=(12, 2.6 * rows), squeeze=False, layout="constrained")
-    for axis, result in zip(axes.flat, results, strict=False):
-        outcome = result.outcome
-        ends = [moment - result.started for moment in outcome.finished_at]
-        axis.scatter(ends, outcome.in_order, s=3, alpha=0.5, color="tab:blue")
+    for axis, panel in zip(axes.flat, panels, strict=False):
+        ends, seconds = zip(*panel.points, strict=True) if panel.points else ((), ())
+        axis.scatter(ends, seconds, s=3, alpha=0.5, color="tab:blue")
         axis.set_yscale("log")
-        failed = len(outcome.failures)
-        axis.set_title(
-            f"{result.scenario}: {outcome.answered} answered, {failed} failed", color="red" if failed else "black"
-        )
+        axis.set_title(panel.title, color="red" if panel.failed else "black")
         axis.set_xlabel("s since the start")
         axis.set_ylabel("latency, s")
         axis.grid(alpha=0.3)
-    for axis in axes.flat[len(results) :]:
+    for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     figure.savefig(path, dpi=110)
     plt.close(figure)
