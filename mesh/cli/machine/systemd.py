@@ -125,7 +125,13 @@ class Systemd:
         command = ["systemctl", *([] if self.system else ["--user"]), *words]
         done = self._run(command)
         if done.returncode != 0:
-            raise CommandError(f"{' '.join(command)}: {one_line(done.stderr or done.stdout)}")
+            reason = one_line(done.stderr or done.stdout)
+            if not self.system and " bus" in reason:
+                raise CommandError(
+                    f"your own systemd cannot be reached ({reason}): log in as this user, not by su, or take the "
+                    "machine's with sudo and --system"
+                )
+            raise CommandError(f"{' '.join(command)}: {reason}")
         return done.stdout
 
     def state(self) -> dict[str, str]:

@@ -79,6 +79,14 @@ def test_without_a_running_systemd_nothing_is_written(tmp_path: Path) -> None:
     assert not systemd.path.exists()
 
 
+def test_a_user_whose_systemd_is_not_there_is_told_what_to_do(tmp_path: Path) -> None:
+    """After `su`, say, which opens no session of systemd's."""
+    fake = FakeSystemd(show=failure("Failed to connect to bus: No medium found"))
+    with pytest.raises(CommandError, match="with sudo and --system"):
+        Systemd(False, tmp_path, fake).install(Unit(Path("/x/immich-mesh"), Path("/x"), 85))
+    assert not list(tmp_path.iterdir())
+
+
 def test_uninstall_ends_it_first_and_may_be_repeated(tmp_path: Path) -> None:
     run = FakeSystemd()
     systemd = Systemd(True, tmp_path, run)
