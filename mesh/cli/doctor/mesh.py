@@ -41,7 +41,7 @@ def check_settings(parts: Parts) -> tuple[list[Finding], dict[str, ServiceSettin
                 machine = plan_machine()
             elif "router" in parts.processes:
                 load_router_settings()
-            findings.append(good("settings", f"of {' and '.join(parts.processes)} are valid"))
+            findings.append(good("settings", f"of {', '.join(parts.processes)} are valid"))
         except CommandError as error:
             remedy = "correct the variable, or the place in the file"
             findings += [bad("router settings", fault, remedy) for fault in error.faults]
