@@ -19,9 +19,11 @@ from mesh.core.errors import UnavailableError
 from sql.database import Database, Work
 from sql.filters import AssetFilters, Scope, UnsupportedFilterError
 from sql.schema import ImmichSchema, inspect
+from sql.search import tables
 from sql.search.explain import explain
 from sql.search.hybrid import HybridSearch, vector_literal
 from sql.search.query.parse import parse
+from sql.search.query.pinyin import load_readings
 from sql.search.query.terms import Run
 from sql.search.query.text_query import TextQuery, fold
 from sql.search.results import Explanation, SearchPage
@@ -52,6 +54,8 @@ class SearchRepository:
         self._seen_at = 0.0
 
     async def __aenter__(self) -> Self:
+        # Up to a second of work, which no search is to wait for.
+        await asyncio.to_thread(load_readings if self._settings.pinyin else tables.words)
         return self
 
     async def __aexit__(

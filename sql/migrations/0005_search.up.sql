@@ -245,6 +245,7 @@ DECLARE
   step_end bigint;
   returned bigint;
   likely boolean := false;
+  with_text boolean;
 BEGIN
   PERFORM mesh.demand(false);
   IF mesh.trusted('asset') IS NULL THEN
@@ -254,6 +255,7 @@ BEGIN
     step_end := greatest((asked -> 'end')::bigint, coalesce((step -> 'at_least')::bigint, 0));
     CONTINUE WHEN passed >= step_end OR ((step -> 'alone')::boolean AND (passed > 0 OR likely));
     statement := mesh.candidates(step, asked -> 'filters', owners IS NOT NULL, cardinality(earlier) > 0);
+    with_text := (step -> 'body')::boolean;
     given := '{}';
     FOR window_number IN 0 .. 2147483646 LOOP
       EXECUTE statement INTO ids, ranks USING earlier, owners, window_number * window_size, window_size;
@@ -261,7 +263,7 @@ BEGIN
       RETURN QUERY
       SELECT step ->> 'match', ranked.asset_id, ranked.rank,
              passed + CASE WHEN step ? 'best' THEN 0 ELSE row_number() OVER () - 1 END,
-             CASE WHEN (step -> 'body')::boolean THEN (SELECT document.body FROM mesh.ocr_document AS document WHERE document.asset_id = ranked.asset_id) END
+             CASE WHEN with_text THEN (SELECT document.body FROM mesh.ocr_document AS document WHERE document.asset_id = ranked.asset_id) END
       FROM (SELECT * FROM unnest(ids, ranks) AS candidate(asset_id, rank) ORDER BY candidate.rank DESC, candidate.asset_id OFFSET 0) AS ranked
       CROSS JOIN LATERAL (
         SELECT FROM public.asset
@@ -308,7 +310,7 @@ BEGIN
   END IF;
   RETURN QUERY EXECUTE format($q$
     SELECT $2 #>> ARRAY[document.number::text, 'match'], document.asset_id, CASE document.number%s END,
-           CASE WHEN ($2 #> ARRAY[document.number::text, 'body'])::boolean THEN document.body END
+           CASE WHEN ($2 -> document.number -> 'body')::boolean THEN document.body END
     FROM (SELECT document.*, CASE%s END AS number FROM mesh.ocr_document AS document WHERE document.asset_id = ANY ($1) OFFSET 0) AS document
     WHERE document.number IS NOT NULL $q$, ranks, conditions) USING ids, steps;
 END

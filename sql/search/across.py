@@ -13,6 +13,8 @@ ALL_WORDS = 26
 UNKNOWN = 4
 """A character that is no word by itself counts as one that hardly occurs."""
 LONGEST = 3
+ALONE = 6
+"""Powers of two by which a character by itself is less likely than its count says: 汽车|站点|图, not 汽车站|点|图."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ def cuts(text: str) -> frozenset[int]:
         ways = []
         for start in range(max(0, end - LONGEST), end):
             frequency = known.get(text[start:end], UNKNOWN if end - start == 1 else 0)
+            if end - start == 1:
+                frequency = max(1, frequency - ALONE)
             if frequency:
                 ways.append((best[start][0] + frequency - ALL_WORDS, start))
         best.append(max(ways))

@@ -2,17 +2,21 @@
 
 A character that looks like the one asked for, or one that nobody writes, is an error of OCR's; a common character that
 does not look like it is more likely another word (南京东路 beside 南京西路). Such photos are left out, unless nothing
-else was found at all.
+else was found at all. In a long text it is likely an error as well where it makes no word with what stands beside it
+(燃乞缴费单 for 燃气缴费单).
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from sql.search.query.terms import FoldedTerm
 from sql.search.query.text_query import TextQuery
-from sql.search.tables import alike, common
+from sql.search.tables import alike, common, words
 
 ANOTHER_WORD = 1.0
+NO_WORD = 0.7
+"""A common character in a long text that makes no word there."""
 GARBAGE = 0.35
 """A character that nobody writes, or a stroke."""
 OTHER_SCRIPT = 0.8
@@ -22,11 +26,16 @@ LIKELY = 0.75
 """Up to this cost a photo counts where others were found as asked."""
 LONG_WORD = 9
 """Letters from which a word may have two errors."""
+LONG_TEXT = 8
+"""Characters from which a text may have two errors."""
 LOOK_ALIKES = str.maketrans("oilsbz", "011582")
 READ_AS_ONE = {"rn": "m", "vv": "w", "cl": "d"}
 GAP = 0.6
 """A character too many or too few."""
 
+
+OFTEN_ALONE = 15
+"""Power of two of how often a character stands by itself that is never taken for a misreading: 的, 中, 二."""
 
 LONG = 5
 """From this length on a text with one other character is an answer where there is no other."""
@@ -56,7 +65,7 @@ def _cost(term: FoldedTerm, body: str, squeezed: str) -> float:
         return _word_cost(term, body)
     starts = _starts(text, squeezed)
     # Nearly always a character was read as another one, and nothing is to be shifted.
-    best = min((_in_place(text, squeezed[start : start + len(text)]) for start in starts), default=ANOTHER_WORD * 2)
+    best = min((_in_place(text, squeezed, start) for start in starts), default=ANOTHER_WORD * 2)
     if best <= LIKELY:
         return best
     shifted = (squeezed[max(0, start - 1) : start + len(text) + 1] for start in starts)
@@ -97,20 +106,39 @@ def _errors(asked: str, word: str, most: int) -> int:
     return min(previous)
 
 
-def _in_place(text: str, window: str) -> float:
-    missing = len(text) - len(window)
-    return missing * ANOTHER_WORD + sum(substitution(asked, read) for asked, read in zip(text, window, strict=False))
+def _in_place(text: str, squeezed: str, start: int) -> float:
+    window = squeezed[start : start + len(text)]
+    cost = (len(text) - len(window)) * ANOTHER_WORD
+    for at, (asked, read) in enumerate(zip(text, window, strict=False), start):
+        one = substitution(asked, read)
+        cost += NO_WORD if one == ANOTHER_WORD and len(text) >= LONG and _makes_no_word(squeezed, at) else one
+    return cost
+
+
+def _makes_no_word(squeezed: str, at: int) -> bool:
+    """Whether the character is in no word of two or three with its neighbours, and hardly ever one by itself."""
+    known = words()
+    around = [squeezed[start : start + length] for length in (2, 3) for start in range(max(0, at - length + 1), at + 1)]
+    return known.get(squeezed[at], 0) < OFTEN_ALONE and not any(word in known for word in around if len(word) > 1)
 
 
 def _starts(text: str, squeezed: str) -> Sequence[int]:
-    """Where the text may begin: by the place of every pair of its characters, or of a single one of a short text."""
+    """Where the text may begin: by the place of every pair of its characters, or of a single one of a short text. An
+    error spoils two pairs; a beginning that fewer of the others speak for is none. Where a character was lost or added,
+    those behind it speak for the next place."""
     width = 2 if len(text) > 3 else 1
-    places = {
+    votes = Counter(
         match.start() - at
         for at in range(len(text) - width + 1)
         for match in re.finditer(re.escape(text[at : at + width]), squeezed)
-    }
-    return [place for place in places if place >= 0]
+    )
+    errors = 2 if len(text) >= LONG_TEXT else 1
+    needed = max(1, len(text) - width + 1 - width * errors)
+    return [
+        start
+        for start, count in votes.items()
+        if start >= 0 and count + max(votes.get(start - 1, 0), votes.get(start + 1, 0)) >= needed
+    ]
 
 
 def _distance(text: str, window: str) -> float:

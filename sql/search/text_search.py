@@ -23,25 +23,11 @@ from sql.search.query.text_query import TextQuery
 from sql.search.results import Hit, Match, SearchPage
 from sql.search.steps.sequence import ASKED, BANDS, EXACT, STEPS, score_of, step_data
 
-WINDOW = 2000
+WINDOW = 1000
 """Photos that one statement ranks."""
 
-LOOKED_AT = 200
+LOOKED_AT = 100
 """Best photos of a step whose text is looked at again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A photo that a step gave.
-
-    Attributes:
-        place: in the sequence of all steps, 0 for the first; of one that is still to be weighed, that of the first.
-        body: its folded text, where it is looked at again.
-    """
-
-    hit: Hit
-    place: int
-    body: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +44,21 @@ class TextSearch:
         end = offset + limit + 1
         across = Across.of(self.query)
         first = 0 if across and offset < LOOKED_AT else offset
-        found = await self._find(connection, self._steps(last, across), first, end)
-        sure = [one for one in found if one.hit.match is not Match.FUZZY]
-        likely = [one for one in found if one.hit.match is Match.FUZZY]
-        sequence = [one.hit for one in sure]
+        rows = await self._find(connection, self._steps(last, across), first, end)
+        sequence: list[Any] = [row for row in rows if row["match"] != Match.FUZZY]
+        likely = rows[len(sequence) :]
         if across and first == 0:
-            best = sum(one.hit.match in EXACT for one in sure[:LOOKED_AT])
-            sequence[:best] = _words_first(sure[:best], across)
+            sequence = _words_first(sequence, across)
         if likely:
-            first = first if sure else likely[0].place
-            most = evidence.most(self.query, nothing_else=likely[0].place == 0)
+            first = first if sequence else likely[0]["place"]
+            most = evidence.most(self.query, nothing_else=likely[0]["place"] == 0)
             sequence += self._weighed(likely, most)
-            if not sequence and likely[0].place == 0 and last is Match.APART:
+            if not sequence and likely[0]["place"] == 0 and last is Match.APART:
                 # All that looked misread is more likely another word.
-                parts = await self._find(connection, [self._step(Match.APART)], offset, end)
-                first, sequence = offset, [one.hit for one in parts]
+                first, sequence = offset, await self._find(connection, [self._step(Match.APART)], offset, end)
         hits = sequence[max(0, offset - first) : end - first]
-        return SearchPage(tuple(hits[:limit]), has_more=len(hits) > limit)
+        page = tuple(hit if isinstance(hit, Hit) else _hit(hit) for hit in hits[:limit])
+        return SearchPage(page, has_more=len(hits) > limit)
 
     async def score(self, connection: Any, asset_ids: Sequence[UUID], steps: Sequence[Match] = EXACT) -> list[Hit]:
         """Those of these photos that the steps find, each by the first that does, scored as `page` scores them.
@@ -90,23 +74,23 @@ class TextSearch:
         )
         hits = []
         for row in found:
-            placed = _placed(row, 0)
-            if placed.hit.match is Match.FUZZY:
-                hits += self._weighed([placed], most=float("inf"))
-            elif across and placed.hit.match in EXACT and across.only(placed.body):
-                hits.append(_within(placed.hit))
+            match = Match(row["match"])
+            if match is Match.FUZZY:
+                hits += self._weighed([row], most=float("inf"))
+            elif across and match in EXACT and across.only(row["body"]):
+                hits.append(_within(_hit(row)))
             else:
-                hits.append(placed.hit)
+                hits.append(_hit(row))
         return hits
 
-    async def _find(self, connection: Any, steps: Iterable[Json | None], start: int, end: int) -> list[Placed]:
+    async def _find(self, connection: Any, steps: Iterable[Json | None], start: int, end: int) -> list[Any]:
         """What the steps give from one place of the sequence to another."""
         asked: Json = {"scope": scope_data(self.scope), "window": WINDOW, "start": start, "end": end}
         asked["steps"] = [*filter(None, steps)]
         if self.filters:
             asked["filters"] = filters_data(self.filters, self.schema)
-        rows = await connection.fetch("SELECT * FROM mesh.find($1)", json.dumps(asked))
-        return [_placed(row, row["place"]) for row in rows]
+        rows: list[Any] = await connection.fetch("SELECT * FROM mesh.find($1)", json.dumps(asked))
+        return rows
 
     def _steps(self, last: Match, across: Across | None) -> list[Json | None]:
         asked = ASKED[: ASKED.index(last) + 1]
@@ -125,35 +109,32 @@ class TextSearch:
         # Parts anywhere are an answer only where there is no other.
         return step | {"alone": True} if match is Match.APART else step
 
-    def _weighed(self, likely: Sequence[Placed], most: float) -> list[Hit]:
+    def _weighed(self, rows: Sequence[Any], most: float) -> list[Hit]:
         """What FUZZY found, the likeliest first; what is more likely another word is left out."""
         low, reach = BANDS[Match.FUZZY]
         weighed = []
-        for one in likely:
-            cost = evidence.cost(self.query, one.body)
+        for row in rows:
+            cost = evidence.cost(self.query, row["body"])
             if cost <= most:
+                hit = _hit(row)
                 # A little of the rank: of equally likely ones the shorter text first.
-                score = low + reach * max(0.0, 1 - cost / 2) - reach * 0.05 * (1 - (one.hit.score - low) / reach)
-                weighed.append(replace(one.hit, score=score, text_rank=score, distance=cost))
+                ranked = low + reach * max(0.0, 1 - cost / 2) - reach * 0.05 * (1 - (hit.score - low) / reach)
+                weighed.append(replace(hit, score=ranked, text_rank=ranked, distance=cost))
         return sorted(weighed, key=lambda hit: (-hit.score, hit.asset_id))
 
 
-def _placed(row: Any, place: int) -> Placed:
+def _hit(row: Any) -> Hit:
     match = Match(row["match"])
     ranked = score_of(match, row["rank"])
-    return Placed(Hit(row["asset_id"], ranked, match, text_rank=ranked), place, row["body"] or "")
+    return Hit(row["asset_id"], ranked, match, text_rank=ranked)
 
 
-def _words_first(best: Sequence[Placed], across: Across) -> list[Hit]:
-    """The photos, those behind the others that hold the word only across two others."""
-    meant: list[Hit] = []
-    doubtful: list[Hit] = []
-    for one in best:
-        if across.only(one.body):
-            doubtful.append(_within(one.hit))
-        else:
-            meant.append(one.hit)
-    return meant + doubtful
+def _words_first(rows: Sequence[Any], across: Across) -> list[Any]:
+    """The rows, of the best exact ones those behind the others that hold the word only across two others."""
+    best = [row for row in rows[:LOOKED_AT] if row["match"] in EXACT]
+    doubtful = {row["asset_id"] for row in best if across.only(row["body"])}
+    meant = [row for row in best if row["asset_id"] not in doubtful]
+    return [*meant, *(_within(_hit(row)) for row in best if row["asset_id"] in doubtful), *rows[len(best) :]]
 
 
 def _within(hit: Hit) -> Hit:

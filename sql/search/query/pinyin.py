@@ -30,6 +30,11 @@ def _by_reading() -> dict[str, list[str]]:
     return {reading: listed[:MOST_WORDS] for reading, listed in found.items()}
 
 
+def load_readings() -> None:
+    """Builds the table of readings now, in about a second, and not in the first search."""
+    _by_reading()
+
+
 def written(typed: str) -> tuple[str, ...]:
     """The texts that a Latin word may be the pinyin of, likely ones first; none where it is no pinyin of words."""
     plain = typed.replace("'", "")

@@ -7,7 +7,7 @@ from typing import Protocol
 SHORTEST = 4
 """Letters from which a word has other spellings: shorter ones are too often another word."""
 
-WRITTEN_OUT = {"\u00e4": "ae", "\u00f6": "oe", "\u00fc": "ue", "\u00e5": "aa", "\u00f8": "oe"}
+WRITTEN_OUT = {"\u00e4": "ae", "\u00f6": "oe", "\u00fc": "ue", "\u00e5": "aa", "\u00f8": "oe", "\u00df": "ss"}
 UMLAUTS = ("ae", "oe", "ue")
 HISSING = ("s", "x", "z", "ch", "sh")
 

@@ -14,6 +14,7 @@ LONG_WORD = 6
 """From this length on a word or number is looked for inside longer ones; shorter numbers only at the end of longer
 ones."""
 SHORTEST_CODE = 3
+SHORTEST_TAIL = 4
 LONGEST_WORD = 32
 
 
@@ -53,6 +54,9 @@ def split(term: FoldedTerm) -> Json | None:
         return all_of([inside(text), {"body": letters}])
     # A short number is not looked for in the middle of a longer one, nor a short word in that of another.
     before = "" if text.isdigit() else "(?<![0-9])" if text[0].isdigit() else "(?<![a-z])"
+    if len(text) >= SHORTEST_TAIL and not text[0].isdigit() and not text.isalpha():
+        # Letters and digits as the tail of a serial number.
+        before = ""
     after = "(?![0-9])" if text[-1].isdigit() else "(?![a-z])"
     ways = f"{before}{letters}{after}"
     if text.isdigit():

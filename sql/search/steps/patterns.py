@@ -4,30 +4,43 @@ import re
 from collections.abc import Sequence
 from itertools import combinations, pairwise
 
-from sql.search.query.terms import phrase
+from sql.search.query.terms import any_of, phrase
 from sql.search.tables import alike, words
 
-SHORTEST_OPEN_RUN = 5
-"""From this length on the unknown character may be the first or the last one: what is left says enough."""
 MOST_ALIKE = 5
 
 
 def read_alike(text: str, places: Sequence[int]) -> list[str]:
-    """`tsquery` phrases for the text with the character at one of the places taken for one that looks like it. What is
+    """`tsquery` phrases, one per place, for the text with the character there taken for one that looks like it. What is
     a word itself (人口 read for 入口) is no misreading."""
-    ways = []
+    found = []
     for place in places:
         at = place % len(text)
-        for other in alike().get(text[at], "")[:MOST_ALIKE]:
-            read = text[:at] + other + text[at + 1 :]
-            if len(text) > 3 or read not in words():
-                ways.append(phrase(read, last=False))
-    return ways
+        others = [
+            text[:at] + other + text[at + 1 :]
+            for other in alike().get(text[at], "")[:MOST_ALIKE]
+            if len(text) > 3 or text[:at] + other + text[at + 1 :] not in words()
+        ]
+        if others:
+            found.append(_any_read(others, at))
+    return found
+
+
+def _any_read(texts: Sequence[str], at: int) -> str:
+    """A phrase for texts that differ in one character, the tokens that they share named once: those that differ are
+    rare, and the index begins with them."""
+    start, end = max(0, at - 1), min(len(texts[0]), at + 2)
+    parts = [
+        phrase(texts[0][: start + 1], last=False) if start else "",
+        any_of([phrase(text[start:end], last=False) for text in texts]),
+        phrase(texts[0][end - 1 :], last=False) if end < len(texts[0]) else "",
+    ]
+    return " <1> ".join(f"({part})" for part in parts if part)
 
 
 def misread(text: str) -> list[str]:
-    """`tsquery` phrases for a text of four or five characters with one of the inner ones unknown, or, of five, any."""
-    ends = [phrase(text[1:], last=False), phrase(text[:-1], last=False)] if len(text) >= SHORTEST_OPEN_RUN else []
+    """`tsquery` phrases for a text of four or five characters with any one of them unknown."""
+    ends = [phrase(text[1:], last=False), phrase(text[:-1], last=False)]
     return [*ends, *(_without(text, unknown) for unknown in range(1, len(text) - 1))]
 
 
@@ -38,24 +51,18 @@ def _without(text: str, unknown: int) -> str:
     return f"{phrase(left, last=False)} <{gap}> {phrase(right, last=False)}"
 
 
-def pieces_of(text: str, count: int) -> list[str]:
-    """`tsquery` phrases for the text cut into so many pieces of like length."""
+def piece_pairs(text: str, count: int) -> list[str]:
+    """`tsquery` phrases for any two of the pieces of like length that the text is cut into, as far from each other as
+    they stand in it, or one nearer where a character between them may be lost: of three pieces two are whole after one
+    error, of four after two."""
     cuts = [len(text) * at // count for at in range(count + 1)]
-    return [phrase(text[start:end], last=False) for start, end in pairwise(cuts)]
-
-
-def one_replaced(text: str) -> str:
-    """A regular expression for the text with any one character unknown, or left out."""
-    return "|".join(f"{re.escape(text[:at])}.?{re.escape(text[at + 1 :])}" for at in range(len(text)))
-
-
-def two_unknown(text: str) -> str:
-    """A regular expression for the text with any two characters unknown, or one left out."""
-    twice = (
-        "".join("." if at in pair else re.escape(letter) for at, letter in enumerate(text))
-        for pair in combinations(range(len(text)), 2)
-    )
-    return "|".join([one_replaced(text), *twice])
+    found = []
+    for (start, end), (later, last) in combinations(pairwise(cuts), 2):
+        left, right = phrase(text[start:end], last=False), phrase(text[later:last], last=False)
+        gap = later - max(start, end - 2)
+        gaps = (gap,) if later == end else (gap, gap - 1)
+        found.append(any_of([f"({left}) <{apart}> ({right})" for apart in gaps]))
+    return found
 
 
 def one_unknown(word: str) -> str:
