@@ -24,6 +24,7 @@ NOT_WRITTEN_HERE = {
     *("Permission denied", "No such file or directory", "Read-only file system", "No space left on device"),
     *("Is a directory", "Not a directory", "Address already in use", "timed out", "Invalid API key"),
     *("[Errno 111] Connection refused", "[Errno -2] Name or service not known"),
+    *("[Errno 111] Connect call failed {address}", "ConnectError All connection attempts failed"),
     "[Errno -3] Temporary failure in name resolution",
     *("Missing argument {name}.", "Missing option {name}.", "Missing option {name} (env var: {variable})."),
     "Option {name} requires an argument.",
