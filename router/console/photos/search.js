@@ -6,9 +6,11 @@ import { t } from "./words.js";
 
 const SIZE = 60;
 
-/** Why a result was found, in words. */
-function reason({ textRank, vectorDistance }) {
+/** Why a result was found, in words: the step that found it, how far what was read is from the query, ranks. */
+function reason({ match, distance, textRank, vectorDistance }) {
   return [
+    match && match !== "vector" ? t(`step_${match}`) : null,
+    typeof distance === "number" ? t("misreadBy", { distance: distance.toFixed(2) }) : null,
     typeof textRank === "number" ? t("byText", { rank: textRank.toFixed(2) }) : null,
     typeof vectorDistance === "number" ? t("byLook", { distance: vectorDistance.toFixed(2) }) : null,
   ].filter(Boolean).join(" · ");

@@ -21,6 +21,9 @@ REFILLS = 4
 
 REMEMBERED_PAGES = 4096
 
+SNIPPET = 120
+"""Most characters of the matched lines that a result shows at a glance."""
+
 
 class EncodingFailedError(UnavailableError):
     """The query could not be turned into a vector: without it there is no ranking by look."""
@@ -42,6 +45,12 @@ class Found:
     next_page: str | None
     scope: Scope
     embedding: Sequence[float] | None
+
+
+def snippet(lines: Sequence[str]) -> str:
+    """What a client without room for all lines shows of them: the first ones, up to `SNIPPET` characters."""
+    text = " … ".join(lines)
+    return text if len(text) <= SNIPPET else f"{text[: SNIPPET - 1]}…"
 
 
 class PageStarts:
@@ -137,6 +146,8 @@ class RankedSearch:
                     "score": hit.score,
                     "textRank": hit.text_rank,
                     "vectorDistance": hit.vector_distance,
+                    "distance": hit.distance,
+                    "snippet": snippet([line["text"] for line in matched]),
                     "lines": matched,
                 }
             )

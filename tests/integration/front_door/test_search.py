@@ -62,6 +62,11 @@ async def test_finds_phrases_within_the_callers_rights(
         [line] = explained["results"][0]["lines"]
         assert line["text"] == "增值税发票"
         assert len(line["box"]) == 8
+        assert (explained["results"][0]["match"], explained["results"][0]["distance"]) == ("headline", None)
+        async with http.post(f"{door.url}/mesh/search/explain", json={"query": "ocr:增值税发漂"}, headers=KEY) as reply:
+            misread = (await reply.json())["results"][0]
+        assert (misread["match"], misread["snippet"]) == ("fuzzy", "增值税发票")
+        assert 0 < misread["distance"] <= 1
 
 
 async def test_a_refreshed_photo_is_found_by_its_new_text(
