@@ -134,10 +134,8 @@ class RankedSearch:
         lines = {explanation.hit.asset_id: explanation.lines for explanation in explanations}
         results = []
         for hit, item in zip(found.hits, found.items, strict=True):
-            matched = [
-                {"text": line.text, "box": line.box, "confidence": line.confidence}
-                for line in lines.get(hit.asset_id, ())
-            ]
+            found_lines = lines.get(hit.asset_id, ())
+            matched = [{"text": line.text, "box": line.box, "confidence": line.confidence} for line in found_lines]
             results.append(
                 {
                     "assetId": str(hit.asset_id),
@@ -147,7 +145,7 @@ class RankedSearch:
                     "textRank": hit.text_rank,
                     "vectorDistance": hit.vector_distance,
                     "distance": hit.distance,
-                    "snippet": snippet([line["text"] for line in matched]),
+                    "snippet": snippet([line.text for line in found_lines]),
                     "lines": matched,
                 }
             )
