@@ -9,6 +9,7 @@ import numpy as np
 from mesh.core.errors import UnavailableError
 from mesh.core.memory import trim_heap
 from mesh.core.settings import Device
+from mesh.serving.runtimes.arena import shrink_arena, use_shared_arena
 from mesh.serving.runtimes.cuda_driver import driver_fault
 from mesh.serving.runtimes.session import (
     Array,
@@ -18,6 +19,7 @@ from mesh.serving.runtimes.session import (
     first_line,
     size_with_external_data,
 )
+from mesh.serving.runtimes.tiny_graph import TINY_GRAPH
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -46,12 +48,6 @@ _DTYPES = {
     "tensor(uint8)": "uint8",
     "tensor(bool)": "bool",
 }
-# `y = x @ x` for a float32 x of shape (2, 2): written by hand, since images that serve have no `onnx`.
-TINY_GRAPH = (
-    b'\x08\x08:D\n\x11\n\x01x\n\x01x\x12\x01y"\x06MatMul\x12\x05probe'
-    b"Z\x13\n\x01x\x12\x0e\n\x0c\x08\x01\x12\x08\n\x02\x08\x02\n\x02\x08\x02"
-    b"b\x13\n\x01y\x12\x0e\n\x0c\x08\x01\x12\x08\n\x02\x08\x02\n\x02\x08\x02B\x04\n\x00\x10\x11"
-)
 
 
 class OnnxSession:
@@ -79,6 +75,9 @@ class OnnxSession:
         # But not when the run is over: its threads would spin for some 35 ms more, on cores that the next step of the
         # same photo needs (measured: faces of a lone photo 338 ms spinning on, 300 ms not).
         options.add_session_config_entry("session.force_spinning_stop", "1")
+        self._in_shared_arena = runtime.device not in PROVIDERS
+        if self._in_shared_arena:
+            use_shared_arena(options)
         session = self._session = open_on_device(path, runtime, options)
         self.provider: str = session.get_providers()[0]
         self.inputs = tuple(_tensor_info(node) for node in session.get_inputs())
@@ -97,6 +96,8 @@ class OnnxSession:
     def close(self) -> None:
         """Gives the memory back."""
         del self._session
+        if self._in_shared_arena:
+            shrink_arena()
 
 
 def open_on_device(

@@ -9,8 +9,9 @@ import pytest
 
 from mesh.core.errors import UnavailableError
 from mesh.core.settings import Device, ServiceSettings
-from mesh.serving.runtimes.onnxruntime import TINY_GRAPH, OnnxSession, provider_options
+from mesh.serving.runtimes.onnxruntime import OnnxSession, provider_options
 from mesh.serving.runtimes.session import RuntimeSettings
+from mesh.serving.runtimes.tiny_graph import TINY_GRAPH
 from tests.builders.graph import Graph
 
 
