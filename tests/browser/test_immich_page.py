@@ -17,6 +17,11 @@ const found = all.find((node) => node.textContent === label);
 found?.click();
 return Boolean(found);
 """
+COVERED = """
+const {x, y, width, height} = document.querySelector("#immich-asset-viewer button").getBoundingClientRect();
+return document.elementFromPoint(x + width / 2, y + height / 2).closest("[role=menu]") !== null;
+"""
+HINT = "return document.querySelector('[role=search] input').placeholder.includes('ocr:')"
 ITEMS = "return [...document.querySelectorAll('[data-immich-mesh]')].map((item) => item.textContent)"
 
 
@@ -27,6 +32,12 @@ async def click(browser: Browser, label: str) -> None:
 async def open_photo(browser: Browser, album: Album, photo: DoubleAsset) -> None:
     album.immich.web.photos = [str(photo.id)]  # type: ignore[union-attr]
     await browser.open(f"{album.url}/photos/{photo.id}")
+
+
+async def looked_again(browser: Browser) -> None:
+    """The script has seen the page as it is now: it has put back a hint that was taken away."""
+    await browser.run("document.querySelector('[role=search] input').placeholder = 'Search'")
+    await browser.until_run(HINT)
 
 
 async def until_panel(browser: Browser, text: str) -> None:
@@ -40,6 +51,9 @@ async def test_an_open_photos_menu_refreshes_its_text_and_tells_what_changed(bro
     await browser.until_run(ITEMS)
     assert await browser.run(ITEMS) == ["Refresh OCR", "Refresh smart search"]
     await click(browser, "More")
+    assert await browser.run(COVERED)
+    await looked_again(browser)
+    assert await browser.run(ITEMS) == ["Refresh OCR", "Refresh smart search"]
     await click(browser, "Refresh OCR")
     await until_panel(browser, "Refreshed 1 of 1")
     assert "1 lines new, 0 gone" in await browser.run(PANEL)

@@ -1,7 +1,8 @@
 """What Immich's web app looks like to a script beside it: a page of the same structure, with headers and validators.
 
 The menus are built as Immich 3's are: a button with `aria-controls`, a `ul[role=menu]` that is always in the page,
-items in `li[role=menuitem]`; tiles have `data-asset` and `data-selected`; an open photo's address ends in its id.
+items in `li[role=menuitem]`; an open menu lies over its button. Tiles have `data-asset` and `data-selected`; an open
+photo's address ends in its id.
 """
 
 import gzip
@@ -78,7 +79,8 @@ function draw() {
 }
 const style = el("style", {});
 style.textContent = `#immich-asset-viewer { position: fixed; inset: 0; background: #222; z-index: 2; padding: 8px }
-.fixed { overflow: hidden; background: #eee; width: 260px } li { padding: 12px; list-style: none }
+.fixed { overflow: hidden; background: #eee; width: 260px; position: relative }
+button[aria-expanded="true"] + .fixed { margin-top: -2em } li { padding: 12px; list-style: none }
 #grid { display: flex; gap: 8px } [data-asset] { width: 90px; height: 90px; background: #ccc }
 .bar { position: fixed; top: 0; left: 0; right: 0; background: #fff; display: flex }`;
 document.head.append(style);

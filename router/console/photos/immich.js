@@ -36,10 +36,11 @@ function mayRefresh(id) {
   return owned.get(id) ?? null;
 }
 
-/** Whether the button that opens a menu is in sight: menus of pages below an open photo are not. */
+/** Whether a menu is open or the button that opens it is in sight: menus of pages below an open photo are neither. */
 function inSight(menu) {
   const opener = menu.id && document.querySelector(`[aria-controls="${CSS.escape(menu.id)}"]`);
   if (!opener) return false;
+  if (opener.getAttribute("aria-expanded") === "true") return true; // Immich's open menu lies over its button
   const { x, y, width, height } = opener.getBoundingClientRect();
   return width > 0 && opener.contains(document.elementFromPoint(x + width / 2, y + height / 2));
 }
