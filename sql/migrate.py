@@ -96,24 +96,39 @@ async def migrate(
     return missing
 
 
-async def uninstall(connection: Any, progress: Progress = _silent) -> int:
+@dataclass(frozen=True)
+class Removed:
+    """What was taken away.
+
+    Attributes:
+        steps: how many steps were undone.
+        paused: queues of Immich's that the last router paused when it stopped; nobody knows of it any more.
+    """
+
+    steps: int = 0
+    paused: tuple[str, ...] = ()
+
+
+async def uninstall(connection: Any, progress: Progress = _silent) -> Removed:
     """Undo every applied step, last first, and drop schema `mesh`; Immich's tables keep all their rows.
 
     The way down is the one that was kept when the step was applied, whatever this program's files say by now.
-
-    Returns:
-        How many steps were undone.
     """
     async with _locked(connection), connection.transaction():
         if not await connection.fetchval("SELECT to_regclass('mesh.migration') IS NOT NULL"):
-            return 0
+            return Removed()
+        paused: list[str] = []
+        if await connection.fetchval("SELECT to_regclass('mesh.paused_queue') IS NOT NULL"):
+            paused = [
+                row["queue"] for row in await connection.fetch("SELECT queue FROM mesh.paused_queue ORDER BY at, queue")
+            ]
         ways = await connection.fetch("SELECT down FROM mesh.migration ORDER BY version DESC")
         for done, step in enumerate(ways):
             progress(done, len(ways))
             await connection.execute(step["down"])
         await connection.execute("DROP SCHEMA mesh CASCADE")
         progress(len(ways), len(ways))
-    return len(ways)
+    return Removed(len(ways), tuple(paused))
 
 
 async def _become_immich(connection: Any) -> None:

@@ -164,21 +164,27 @@ def uninstall(
     as_json: JsonOption = False,
 ) -> None:
     """Remove schema `mesh` and its triggers; Immich's own data stays as it is."""
+    from sql.migrate import Removed
     from sql.migrate import uninstall as remove
 
     if not yes:
         typer.confirm(tr("Remove schema mesh with all documents (Immich's data stays)?"), abort=True)
 
-    async def work(connection: Any) -> int:
+    async def work(connection: Any) -> Removed:
         with _bar(tr("migrations")) as (bar, task):
             return await remove(connection, lambda done, total: bar.update(task, completed=done, total=total))
 
-    count = _run(database_url, work)
+    removed = _run(database_url, work)
     if as_json:
-        typer.echo(json.dumps({"undone": count}))
+        typer.echo(json.dumps({"undone": removed.steps, "paused": removed.paused}))
         return
-    text = tr("{count} migrations undone, schema mesh removed") if count else tr("there was no schema mesh")
-    typer.echo(text.format(count=count))
+    text = tr("{count} migrations undone, schema mesh removed") if removed.steps else tr("there was no schema mesh")
+    typer.echo(text.format(count=removed.steps))
+    if removed.paused:
+        text = tr(
+            "! Immich's queues {queues} are paused since the mesh stopped: resume them in Immich's administration"
+        )
+        typer.echo(text.format(queues=", ".join(removed.paused)))
 
 
 def _used(extensions: dict[str, str], has_zhparser: bool) -> list[str]:

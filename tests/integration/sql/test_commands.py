@@ -33,7 +33,19 @@ async def test_from_nothing_to_search_and_back(unmigrated: ImmichDatabase, capsy
     assert await command("migrate", *url) == ExitCode.DONE
     assert "up to date" in capsys.readouterr().out
     assert await command("uninstall", "--yes", *url) == ExitCode.DONE
-    assert "schema mesh removed" in capsys.readouterr().out
+    told_last = capsys.readouterr().out
+    assert "schema mesh removed" in told_last
+    assert "paused" not in told_last
+
+
+async def test_queues_that_a_stop_has_paused_are_told_when_their_note_goes(
+    unmigrated: ImmichDatabase, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = ("--database-url", unmigrated.url)
+    assert await command("migrate", *url) == ExitCode.DONE
+    await unmigrated.connection.execute("SELECT mesh.note_paused(ARRAY['ocr', 'smartSearch'])")
+    assert await command("uninstall", "--yes", *url) == ExitCode.DONE
+    assert "queues ocr, smartSearch are paused" in capsys.readouterr().out
 
 
 async def test_a_role_is_granted(unmigrated: ImmichDatabase, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,7 +95,7 @@ async def test_a_role_is_tried(unmigrated: ImmichDatabase, capsys: pytest.Captur
     assert f"{role}: granted search, tried search" in capsys.readouterr().out
     assert await command("migrate", "--grant", role, "--refresh", *url) == ExitCode.DONE
     assert await command("status", "--role", role, *url) == ExitCode.DONE
-    assert "granted search and refresh, tried search and refresh" in capsys.readouterr().out
+    assert "granted search and refresh, tried search, refresh" in capsys.readouterr().out
     assert await unmigrated.body(photo) == "发票"
     # What Immich's own triggers refuse, a refresh is refused.
     await unmigrated.connection.execute(

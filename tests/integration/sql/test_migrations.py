@@ -53,10 +53,10 @@ async def test_uninstall_leaves_nothing_of_ours_and_everything_of_immichs(unmigr
     immich = await unmigrated.connection.fetch("SELECT * FROM asset_ocr")
     await migrate(unmigrated.connection)
     await backfill(unmigrated.connection)
-    assert await uninstall(unmigrated.connection) == len(migrations())
+    assert (await uninstall(unmigrated.connection)).steps == len(migrations())
     assert await objects(unmigrated.connection) == set()
     assert await unmigrated.connection.fetch("SELECT * FROM asset_ocr") == immich
-    assert await uninstall(unmigrated.connection) == 0
+    assert (await uninstall(unmigrated.connection)).steps == 0
     await unmigrated.photo("收据")
     assert len(await migrate(unmigrated.connection)) == len(migrations())
 
