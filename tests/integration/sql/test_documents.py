@@ -157,7 +157,7 @@ async def test_what_a_trigger_cannot_follow_is_told_and_healed(database: ImmichD
 
 
 class TestFork:
-    """The seed fork's table."""
+    """The predecessor's fork's table."""
 
     @pytest.fixture
     async def fork(self, postgres: Server) -> AsyncIterator[ImmichDatabase]:
