@@ -50,6 +50,8 @@ class Unit:
             "ExecReload=/bin/kill -HUP $MAINPID",
             "Restart=on-failure",
             "RestartSec=5",
+            "# A wrong setting stays wrong.",
+            f"RestartPreventExitStatus={ExitCode.USAGE.value}",
             "# The supervisor drains routers first, then services; systemd's signal goes to it alone.",
             "KillMode=mixed",
             f"TimeoutStopSec={self.stop_seconds}",
@@ -136,7 +138,7 @@ class Systemd:
 
     def state(self) -> dict[str, str]:
         """What systemd knows of the service, by its names of the properties. Raises CommandError."""
-        properties = "ActiveState,SubState,UnitFileState,MainPID,ExecMainStartTimestamp"
+        properties = "ActiveState,SubState,UnitFileState,MainPID,ExecMainStartTimestamp,NRestarts"
         lines = self.control("show", NAME, f"--property={properties}").splitlines()
         return dict(line.split("=", 1) for line in lines if "=" in line)
 

@@ -103,6 +103,23 @@ def test_state_is_what_systemd_says(tmp_path: Path) -> None:
     assert state == {"ActiveState": "active", "MainPID": "7", "ExecMainStartTimestamp": "Mon a=b"}
 
 
+def test_status_says_that_it_does_not_stay(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    told = "ActiveState=active\nSubState=running\nUnitFileState=enabled\nExecMainStartTimestamp=now\nNRestarts=12\n"
+    fake = FakeSystemd(show=subprocess.CompletedProcess([], 0, told, ""))
+    systemd = Systemd(False, tmp_path, fake)
+    systemd.path.touch()
+    monkeypatch.setattr(Systemd, "of_this_machine", lambda system: systemd)
+    assert cli.run(["service", "status"]) == 0
+    shown = capsys.readouterr().out
+    assert shown == "active (running), since now, started again 12 times (immich-mesh logs says why), starts at boot\n"
+
+
+def test_a_wrong_setting_is_not_tried_again_and_again(tmp_path: Path) -> None:
+    assert "RestartPreventExitStatus=2" in Unit(tmp_path / "immich-mesh", tmp_path, 85).text.splitlines()
+
+
 @pytest.mark.parametrize(
     ("arguments", "missing"),
     [(["service", "install"], "systemctl"), (["service", "status"], "systemctl"), (["logs"], "journalctl")],
