@@ -4,6 +4,7 @@ python -m bench.mesh                                      the whole table, and s
 python -m bench.mesh --family clip --concurrency 4 --seconds 30
 python -m bench.mesh --device auto cpu                    what was chosen beside onnxruntime in fp32, in turn
 python -m bench.mesh --foreign 2                          beside two processes that are always busy
+python -m bench.mesh --set THREADS=1                      with these settings of router and services
 python -m bench.mesh --url stock=http://127.0.0.1:3004    another Immich-ML-compatible server beside the mesh
 python -m bench.mesh --only stock=http://127.0.0.1:3004   without starting the mesh
 
@@ -157,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for server in servers:
             if server.processes:
                 report_of.memory += memory(server.name, server.processes)
-    _write(report_of)
+    _write(report_of, options.set)
     return 0
 
 
@@ -189,7 +190,8 @@ def _servers(options: argparse.Namespace, stack: ExitStack) -> list[MeasuredServ
     for device in [] if options.only else devices:
         name = "mesh" if len(devices) == 1 else f"mesh {device.value}"
         logs = report.OUT / "logs" / device.value
-        processes = stack.enter_context(mesh(benchmark_cache(), logs, SERVICES, {"DEVICE": device.value}))
+        environment = {"DEVICE": device.value, **dict(setting.split("=", 1) for setting in options.set)}
+        processes = stack.enter_context(mesh(benchmark_cache(), logs, SERVICES, environment))
         own.append(MeasuredServer(name, processes.url, device, processes))
     others = [_named(url) for url in [*options.url, *options.only]]
     return [*own, *(MeasuredServer(name, url, devices[0], Processes.listening(url)) for name, url in others)]
@@ -227,7 +229,7 @@ def _line(row: Mapping[str, Any]) -> str:
     )
 
 
-def _write(found: MeshReport) -> None:
+def _write(found: MeshReport, settings: Sequence[str]) -> None:
     text = report.table(found.rows, COLUMNS)
     if found.searches:
         text += "\nSearch queries\n\n" + report.table(found.searches, SEARCH_COLUMNS)
@@ -235,6 +237,7 @@ def _write(found: MeshReport) -> None:
         text += "\nMemory\n\n" + report.table(found.memory, MEMORY_COLUMNS)
     content = {
         "machine": report.machine(),
+        "settings": settings,
         "targets": TARGETS,
         "limits": {name: asdict(limit) for name, limit in found.limits.items()},
         "rows": found.rows,
@@ -257,6 +260,12 @@ def _named(argument: str) -> tuple[str, str]:
     return name, url
 
 
+def _setting(argument: str) -> str:
+    if "=" not in argument:
+        raise argparse.ArgumentTypeError("a setting is NAME=VALUE")
+    return argument
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("bench.mesh", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--family", nargs="*", choices=list(SERVICES), default=["clip", "face", "ocr"])
@@ -267,6 +276,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", nargs="+", choices=[device.value for device in Device], default=["auto"])
     parser.add_argument("--rounds", type=int, default=1, help="turns of all servers per row (default: %(default)s)")
     parser.add_argument("--foreign", type=int, default=0, help="busy processes of others (default: %(default)s)")
+    parser.add_argument(
+        "--set", nargs="+", type=_setting, default=[], metavar="NAME=VALUE", help="settings of the mesh"
+    )
     parser.add_argument("--url", nargs="+", default=[], metavar="NAME=URL", help="other servers beside the mesh")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME=URL", help="other servers, without the mesh")
     parser.add_argument("--no-search", dest="search", action="store_false", help="leave out search under a backlog")

@@ -21,6 +21,8 @@ BUDGET_SECONDS = 1.5
 """No further round begins after this time; the first one always runs."""
 WORTHWHILE_GAIN = 1.15
 """A wide session costs its memory a second time: a lone request must be answered this much sooner to be worth it."""
+GIVE_UP_AFTER = 2
+"""Single-threaded runs in a row that waited for a processor: what is measured then is dropped, and costs a start."""
 BUSY_RATIO = 1.2
 """Wall time over processor time of a single-threaded run from which on the machine counts as busy."""
 
@@ -74,6 +76,8 @@ def calibrate(narrow: ModelSession, wide: ModelSession, feeds: Mapping[str, Arra
     with ThreadPoolExecutor(cores) as threads:
         for _ in range(MAX_ROUNDS):
             alone.append(_timed(narrow, feeds))
+            if len(alone) == GIVE_UP_AFTER and min(alone).disturbed:
+                return None  # nothing that follows would be taken
             alone_wide.append(_timed(wide, feeds).wall)
             side_by_side.append(_timed(narrow, feeds, threads, cores))
             if time.perf_counter() > deadline:

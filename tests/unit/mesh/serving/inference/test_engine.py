@@ -304,8 +304,10 @@ class TimedSession(FakeSession):
         return super().run(feeds)
 
 
-def test_calibration_knows_a_busy_machine_by_time_without_processor() -> None:
-    assert calibrate(TimedSession(1, 0.002, sleeping=0.01), TimedSession(2, 0.002), ITEM, 2) is None
+def test_calibration_knows_a_busy_machine_by_time_without_processor_and_gives_up() -> None:
+    narrow = TimedSession(1, 0.002, sleeping=0.01)
+    assert calibrate(narrow, TimedSession(2, 0.002), ITEM, 2) is None
+    assert len(narrow.batches) == 1 + 1 + 2 + 1
 
 
 class ElsewhereSession(TimedSession):
