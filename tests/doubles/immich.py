@@ -69,6 +69,10 @@ class ImmichDouble(ImmichLibrary):
             link = request.query.get("key") or request.headers.get("x-immich-share-key", "")
             if link not in self.shared_links:
                 raise _problem(401, "Invalid share key")
+            if link in self.shared_albums and request.path == "/api/search/metadata":
+                visitor = DoubleUser("visitor")
+                self.albums[self.shared_albums[link]].readers.add(visitor.id)
+                return DoubleKey(visitor)
             raise _problem(403, "Forbidden")
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
         candidates = (
@@ -99,6 +103,8 @@ class ImmichDouble(ImmichLibrary):
     def _searched(self, key: DoubleKey, body: dict[str, Any]) -> list[DoubleAsset]:
         owners = {key.user.id} | {owner for owner, shown in key.user.partners.items() if shown}
         albums = {UUID(album) for album in body.get("albumIds") or ()}
+        if key.user.name == "visitor" and not albums:
+            raise _problem(400, "Shared link access is only allowed in combination with an albumIds filter")
         for album in albums:
             if album not in self.albums or key.user.id not in self.albums[album].readers:
                 raise _problem(400, "Not found or no album.read access")

@@ -102,11 +102,15 @@ class DoubleKey:
 
 
 class ImmichLibrary:
-    """Fill it with `user` and `photo`, and `keys` (by secret), `shared_links`; `refused` photos are shown to nobody."""
+    """Fill it with `user` and `photo`, and `keys` (by secret), `shared_links`; `refused` photos are shown to nobody.
+
+    A link in `shared_albums` may search its album's metadata, as in Immich 3.0.3.
+    """
 
     def __init__(self) -> None:
         self.keys: dict[str, DoubleKey] = {}
         self.shared_links: set[str] = set()
+        self.shared_albums: dict[str, UUID] = {}
         self.assets: dict[UUID, DoubleAsset] = {}
         self.albums: dict[UUID, DoubleAlbum] = {}
         self.refused: set[UUID] = set()

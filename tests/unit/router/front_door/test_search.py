@@ -114,6 +114,23 @@ async def test_shared_links_may_not_search(client: Client, alice: DoubleUser, pa
     assert status == 403
 
 
+async def test_a_shared_link_searches_its_albums_metadata_as_immich_lets_it(client: Client, alice: DoubleUser) -> None:
+    """Seen with 3.0.3: the door asks nobody and ranks nothing, Immich answers."""
+    immich = client.door.immich
+    album = immich.album(alice)
+    immich.photo(alice, "发票", name="shared", albums={album.id})
+    immich.shared_links.add("link")
+    immich.shared_albums["link"] = album.id
+    path, body = "/api/search/metadata?key=link", {"ocr": "发票"}
+    status, reply, served = await client.call(path, {**body, "albumIds": [str(album.id)]}, {})
+    assert status == 200
+    assert [asset["originalFileName"] for asset in reply["assets"]["items"]] == ["shared"]
+    assert served is None
+    assert (await client.call(path, body, {}))[0] == 400
+    assert client.door.search is not None
+    assert client.door.search.asked == []
+
+
 async def test_partners_only_when_in_the_timeline(client: Client, alice: DoubleUser) -> None:
     immich = client.door.immich
     bob, carol, eve = immich.user("bob"), immich.user("carol"), immich.user("eve")
