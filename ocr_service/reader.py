@@ -10,6 +10,7 @@ import numpy as np
 from mesh.serving.images import Pixels
 from ocr_service.detection.boxes import Boxes
 from ocr_service.detection.detector import TextDetector, scale_to
+from ocr_service.detection.lone_ink import lone_ink
 from ocr_service.detection.missed_text import look_at, missed_places, with_missed
 from ocr_service.detection.quads import Quad, areas, turned
 from ocr_service.detection.small_text import CloserLook, closer_look, merged
@@ -17,6 +18,7 @@ from ocr_service.layout.columns import RUNS_DOWN, are_columns
 from ocr_service.layout.reading_order import reading_order
 from ocr_service.options import Options
 from ocr_service.recognition.crops import Crop, cut_all
+from ocr_service.recognition.marks import mistaken_marks
 from ocr_service.recognition.orientation import Oriented, as_read, read_upright
 from ocr_service.recognition.plausible import Candidate, cleaned, plausible
 from ocr_service.recognition.recogniser import TextRecogniser
@@ -63,9 +65,13 @@ async def read_photo(
     crops: list[Crop] = await detector.engine.in_thread(lambda: cut_all(pixels, boxes))
     readings = await read_upright(recogniser, crops, options.language)
     columns = await are_columns(recogniser, crops, readings, options.language)
+    marks = await mistaken_marks(recogniser, crops, readings, options.language)
 
     def lines() -> list[Line]:
-        kept = _kept(boxes, crops, readings, pixels, options)
+        candidates = _candidates(boxes, crops, readings, pixels, marks, recogniser.half_known)
+        likely = zip(plausible(candidates), candidates, strict=True)
+        least = options.min_recognition_score
+        kept = [index for index, (keep, one) in enumerate(likely) if keep and one.score >= least]
         frames = [turned(boxes.quads[index], readings[index].turns) for index in kept]
         order = reading_order(np.stack(frames)) if frames else []
         return [_line(boxes, readings, kept[place], columns=columns) for place in order]
@@ -74,7 +80,8 @@ async def read_photo(
 
 
 async def find_boxes(pixels: Pixels, detector: TextDetector, options: Options) -> Boxes:
-    """Where text stands: a first look at the whole photo, more at the region of small text and at what was missed."""
+    """Where text stands: a look at the whole photo, more at the region of small text, and at what was missed or stands
+    alone."""
     ratio = scale_to(pixels.shape, options.max_resolution)
     size = (pixels.shape[0], pixels.shape[1])
 
@@ -88,13 +95,23 @@ async def find_boxes(pixels: Pixels, detector: TextDetector, options: Options) -
     for place in missed_places(boxes, size, ratio):
         look = look_at(place, size, ratio)
         boxes = with_missed(boxes, await seen(look), look, place)
+    known = boxes
+    for place, look in await detector.engine.in_thread(lambda: lone_ink(pixels, known)):
+        boxes = with_missed(boxes, await seen(look), look, place)
     return boxes
 
 
-def _kept(boxes: Boxes, crops: list[Crop], readings: list[Oriented], pixels: Pixels, options: Options) -> list[int]:
-    """Indices of the readings that are text and certain enough."""
+def _candidates(
+    boxes: Boxes,
+    crops: list[Crop],
+    readings: list[Oriented],
+    pixels: Pixels,
+    marks: frozenset[int],
+    half_known: frozenset[str],
+) -> list[Candidate]:
+    """What speaks for and against each reading, in the order of the boxes."""
     coverages = (areas(boxes.quads) / (pixels.shape[0] * pixels.shape[1])).tolist()
-    candidates = [
+    return [
         Candidate(
             text=cleaned(found.reading.text),
             score=found.reading.score,
@@ -102,11 +119,11 @@ def _kept(boxes: Boxes, crops: list[Crop], readings: list[Oriented], pixels: Pix
             coverage=coverages[index],
             aspect=crops[index].aspect,
             unread=unread_share(as_read(crops[index], found.turns), found.reading.places),
+            half_known=sum(character in half_known for character in found.reading.text),
+            is_mark=index in marks,
         )
         for index, found in enumerate(readings)
     ]
-    keep = plausible(candidates)
-    return [index for index, one in enumerate(candidates) if keep[index] and one.score >= options.min_recognition_score]
 
 
 def _line(boxes: Boxes, readings: list[Oriented], index: int, *, columns: bool) -> Line:

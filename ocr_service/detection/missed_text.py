@@ -46,7 +46,7 @@ def missed_places(boxes: Boxes, size: tuple[int, int], ratio: float) -> list[Flo
     around = np.array([-reach, -reach, reach, reach], np.float32)
     places = _joined(list(boxes.missed + around))
     low, high = boxes.quads.min(axis=1), boxes.quads.max(axis=1)
-    alone = [place for place in places if not _touches(place, low, high)]
+    alone = [place for place in places if not touches(place, low, high)]
     whole = size[0] * size[1]
     alone = [place for place in alone if (place[2] - place[0]) * (place[3] - place[1]) < LARGEST_PART * whole]
     return alone if len(alone) <= MAX_PLACES else []
@@ -76,7 +76,7 @@ def _joined(places: list[Floats]) -> list[Floats]:
     for place in places:
         whole, apart = place, []
         for other in joined:
-            if _touches(whole, other[None, :2], other[None, 2:]):
+            if touches(whole, other[None, :2], other[None, 2:]):
                 whole = np.concatenate([np.minimum(whole[:2], other[:2]), np.maximum(whole[2:], other[2:])])
             else:
                 apart.append(other)
@@ -84,6 +84,6 @@ def _joined(places: list[Floats]) -> list[Floats]:
     return joined
 
 
-def _touches(place: Floats, low: Floats, high: Floats) -> bool:
+def touches(place: Floats, low: Floats, high: Floats) -> bool:
     """Whether a place overlaps any of the rectangles from `low` to `high`, both of shape (N, 2)."""
     return bool(((place[:2] < high) & (place[2:] > low)).all(axis=1).any())

@@ -25,6 +25,12 @@ _BASIC_SETS = (("gb2312", 0xF7FE), ("big5", 0xC67E), ("shift_jis", 0x9872))
 """Character sets of China, Taiwan and Japan, and the last code of their basic ideographs: all of GB 2312, the first
 levels of Big5 and of JIS X 0208."""
 
+_ALPHABETS = (
+    "αβγδεζηθικλμνξοπρσςτυφχψωάέήίόύώ",
+    "абвгдежзийклмнопрстуфхцчшщъыьэюя",
+)
+"""Letters that texts of such a script have. Models may know Greek from formulas alone, without accents and ς."""
+
 _IDEOGRAPHS = ("CJK",)
 _KANA = ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA")
 _HANGUL = ("HANGUL",)
@@ -46,6 +52,15 @@ def _is_rare(character: str) -> bool:
         return False
     codes = ((character.encode(name, "ignore"), last) for name, last in _BASIC_SETS)
     return not any(0 < int.from_bytes(code) <= last for code, last in codes)
+
+
+def half_known_letters(characters: Sequence[str]) -> frozenset[str]:
+    """Letters of scripts of which a model knows some letters, and not all that texts have: it passes over the rest."""
+    half_known: set[str] = set()
+    for alphabet in _ALPHABETS:
+        if not set(alphabet).issubset(characters):
+            half_known |= {cased for letter in alphabet for cased in (letter, letter.upper())}
+    return frozenset(half_known)
 
 
 def read_characters(metadata: Mapping[str, str], folder: Path) -> list[str]:

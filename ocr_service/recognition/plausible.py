@@ -36,6 +36,10 @@ does not know; what looks legible there counts only when it is very certain, as 
 KNOWN = 0.9
 """Where nothing with letters is very certain, words need this: nothing shows that their script is known."""
 
+HALF_KNOWN = 2
+"""So many letters of a script that the model knows in part, and the line must be as certain as one with unread ink: the
+letters that it lacks are not always seen as such. One is a sign: μm, 5 Ω."""
+
 WORD = 3
 """Letters that a word must have in a photo whose script is not known: shorter ones are parts of what was not read, or
 must be as certain as those."""
@@ -52,6 +56,8 @@ class Candidate:
         coverage: the box's area over the photo's.
         aspect: the line's width over its height: about how many characters it has.
         unread: part of its ink that no character was read from.
+        half_known: its letters of scripts that the model knows in part.
+        is_mark: whether it is a letter in one way of reading it alone.
     """
 
     text: str
@@ -60,6 +66,18 @@ class Candidate:
     coverage: float = 0.1
     aspect: float = 4.0
     unread: float = 0.0
+    half_known: int = 0
+    is_mark: bool = False
+
+    @property
+    def guessed(self) -> bool:
+        """Whether letters were passed over, or may have been, and the rest is not certain all the same."""
+        return (self.unread > UNREAD or self.half_known >= HALF_KNOWN) and self.score < CERTAIN_ALL_THE_SAME
+
+    @property
+    def illegible(self) -> bool:
+        """Whether all or much of it was not read."""
+        return not self.text or self.score < LEGIBLE or self.unread > UNREAD or self.guessed
 
 
 def cleaned(text: str) -> str:
@@ -69,7 +87,7 @@ def cleaned(text: str) -> str:
 
 def plausible(candidates: Sequence[Candidate]) -> list[bool]:
     """Which readings of one photo are worth keeping, each by itself and in view of the others."""
-    illegible = sum(one.aspect for one in candidates if not one.text or one.score < LEGIBLE or one.unread > UNREAD)
+    illegible = sum(one.aspect for one in candidates if one.illegible)
     unknown = illegible > UNKNOWN_SCRIPT * sum(one.aspect for one in candidates)
     known = any(one.score >= VERY_CERTAIN and _is_word(one.text) for one in candidates)
     return [_is_plausible(one) and _is_known(one, unknown=unknown, known=known) for one in candidates]
@@ -101,7 +119,7 @@ def _is_plausible(one: Candidate) -> bool:
     kinds, shapes = len(set(told)), SHAPES.issuperset(told)
     if shapes and kinds <= FEW_CHARACTERS and len(told) >= GRID:
         return False
-    if one.unread > UNREAD and one.score < CERTAIN_ALL_THE_SAME:
+    if one.is_mark or one.guessed:
         return False
     few = shapes and len(told) <= FEW_CHARACTERS
     marks = len(told) >= REPEATED and kinds == 1

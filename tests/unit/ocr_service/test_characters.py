@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mesh.core.errors import ModelNotFoundError
-from ocr_service.recognition.characters import FOREIGN_WEIGHT, language_weights, read_characters
+from ocr_service.recognition.characters import FOREIGN_WEIGHT, half_known_letters, language_weights, read_characters
 
 
 def test_metadata_first(tmp_path: Path) -> None:
@@ -39,3 +39,12 @@ def test_weights_of_a_language() -> None:
         weights = language_weights(language, characters)
         assert weights is not None
         assert np.flatnonzero(weights == np.float32(FOREIGN_WEIGHT)).tolist() == indices, language
+
+
+def test_scripts_that_are_known_in_part() -> None:
+    greek = "αβγδεζηθικλμνξοπρστυφχψω"
+    cyrillic = "абвгдежзийклмнопрстуфхцчшщъыьэюя"
+    assert {"α", "Ω", "ώ"} <= half_known_letters([*greek, *cyrillic])
+    assert "а" not in half_known_letters([*greek, *cyrillic])
+    assert not half_known_letters([*greek, *"ςάέήίόύώ", *cyrillic])
+    assert "Ж" in half_known_letters(["a", "b"])

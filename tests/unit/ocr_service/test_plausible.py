@@ -1,5 +1,7 @@
 """What is text and what is not."""
 
+from typing import Any
+
 import pytest
 
 from ocr_service.recognition.plausible import Candidate, cleaned, plausible
@@ -8,7 +10,7 @@ SURE = Candidate("营业时间", 0.99)
 """A line that shows that the photo's script is known."""
 
 
-def is_plausible(text: str, score: float, **seen: float) -> bool:
+def is_plausible(text: str, score: float, **seen: Any) -> bool:
     """Whether a line is kept in a photo whose script is known."""
     return plausible([SURE, Candidate(text, score, **seen)])[1]
 
@@ -45,6 +47,22 @@ def test_a_box_over_the_whole_photo_must_be_certain() -> None:
 def test_a_row_of_one_character_may_be_marks_and_must_be_certain(text: str) -> None:
     assert not is_plausible(text, 0.9)
     assert is_plausible(text, 0.99)
+
+
+def test_what_is_a_letter_in_one_way_of_reading_alone_is_a_mark() -> None:
+    assert not is_plausible("月月月", 1.0, is_mark=True)
+
+
+def test_a_word_of_a_script_that_is_known_in_part_must_be_certain() -> None:
+    assert not is_plausible("Aπστλ", 0.91, half_known=4)
+    assert is_plausible("ΦAPMAKEIO", 0.99, half_known=2)
+    assert is_plausible("5 μm", 0.9, half_known=1)
+
+
+def test_words_of_a_half_known_script_make_a_photo_illegible() -> None:
+    words = [Candidate("αραε", 0.87, half_known=4), Candidate("Aπστλ", 0.91, half_known=4)]
+    assert plausible([*words, Candidate("no", 0.96)]) == [False, False, False]
+    assert plausible([*words, Candidate("66.90", 0.99)]) == [False, False, True]
 
 
 def test_shapes_in_faint_boxes_are_a_texture() -> None:

@@ -168,3 +168,37 @@ def test_a_model_without_characters_is_refused(tmp_path: Path) -> None:
     engine.metadata = {}
     with pytest.raises(ModelNotFoundError, match=r"inference\.yml"):
         TextRecogniser(engine.as_engine(), tmp_path)
+
+
+PRICES = "0123456789.a"
+
+
+async def read_with_gap(text: str, point: float) -> str:
+    """What is read where a gap is a space, and a point is that likely there."""
+    answer = spell(text, PRICES)
+    answer[0, 2 * text.index(" ") + 1, 1 + PRICES.index(".")] = point
+    engine = FakeEngine(lambda _: answer, PRICES).as_engine()
+    [reading] = await TextRecogniser(engine, Path()).read([line(192)])
+    return reading.text
+
+
+async def test_a_worn_point_between_digits_is_no_space() -> None:
+    assert await read_with_gap("8 80", 0.04) == "8.80"
+    assert await read_with_gap("25 000", 0.0009) == "25 000"
+    assert await read_with_gap("a 80", 0.04) == "a 80"
+    assert await read_with_gap("8 a0", 0.04) == "8 a0"
+    assert await read_with_gap(" 80", 0.04) == " 80"
+
+
+async def test_that_something_stands_there_is_as_certain() -> None:
+    answer = spell("8 80", PRICES, certainty=0.9)
+    answer[0, 3, 1 + PRICES.index(".")] = 0.04
+    engine = FakeEngine(lambda _: answer, PRICES).as_engine()
+    [reading] = await TextRecogniser(engine, Path()).read([line(192)])
+    assert reading.score == pytest.approx(0.9)
+
+
+async def test_a_model_without_points_reads_on() -> None:
+    engine = FakeEngine(lambda _: spell("8 80", "08"), "08").as_engine()
+    [reading] = await TextRecogniser(engine, Path()).read([line(192)])
+    assert reading.text == "8 80"

@@ -1,0 +1,84 @@
+"""Marks that were read as letters: a note as 月, a sun as 米, a yen sign as 夫.
+
+A model that was trained on letters sees one in every mark, and may be certain of it. But it is not certain of the same
+one when the mark is tilted, or stands in more room; of a letter it is. So lines of one character, once or again and
+again, are read in a few other ways, and are text when all of them agree.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from mesh.serving.images import Pixels
+from mesh.serving.images.transform import resize, warp_perspective
+from ocr_service.recognition.crops import Crop
+from ocr_service.recognition.orientation import Oriented, as_read
+from ocr_service.recognition.recogniser import HEIGHT, MAX_WIDTH, TextRecogniser
+
+TILT_DEGREES = 8.0
+ROOM = 0.25
+NARROW = 0.75
+"""The other ways: tilted, with so much of its height as room on all sides, at this part of its width."""
+
+STEADY = 0.9
+"""Least certainty of each: letters and ideographs have 0.93 and more."""
+
+MOST = 16
+"""Lines of one photo that are read again, the least certain first: a rating has one, a table of grades many."""
+
+LEGIBLE = 0.8
+"""What is less certain than this hardly ever counts: Immich leaves it out."""
+
+
+async def mistaken_marks(
+    recogniser: TextRecogniser, crops: Sequence[Crop], readings: Sequence[Oriented], language: str
+) -> frozenset[int]:
+    """Indices of the lines that are no text.
+
+    Args:
+        recogniser: that read them.
+        crops, readings: of one photo, in the same order.
+        language: of the request.
+    """
+    doubtful = [index for index, found in enumerate(readings) if _may_be_marks(found)]
+    doubtful = sorted(doubtful, key=lambda index: readings[index].reading.score)[:MOST]
+    if not doubtful:
+        return frozenset()
+    ways = [way for index in doubtful for way in _ways(as_read(crops[index], readings[index].turns))]
+    again = await recogniser.read(ways, language)
+    each = len(again) // len(doubtful)
+    return frozenset(
+        index
+        for place, index in enumerate(doubtful)
+        if readings[index].reading.score < STEADY
+        or any(
+            way.score < STEADY or _letters(way.text) != _letters(readings[index].reading.text)
+            for way in again[place * each : (place + 1) * each]
+        )
+    )
+
+
+def _may_be_marks(found: Oriented) -> bool:
+    """Whether a line is one letter, or the same one again and again; digits are read as they are."""
+    letters = _letters(found.reading.text)
+    one = len(set(letters)) == 1 and not letters.isdecimal()
+    return one and found.reading.score >= LEGIBLE
+
+
+def _letters(text: str) -> str:
+    told = (one for one in text if unicodedata.category(one)[0] == "L" or one.isdecimal())
+    return "".join(told).casefold()
+
+
+def _ways(line: Pixels) -> list[Pixels]:
+    """A line as it looks in other ways, each as high as the recogniser wants it."""
+    width = min(MAX_WIDTH, max(8, round(HEIGHT * line.shape[1] / line.shape[0])))
+    line = resize(np.ascontiguousarray(line), (width, HEIGHT))
+    turn = cv2.getRotationMatrix2D((width / 2, HEIGHT / 2), -TILT_DEGREES, 1.0)
+    tilted = warp_perspective(line, np.vstack([turn, [0, 0, 1]]), (width, HEIGHT))
+    room = (round(ROOM * HEIGHT),) * 4
+    roomy = cv2.copyMakeBorder(line, *room, cv2.BORDER_REPLICATE)
+    narrow = resize(line, (round(NARROW * width), HEIGHT), cv2.INTER_AREA)
+    return [tilted, roomy.astype(np.uint8, copy=False), narrow]
