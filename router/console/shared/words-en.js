@@ -107,7 +107,7 @@ export default {
   doorClosed: "closed", doorClosedRemedy: "set IMMICH_URL to Immich's own address",
   immichUnknown: "not looked at", immichUnknownRemedy: "set IMMICH_URL, and restart the router",
   healing: "Self-healing",
-  "check_ML URLs": "Machine-learning URLs", "check_ML tasks": "Tasks in Immich", "check_CLIP model": "CLIP model",
+  "check_API key": "API key", "check_ML URLs": "Machine-learning URLs", "check_ML tasks": "Tasks in Immich", "check_CLIP model": "CLIP model",
   check_database: "Database", check_searches: "Searches",
   service_ocr: "Text (OCR)", service_clip: "Look (CLIP)", service_face: "Faces",
   serving: "{state}: {names} on {providers}",

@@ -107,7 +107,7 @@ export default {
   doorClosed: "未打开", doorClosedRemedy: "把 IMMICH_URL 设为 Immich 自己的地址",
   immichUnknown: "没有检查", immichUnknownRemedy: "设置 IMMICH_URL 并重启路由器",
   healing: "自愈",
-  "check_ML URLs": "机器学习网址", "check_ML tasks": "Immich 里的任务", "check_CLIP model": "CLIP 模型",
+  "check_API key": "API密钥", "check_ML URLs": "机器学习网址", "check_ML tasks": "Immich 里的任务", "check_CLIP model": "CLIP 模型",
   check_database: "数据库", check_searches: "搜索",
   service_ocr: "文字（OCR）", service_clip: "画面（CLIP）", service_face: "人脸",
   serving: "{state}：{names}，运行于 {providers}",

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
@@ -74,6 +75,8 @@ async def machine_learning(api: ImmichApi, api_key: str) -> MachineLearning | Ch
     """Immich's settings, or why they cannot be read. Raises ImmichAwayError."""
     credentials = Credentials({"x-api-key": api_key}, {}, by_key=True, present=True)
     reply = await api.ask("GET", "/api/system-config", credentials)
+    if reply.status == HTTPStatus.UNAUTHORIZED:
+        return Check("API key", False, "Immich does not know this API key", "copy it anew (Immich: account, API keys)")
     if reply.refused:
         text = f"Immich does not show its settings to this key ({reply.status})"
         return Check("ML URLs", None, text, "use an administrator's key with systemConfig.read")

@@ -94,6 +94,9 @@ async def test_what_is_switched_off_is_told(immich: ImmichDouble) -> None:
 
 async def test_what_a_key_may_not_see(immich: ImmichDouble) -> None:
     assert (await looked(immich, None))["ML URLs"].ok is None
+    wrong = (await looked(immich, "mistyped"))["API key"]
+    assert wrong.ok is False
+    assert "API keys" in wrong.remedy
     immich.user("someone", "weak-key")
     seen = await looked(immich, "weak-key")
     assert "administrator" in seen["ML URLs"].remedy
