@@ -15,13 +15,16 @@ import pytest
 from tests.doubles.front_door import OpenDoor, open_door
 from tests.doubles.immich import DoubleKey, DoubleUser, ImmichDouble
 from tests.doubles.immich_web import ImmichWeb
-from tests.integration.admin.conftest import AdminStage, configure, connected, stage
+from tests.integration.admin.conftest import AdminStage, configure, connected, immich_urls, stage
 
-__all__ = ["AdminStage", "configure", "connected", "stage"]
+__all__ = ["AdminStage", "configure", "connected", "immich_urls", "stage"]
 
 Driver = Any
 """selenium's driver of chromium; type checks run without selenium."""
 Work = Callable[[Driver], Any]
+
+PATIENCE_SECONDS = 120.0
+"""How long anything is waited for in the browser: long enough for a machine that is busy with something else."""
 
 LACKING = [
     *([] if find_spec("selenium") else ["selenium"]),
@@ -49,11 +52,11 @@ class Browser:
         """What `work` makes of the browser."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, self.driver)
 
-    async def until(self, true: Work, seconds: float = 15.0) -> Any:
+    async def until(self, true: Work) -> Any:
         """Waits for the page: the first result that is true. Elements that come and go are looked for again."""
         common, wait = import_module("selenium.common"), import_module("selenium.webdriver.support.wait")
         ignored = (common.NoSuchElementException, common.StaleElementReferenceException)
-        return await self.do(lambda driver: wait.WebDriverWait(driver, seconds, 0.05, ignored).until(true))
+        return await self.do(lambda driver: wait.WebDriverWait(driver, PATIENCE_SECONDS, 0.05, ignored).until(true))
 
     async def run(self, script: str, *arguments: Any) -> Any:
         """What a script gives in the page."""

@@ -10,3 +10,9 @@ async def mobile(browser: Browser, width: int) -> None:
     await browser.command(
         "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 500
     )
+
+
+async def speak(browser: Browser, language: str) -> None:
+    """The language that the browser asks for."""
+    agent = await browser.run("return navigator.userAgent")
+    await browser.command("Emulation.setUserAgentOverride", userAgent=agent, acceptLanguage=language)

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.browser.conftest import AdminStage, Album, Browser
-from tests.browser.looks import mobile
+from tests.browser.looks import mobile, speak
+from tests.doubles.immich import ImmichDouble
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 RUN = """
@@ -25,19 +27,34 @@ async def violations(browser: Browser, element: str = "") -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
-async def test_the_admin_page(browser: Browser, stage: AdminStage, width: int, theme: str) -> None:
+LOOKS = [(1280, "light", "en"), (360, "dark", "en"), (1280, "dark", "zh-CN"), (360, "light", "zh-CN")]
+
+
+@pytest.mark.parametrize(("width", "theme", "language"), LOOKS)
+async def test_the_admin_pages(
+    browser: Browser, connected: tuple[AdminStage, ImmichDouble], width: int, theme: str, language: str, tmp_path: Path
+) -> None:
+    stage, _ = connected
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (400, 300), "white").save(photo)
+    await speak(browser, language)
     await mobile(browser, width)
     await browser.open(stage.url)
     await browser.run(f"localStorage.setItem('theme', '{theme}'); location.reload()")
-    await browser.until_run("return document.querySelector('.check') && document.querySelector('#models tr')")
-    assert await violations(browser) == []
+    for view, shown in (("connected", ".check"), ("photo", "#drop"), ("jobs", ".queue"), ("mesh", "#models tr")):
+        await browser.run(f"location.hash = '#/{view}'")
+        await browser.until_run(f"return document.querySelector('{shown}')?.offsetParent")
+        if view == "photo":
+            await browser.do(lambda driver: driver.find_element("id", "file").send_keys(str(photo)))
+            await browser.until_run("return document.querySelectorAll('.timing li').length === 3")
+        assert await violations(browser) == [], view
 
 
-@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
-async def test_the_pages_for_everyone(browser: Browser, album: Album, width: int, theme: str) -> None:
+@pytest.mark.parametrize(("width", "theme", "language"), LOOKS)
+async def test_the_pages_for_everyone(browser: Browser, album: Album, width: int, theme: str, language: str) -> None:
     photo = album.immich.photo(album.alice, "发票 42", name="a.jpg")
     album.door.refresh.lost["ocr"] = [photo.id]  # type: ignore[union-attr]
+    await speak(browser, language)
     await mobile(browser, width)
     await browser.run(f"localStorage.setItem('immich-mesh-theme', '{theme}')")
     for page, shown in (

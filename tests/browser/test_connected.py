@@ -137,4 +137,4 @@ async def test_immichs_own_settings_are_checked(browser: Browser, connected: tup
     assert f":{stage.router.listener('photos').port}" in door
     assert "none is configured" in await row(browser, "Database", "to look at")
     assert "to mend" in await browser.run(TEXT, "#verdict")
-    assert await browser.run("return document.title") == "Immich Mesh"
+    assert await browser.run("return document.title") == "Connection · Immich Mesh"

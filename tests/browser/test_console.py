@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.browser.conftest import AdminStage, Browser, Driver, Work
-from tests.browser.looks import OVERHANG, mobile
+from tests.browser.looks import OVERHANG, mobile, speak
 from tests.doubles.immich import ImmichDouble
 
 FINDS = "return document.querySelector(arguments[0])?.innerText ?? ''"
@@ -155,7 +155,7 @@ async def test_a_photo_that_is_dropped_or_pasted_anywhere_is_tried(
 
 async def test_a_phone_can_take_the_photo(browser: Browser, stage: AdminStage) -> None:
     await open_page(browser, stage, "photo")
-    camera = "const {accept, capture} = document.querySelector('#camera'); return [accept, capture]"
+    camera = "return ['accept', 'capture'].map((name) => document.querySelector('#camera').getAttribute(name))"
     assert await browser.run(camera) == ["image/*", "environment"]
     clicked = "const input = document.querySelector('#camera'); input.click = () => { document.title = 'asked' };"
     await browser.run(clicked + "document.querySelector('#take').click()")
@@ -175,7 +175,7 @@ async def test_phrases_are_scored_best_first(browser: Browser, stage: AdminStage
         await browser.until(shows("#fit", phrase))
 
     await ask("<b>一只狗</b>")
-    assert "“<b>一只狗</b>”: cosine 0.6000 100 %" in (await browser.do(text("#fit"))).replace("\n", " ")
+    assert "“<b>一只狗</b>”: cosine 0.6000 100 %" in " ".join((await browser.do(text("#fit"))).split())
     stage.service.text_vector = (0.8, 0.6)
     await ask("a cat")
     lines = [line for line in (await browser.do(text("#fit"))).splitlines() if "cosine" in line]
@@ -223,8 +223,7 @@ async def test_nothing_hangs_over_the_edge_and_everything_can_be_read(
     for cluster in stage.router.clusters.clusters.values():
         cluster.endpoints[0].total = 98_765
         cluster.endpoints[0].failures = 54_321
-    agent = await browser.run("return navigator.userAgent")
-    await browser.command("Emulation.setUserAgentOverride", userAgent=agent, acceptLanguage=language)
+    await speak(browser, language)
     await mobile(browser, width)
     await browser.open(stage.url)
     await browser.run(f"localStorage.setItem('theme', '{theme}'); location.reload()")

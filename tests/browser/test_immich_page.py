@@ -5,6 +5,7 @@ from importlib import import_module
 import pytest
 
 from tests.browser.conftest import Album, Browser, Driver
+from tests.browser.looks import speak
 from tests.doubles.immich import DoubleAsset
 
 PANEL = "return document.querySelector('immich-mesh-panel')?.shadowRoot.textContent ?? ''"
@@ -64,6 +65,21 @@ async def test_an_open_photos_menu_refreshes_its_text_and_tells_what_changed(bro
     await until_panel(browser, "new vector")
     assert photo.id in album.door.refresh.embeddings  # type: ignore[union-attr]
     assert await browser.complaints() == []
+
+
+async def test_the_items_stay_while_the_menu_lies_over_its_button(browser: Browser, album: Album) -> None:
+    await open_photo(browser, album, album.immich.photo(album.alice))
+    await browser.until_run(ITEMS)
+    await click(browser, "More")
+    covered = """
+const opener = document.querySelector('#immich-asset-viewer button');
+const {x, y} = opener.getBoundingClientRect();
+return !opener.contains(document.elementFromPoint(x + 3, y + 3));
+"""
+    assert await browser.until_run(covered)
+    looked = f"const [done] = arguments; setTimeout(() => done((() => {{ {ITEMS} }})().length), 400)"
+    assert await browser.do(lambda driver: driver.execute_async_script(looked)) == 2
+    assert await browser.run("return document.querySelectorAll('[data-immich-mesh] svg path[d]').length") == 2
 
 
 async def test_the_items_work_by_immichs_own_keys(browser: Browser, album: Album) -> None:
@@ -142,7 +158,6 @@ async def test_what_fails_says_why_and_can_be_tried_again(browser: Browser, albu
 
 @pytest.mark.parametrize(("language", "item"), [("zh-CN", "刷新文字识别"), ("de-DE", "Refresh OCR")])
 async def test_the_browsers_language_is_spoken(browser: Browser, album: Album, language: str, item: str) -> None:
-    agent = await browser.run("return navigator.userAgent")
-    await browser.command("Emulation.setUserAgentOverride", userAgent=agent, acceptLanguage=language)
+    await speak(browser, language)
     await open_photo(browser, album, album.immich.photo(album.alice))
     assert item in await browser.until_run(ITEMS)

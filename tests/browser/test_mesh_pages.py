@@ -1,13 +1,11 @@
 """The front door's own pages at `/mesh/`: search, a photo, what is missing."""
 
-import io
-
 import pytest
-from PIL import Image
 
 from mesh.core.errors import UnavailableError
 from tests.browser.conftest import Album, Browser
-from tests.browser.looks import OVERHANG, mobile
+from tests.browser.looks import OVERHANG, mobile, speak
+from tests.browser.photos import preview
 
 HOSTILE = "<img src=x onerror=document.title='broken'> & \"发票\""
 TEXT = "return document.querySelector(arguments[0])?.innerText ?? ''"
@@ -23,13 +21,6 @@ found.click();
 return true;
 """
 TILES = "return document.querySelectorAll('.tile').length"
-
-
-def preview() -> bytes:
-    """A small photo."""
-    buffer = io.BytesIO()
-    Image.new("RGB", (320, 240), "#a8c4d4").save(buffer, "JPEG")
-    return buffer.getvalue()
 
 
 async def until_text(browser: Browser, selector: str, text: str) -> str:
@@ -185,9 +176,8 @@ async def test_no_credential_stands_in_an_address(browser: Browser, album: Album
 async def test_a_phone_shows_everything_in_both_languages(
     browser: Browser, album: Album, page: str, theme: str
 ) -> None:
-    agent = await browser.run("return navigator.userAgent")
-    await browser.command("Emulation.setUserAgentOverride", userAgent=agent, acceptLanguage="zh-CN")
-    await mobile(browser, 390)
+    await speak(browser, "zh-CN")
+    await mobile(browser, 360)
     photo = album.immich.photo(album.alice, "发票" * 200 + "x" * 300, name="n" * 120, preview=preview())
     await browser.open(f"{album.url}/mesh/{page}{photo.id if page == '#/photo/' else ''}")
     await browser.run(f"localStorage.setItem('immich-mesh-theme', '{theme}'); location.reload()")

@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tests.browser.conftest import AdminStage, Album, Browser
 from tests.browser.looks import mobile
-from tests.doubles.immich import DoubleAsset
+from tests.browser.test_jobs import fail
+from tests.doubles.immich import DoubleAsset, ImmichDouble
 
 PICTURES = os.environ.get("IMMICH_MESH_PICTURES", "")
 RECEIPTS = (
@@ -85,11 +86,53 @@ async def test_everyones_tour(browser: Browser, album: Album) -> None:
     await picture(browser, "missing")
 
 
-@pytest.mark.parametrize("width", [1000, 390])
-async def test_the_operators_tour(browser: Browser, stage: AdminStage, width: int) -> None:
-    async with stage.admin.get(f"http://{stage.router.listener('immich_ml').address}/ping"):
+@pytest.fixture
+def immich_urls() -> list[str]:
+    return ["http://127.0.0.1:9"]
+
+
+async def show_operators_pages(browser: Browser, stage: AdminStage, immich: ImmichDouble, photo: Path) -> None:
+    """A mesh at work: Immich calls, and a queue is busy."""
+    listener = stage.router.listener("immich_ml")
+    async with stage.admin.get(f"http://{listener.address}/ping", headers={"User-Agent": "immich-server/3.0.3"}):
         pass
-    await mobile(browser, width)
+    listener.host = "192.0.2.10"
+    urls = tuple(f"http://192.0.2.10:{port}" for port in (3003, 3004))
+    settings = stage.router.status.settings
+    ml = settings.listeners.immich_ml.model_copy(update={"urls": urls})
+    listeners = settings.listeners.model_copy(update={"immich_ml": ml})
+    stage.router.status.settings = settings.model_copy(update={"listeners": listeners})
+    immich.queues["ocr"].jobs = 12_345
     await browser.open(stage.url)
-    await browser.until_run("return document.querySelector('.check') && document.querySelector('#models tr')")
-    await picture(browser, f"admin-{width}")
+    await browser.until_run("return document.querySelectorAll('.check').length > 8")
+    await picture(browser, "admin")
+    await browser.run("location.hash = '#/photo'")
+    await browser.do(lambda driver: driver.find_element("id", "file").send_keys(str(photo)))
+    await browser.until_run("return document.querySelectorAll('.timing li').length === 3")
+    for phrase, vector in (("a receipt", (0.31, 0.95)), ("a train", (0.29, 0.96))):
+        stage.service.text_vector = vector
+        await browser.run(
+            "document.querySelector('#sentence').value = arguments[0]; document.querySelector('#ask').requestSubmit()",
+            phrase,
+        )
+        await browser.until_run("return document.querySelector('#fit').innerText.includes(arguments[0])", phrase)
+    await picture(browser, "try")
+    await browser.run("location.hash = '#/jobs'")
+    await browser.until_run("return document.querySelector('.queue')")
+    await picture(browser, "jobs")
+
+
+async def test_the_operators_tour(browser: Browser, connected: tuple[AdminStage, ImmichDouble], tmp_path: Path) -> None:
+    stage, immich = connected
+    photo = tmp_path / "receipt.jpg"
+    photo.write_bytes(receipt(("receipt 1042", "Corner Bakery", "2 bread   7.80"), "#e7dcc8"))
+    await browser.command(
+        "Emulation.setDeviceMetricsOverride", width=1000, height=760, deviceScaleFactor=1, mobile=False
+    )
+    for _ in range(3):
+        await fail(stage, "ocr")
+    await show_operators_pages(browser, stage, immich, photo)
+    await mobile(browser, 360)
+    await browser.run("localStorage.setItem('theme', 'dark'); location.reload()")
+    await browser.until_run("return document.querySelector('#trouble button')?.offsetParent")
+    await picture(browser, "jobs-phone")

@@ -19,7 +19,7 @@ from aiohttp import WSMsgType, web
 from tests.doubles.immich_admin import AdminCalls
 from tests.doubles.immich_filters import RefusedFilterError, passes
 from tests.doubles.immich_library import RECORDED, DoubleAsset, DoubleKey, DoubleUser, ImmichLibrary, recorded
-from tests.doubles.immich_web import ImmichWeb
+from tests.doubles.immich_web import WebApp
 
 __all__ = ["RECORDED", "DoubleAsset", "DoubleKey", "DoubleUser", "ImmichDouble", "recorded"]
 
@@ -56,7 +56,7 @@ class ImmichDouble(ImmichLibrary):
         self.aborted = asyncio.Event()
         self.upload_started = asyncio.Event()
         self.url = ""
-        self.web: ImmichWeb | None = None
+        self.web: WebApp | None = None
 
     def paths(self) -> list[str]:
         """What was asked, as `METHOD path`."""
@@ -305,7 +305,7 @@ class ImmichDouble(ImmichLibrary):
     async def _redirect(self, request: web.Request) -> web.Response:
         raise web.HTTPFound("/elsewhere")
 
-    async def _echo(self, request: web.Request) -> web.Response:
+    async def _echo(self, request: web.Request) -> web.StreamResponse:
         if self.web is not None and (page := self.web.reply(request)) is not None:
             return page
         call = self.calls[-1]

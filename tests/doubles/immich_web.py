@@ -1,13 +1,14 @@
 """What Immich's web app looks like to a script beside it: a page of the same structure, with headers and validators.
 
 The menus are built as Immich 3's are: a button with `aria-controls`, a `ul[role=menu]` that is always in the page,
-items in `li[role=menuitem]`; an open menu lies over its button. Tiles have `data-asset` and `data-selected`; an open
-photo's address ends in its id.
+items in `li[role=menuitem]`, each an icon and a text. An open menu lies over the button that opened it. Tiles have
+`data-asset` and `data-selected`; an open photo's address ends in its id.
 """
 
 import gzip
 import hashlib
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from aiohttp import web
 
@@ -34,12 +35,23 @@ const el = (tag, more = {}, ...children) => {
 };
 const job = async (name, assetIds) => fetch("/api/assets/jobs", {
   method: "POST", headers: {"content-type": "application/json"}, body: JSON.stringify({name, assetIds})});
+const icon = () => {
+  const drawing = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  drawing.setAttribute("viewBox", "0 0 24 24");
+  drawing.setAttribute("width", "18");
+  drawing.append(document.createElementNS("http://www.w3.org/2000/svg", "path"));
+  return drawing;
+};
 function menu(label, items) {
   const id = `context-menu-${menus += 1}`;
   const list = el("ul", {id, role: "menu", tabindex: "-1"}, ...items.map(([text, act], at) =>
-    el("li", {id: `${id}-${at}`, role: "menuitem", class: "p-4 text-sm", onclick: act}, text)));
+    el("li", {id: `${id}-${at}`, role: "menuitem", class: "p-4 text-sm", onclick: act}, icon(), el("div", {}, text))));
   const frame = el("div", {class: "fixed"}, list);
-  const show = (open) => { frame.style.maxHeight = open ? "none" : "0"; button.setAttribute("aria-expanded", open); };
+  const show = (open) => {
+    const {top, left} = button.getBoundingClientRect();
+    Object.assign(frame.style, {top: `${top}px`, left: `${left}px`, maxHeight: open ? "none" : "0"});
+    button.setAttribute("aria-expanded", open);
+  };
   const button = el("button", {type: "button", "aria-label": label, "aria-controls": id, "aria-haspopup": "true",
     "aria-expanded": "false", onclick: (event) => { event.stopPropagation(); show(frame.style.maxHeight === "0px"); }},
     label);
@@ -79,8 +91,8 @@ function draw() {
 }
 const style = el("style", {});
 style.textContent = `#immich-asset-viewer { position: fixed; inset: 0; background: #222; z-index: 2; padding: 8px }
-.fixed { overflow: hidden; background: #eee; width: 260px; position: relative }
-button[aria-expanded="true"] + .fixed { margin-top: -2em } li { padding: 12px; list-style: none }
+.fixed { position: fixed; z-index: 1; overflow: hidden; background: #eee; width: 260px }
+ul { margin: 0; padding: 0 } li { padding: 12px; list-style: none }
 #grid { display: flex; gap: 8px } [data-asset] { width: 90px; height: 90px; background: #ccc }
 .bar { position: fixed; top: 0; left: 0; right: 0; background: #fff; display: flex }`;
 document.head.append(style);
@@ -96,6 +108,13 @@ addEventListener("fetch", (event) => {
     event.respondWith(fetch(event.request));
 });
 """
+
+
+class WebApp(Protocol):
+    """What answers for Immich's web app."""
+
+    def reply(self, request: web.Request) -> web.StreamResponse | None:
+        """Its answer; None for what is not its own."""
 
 
 @dataclass

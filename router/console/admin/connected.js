@@ -8,7 +8,7 @@ import { t } from "./words.js";
 
 const RECENT_MS = 120_000;
 const MARKS = { good: "✓", warn: "!", bad: "✕", plain: "·" };
-const ORDER = ["bad", "warn", "good", "plain"];
+const ORDER = ["bad", "warn", "plain", "good"];
 const TONE = (ok) => (ok === true ? "good" : ok === false ? "bad" : "warn");
 const LOOPBACK = /^(localhost|127\.|::1|\[::1\])/;
 

@@ -1,4 +1,5 @@
-// Progress and outcome of a refresh, over Immich's page; in a shadow tree, so that neither page's styles reach the other.
+// Progress and outcome of a refresh, over Immich's page where none of its menus opens; in a shadow tree, so that neither
+// page's styles reach the other.
 
 import { el } from "./dom.js";
 import { changes } from "./refresh.js";
@@ -7,7 +8,7 @@ import { t } from "./words.js";
 const SHOWN = 50;
 
 const STYLE = `
-:host { all: initial; position: fixed; inset: auto 16px 16px auto; z-index: 9999; max-width: min(26rem, calc(100vw - 32px));
+:host { all: initial; position: fixed; inset: auto auto 16px 16px; z-index: 9999; max-width: min(26rem, calc(100vw - 32px));
   color-scheme: light dark; font: 14px/1.5 system-ui, "Noto Sans CJK SC", sans-serif; }
 :host([data-shade="dark"]) { color-scheme: dark; }
 :host([data-shade="light"]) { color-scheme: light; }

@@ -13,6 +13,10 @@ const REFRESHES = new URL(import.meta.url).searchParams.has("refresh");
 const SHARED = /^\/(share|s)\//;
 const OPEN_PHOTO = /\/photos\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/?$/i;
 const OFFERED = [["refreshOcr", { ocr: true }], ["refreshClip", { clip: true }]];
+const ICONS = {
+  refreshOcr: "M4 4h5v2H6v3H4zM15 4h5v5h-2V6h-3zM4 15h2v3h3v2H4zM18 15h2v5h-5v-2h3zM8 9h8v2H8zM8 13h6v2H8z",
+  refreshClip: "M10 3a7 7 0 1 0 4.2 12.6l5.1 5.1 1.4-1.4-5.1-5.1A7 7 0 0 0 10 3zm0 2a5 5 0 1 1 0 10 5 5 0 0 1 0-10z",
+};
 const WITHOUT_MENU_MS = 1500;
 const MARK = "data-immich-mesh";
 
@@ -53,6 +57,17 @@ function optionsMenu() {
   return menus.reduce((best, menu) => (best && itemsOf(best).length > itemsOf(menu).length ? best : menu), null);
 }
 
+/** An icon of ours and a text, laid out as in an item of the menu's own; the text alone where that is different. */
+function contentLike(item, key) {
+  const [icon, label] = [item.querySelector("svg")?.cloneNode(true), item.lastElementChild?.cloneNode(false)];
+  const path = icon?.querySelector("path");
+  if (!path || !label || label.matches("svg")) return [t(key)];
+  icon.setAttribute("viewBox", "0 0 24 24");
+  path.setAttribute("d", ICONS[key]);
+  label.textContent = t(key);
+  return [icon, label];
+}
+
 /** An item that looks like the menu's own ones. */
 function itemFor(menu, key, kinds) {
   const like = [...itemsOf(menu)].at(-1);
@@ -62,7 +77,7 @@ function itemFor(menu, key, kinds) {
   item.setAttribute("role", "menuitem");
   item.setAttribute(MARK, key);
   item.tabIndex = -1;
-  item.textContent = t(key);
+  item.append(...contentLike(like, key));
   // Immich colours the item under the pointer or the arrow keys by classes of its own; ours darkens a little.
   const light = (on) => { item.style.filter = on ? "brightness(.85)" : ""; };
   item.addEventListener("mouseover", () => light(true));

@@ -71,11 +71,19 @@ async def stage(configure: Callable[[str], RouterSettings]) -> AsyncIterator[Adm
 
 
 @pytest.fixture
-async def connected(configure: Callable[[str], RouterSettings]) -> AsyncIterator[tuple[AdminStage, ImmichDouble]]:
-    """A router that knows where Immich is, with an administrator's key. Immich has a URL with markup in it."""
+def immich_urls() -> list[str]:
+    """The machine-learning URLs in Immich's settings: one with markup in it."""
+    return [HOSTILE_URL]
+
+
+@pytest.fixture
+async def connected(
+    configure: Callable[[str], RouterSettings], immich_urls: list[str]
+) -> AsyncIterator[tuple[AdminStage, ImmichDouble]]:
+    """A router that knows where Immich is, with an administrator's key."""
     immich, service = ImmichDouble((3, 0, 3)), MeshService()
     immich.user("admin", "admin-key").admin = True
-    immich.ml["urls"] = [HOSTILE_URL]
+    immich.ml["urls"] = immich_urls
     async with immich.running(), serving(service) as address:
         settings = configure(address)
         photos = settings.listeners.photos.model_copy(update={"immich_url": immich.url, "host": "127.0.0.1", "port": 0})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 CONSOLE = Path(str(files("router.console")))
 KEY = re.compile(r'(?:^  |, )(?:"([^"]+)"|(\w+)): "((?:[^"\\]|\\.)*)"', re.MULTILINE)
-BUILT = ("queue_", "check_", "tone_", "state_", "model_", "service_", "healing_", "stage_", "page")
+BUILT = ("queue_", "check_", "tone_", "state_", "model_", "service_", "healing_", "stage_", "step_", "page")
 """Beginnings of names that the pages put together."""
 
 
