@@ -43,6 +43,7 @@ RUN uv sync --locked --no-dev --no-editable --extra router --extra otel
 # What all three services have in common, runtimes and CUDA's libraries above all: one layer, however many of them run.
 FROM install AS install-serving
 ARG VARIANT=cpu
+# hadolint ignore=DL4006
 RUN uv sync --locked --no-dev --no-install-project --extra serving --extra otel --extra openvino --extra "${VARIANT}" \
     && find /opt/immich-mesh ! -type d | sort > /shared
 
@@ -51,6 +52,7 @@ ARG VARIANT=cpu
 RUN uv sync --locked --no-dev --no-install-project --extra ocr --extra otel --extra openvino --extra "${VARIANT}"
 COPY . .
 RUN uv sync --locked --no-dev --no-editable --extra ocr --extra otel --extra openvino --extra "${VARIANT}"
+# hadolint ignore=DL4006
 RUN mkdir /own && find /opt/immich-mesh ! -type d | sort | comm -13 /shared - | tar c -T - | tar x -C /own
 
 FROM install-serving AS install-clip
@@ -58,6 +60,7 @@ ARG VARIANT=cpu
 RUN uv sync --locked --no-dev --no-install-project --extra clip --extra otel --extra openvino --extra "${VARIANT}"
 COPY . .
 RUN uv sync --locked --no-dev --no-editable --extra clip --extra otel --extra openvino --extra "${VARIANT}"
+# hadolint ignore=DL4006
 RUN mkdir /own && find /opt/immich-mesh ! -type d | sort | comm -13 /shared - | tar c -T - | tar x -C /own
 
 FROM install-serving AS install-face
@@ -65,6 +68,7 @@ ARG VARIANT=cpu
 RUN uv sync --locked --no-dev --no-install-project --extra face --extra otel --extra openvino --extra "${VARIANT}"
 COPY . .
 RUN uv sync --locked --no-dev --no-editable --extra face --extra otel --extra openvino --extra "${VARIANT}"
+# hadolint ignore=DL4006
 RUN mkdir /own && find /opt/immich-mesh ! -type d | sort | comm -13 /shared - | tar c -T - | tar x -C /own
 
 # Symbols are for debuggers; without them it is a third smaller.
@@ -75,6 +79,7 @@ ENV UV_COMPILE_BYTECODE=0
 RUN uv sync --locked --no-dev --no-install-project --extra router
 COPY . .
 RUN uv sync --locked --no-dev --no-editable --extra router
+# hadolint ignore=DL3059
 RUN find /opt/immich-mesh -name '*.so*' -type f -exec strip --strip-unneeded '{}' +
 
 FROM install AS install-export
@@ -174,6 +179,7 @@ CMD ["python", "-m", "face_service"]
 # The command's image is small enough to be fetched for one Job: of Debian and Python what runs it, and nothing that installs.
 # `status.d` names the packages that the libraries are from, for those who look for holes in them.
 FROM base AS cli-root
+# hadolint ignore=DL3002
 USER 0:0
 # hadolint ignore=DL4006,SC2046,SC2086
 RUN set -eu; programs="/usr/bin/dash /usr/bin/sleep /usr/bin/cat /usr/bin/env $(command -v tini)"; \
