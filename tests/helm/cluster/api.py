@@ -86,6 +86,8 @@ class ApiServer:
         if request.path in ("/version", "/version/"):
             major, minor = self.version.split(".")
             return web.json_response({"major": major, "minor": minor, "gitVersion": f"v{self.version}.0"})
+        if request.path == "/readyz":
+            return web.Response(text="ok")
         if parts in (["api"], ["apis"]):
             core = {"kind": "APIVersions", "versions": ["v1"]}
             return web.json_response(core if parts == ["api"] else resources.group_list(self.resources))
