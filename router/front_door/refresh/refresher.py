@@ -250,7 +250,9 @@ class Refresher:
     async def _preview(self, asset_id: UUID, credentials: Credentials) -> bytes:
         reply = await self._api.preview(str(asset_id), credentials)
         if reply.status == 404:
-            raise InvalidInputError("Immich has no preview of it: let Immich generate thumbnails first")
+            raise InvalidInputError(
+                "Immich has no preview of it: the file is damaged, or its thumbnail is yet to be generated"
+            )
         if reply.status == 403:
             raise InvalidInputError("Immich refuses its preview: the API key needs asset.view")
         if not reply.ok:
