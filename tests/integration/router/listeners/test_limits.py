@@ -9,11 +9,11 @@ import yaml
 
 from tests.doubles.router import Front, front, quiet_listeners
 from tests.doubles.services import Services
-from tests.integration.router.test_listener import CLIP, connect, status
+from tests.integration.router.listeners.test_listener import CLIP, connect, status
 from tests.integration.router.test_process import line_with, loopback, start
 from tests.waiting import PATIENCE_SECONDS, until
 
-VALUES = Path(__file__).parents[3] / "helm" / "immich-mesh" / "values.yaml"
+VALUES = Path(__file__).parents[4] / "helm" / "immich-mesh" / "values.yaml"
 MIB = 1024 * 1024
 PART = b'--X\r\nContent-Disposition: form-data; name="image"\r\n\r\n'
 END = (

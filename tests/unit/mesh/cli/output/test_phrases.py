@@ -16,7 +16,7 @@ from mesh.cli.output import language, phrases
 from mesh.cli.output.language import LOCALES
 from mesh.cli.output.phrases import Phrases, is_whole, localised
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[5]
 FOLDER = LOCALES / "zh_CN/LC_MESSAGES"
 OURS = ("mesh", "router", "sql", "ocr_service", "clip_service", "face_service")
 NOT_WRITTEN_HERE = {

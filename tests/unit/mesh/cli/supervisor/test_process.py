@@ -13,7 +13,7 @@ from mesh.cli.supervisor.exits import Exit
 from mesh.cli.supervisor.process import BackoffPolicy, ManagedProcess, ProcessState
 from tests.waiting import PATIENCE_SECONDS, until
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[5]
 IMPATIENT = BackoffPolicy(first=0.01, longest=0.04, healthy=30.0)
 
 

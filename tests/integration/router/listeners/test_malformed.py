@@ -9,7 +9,7 @@ import structlog
 from mesh.core.logs import configure_logs
 from mesh.core.settings import LogFormat
 from tests.doubles.router import Front
-from tests.integration.router.test_listener import connect
+from tests.integration.router.listeners.test_listener import connect
 
 MULTIPART = b"Content-Type: multipart/form-data; boundary=X\r\n"
 GZIP = b"Content-Encoding: gzip\r\nContent-Length: 6\r\n\r\nSECRET"

@@ -13,7 +13,7 @@ from mesh.cli import app as cli
 from mesh.cli.output import language
 from mesh.cli.output.language import DOMAIN, LOCALES, tr
 
-CLI = Path(__file__).resolve().parents[4] / "mesh/cli"
+CLI = Path(__file__).resolve().parents[5] / "mesh/cli"
 FOLDER = LOCALES / "zh_CN/LC_MESSAGES"
 
 

@@ -6,7 +6,7 @@ import pytest
 from router.config import ImmichMlListener
 from tests.doubles.router import Front, front, quiet_listeners
 from tests.doubles.services import Services
-from tests.integration.router.test_listener import CLIP
+from tests.integration.router.listeners.test_listener import CLIP
 
 SECRET = "aGVsbG8-7f3a"
 
