@@ -105,10 +105,10 @@ class SearchRepository:
         search = await self._read(work)
         # Each side on its own connection; none is held while another is waited for.
         if self._settings.pool_size == 1:
-            by_text = await self._read(search.by_text)
-            by_vector, background = await self._read(search.by_vector)
+            by_text, background = await self._read(search.by_text)
+            by_vector = await self._read(search.by_vector)
         else:
-            by_text, (by_vector, background) = await _both(self._read(search.by_text), self._read(search.by_vector))
+            (by_text, background), by_vector = await _both(self._read(search.by_text), self._read(search.by_vector))
         return search.page(by_text, by_vector, background, limit, offset)
 
     async def explain(

@@ -95,21 +95,22 @@ class HybridSearch:
     text_candidates: int
     vector_candidates: int
 
-    async def by_text(self, connection: Any) -> Candidates:
-        """The best of the text index."""
+    async def by_text(self, connection: Any) -> tuple[Candidates, Background]:
+        """The best of the text index, and what is usual in this library: the vector's side takes longer without it."""
+        background = await self._background(connection)
         if not self.text.query:
-            return Candidates({}, {})
+            return Candidates({}, {}), background
         page = await self.text.page(connection, self.text_candidates, 0, last=STEPS[-1])
         texts = {hit.asset_id: hit for hit in page.hits}
-        return Candidates(texts, await self._distances(connection, list(texts)))
+        return Candidates(texts, await self._distances(connection, list(texts))), background
 
-    async def by_vector(self, connection: Any) -> tuple[Candidates, Background]:
-        """The best of the vector index, and what is usual in this library."""
+    async def by_vector(self, connection: Any) -> Candidates:
+        """The best of the vector index."""
         if self.text.schema.dimension == 0:
-            return Candidates({}, {}), Background(0.0, 0.0)
+            return Candidates({}, {})
         distances = await self._nearest(connection)
         texts = {hit.asset_id: hit for hit in await self.text.score(connection, list(distances), STEPS)}
-        return Candidates(texts, distances), await self._background(connection)
+        return Candidates(texts, distances)
 
     def page(
         self, by_text: Candidates, by_vector: Candidates, background: Background, limit: int, offset: int

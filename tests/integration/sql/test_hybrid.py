@@ -185,7 +185,7 @@ async def test_with_one_connection_the_two_sides_do_not_wait_for_each_other(
 ) -> None:
     by_text = module.HybridSearch.by_text
 
-    async def slow(self: module.HybridSearch, connection: Any) -> module.Candidates:
+    async def slow(self: module.HybridSearch, connection: Any) -> tuple[module.Candidates, module.Background]:
         await connection.execute("SELECT pg_sleep(0.5)")
         return await by_text(self, connection)
 
