@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from bench.search import load
 from bench.search.asking import Asked, Results, Row, ask, ask_in_order, summaries
-from bench.search.corpus.hard import plant
+from bench.search.corpus.hard import PINYIN, READINGS, plant
 from bench.search.corpus.hybrid_queries import HybridQuery, hybrid_queries
 from bench.search.corpus.library import library
 from bench.search.corpus.photo import Photo
@@ -81,15 +81,26 @@ async def _hard(work: Path, size: int, table: dict[str, str]) -> Results:
     for query in usual:
         query.relevant.clear()
         judge(query, planted)
-    words = [query for query in queries if query.kind == "trap words"]
-    for query in words:
-        _judge_elsewhere(query, truth)
+    for query in queries:
+        if query.kind == "trap words":
+            _judge_elsewhere(query, truth)
+    meant = dict(READINGS)
+    for query in queries:
+        if query.kind == PINYIN:
+            query.truth = (meant[query.text],)
+            _judge_elsewhere(query, truth)
     with postgres_18(work) as admin:
         found = await mesh_database(work, admin, name, lambda: made, None)
         place = {photo.id: index for index, photo in enumerate(made)}
-        async with SearchRepository(DatabaseSettings(url=SecretStr(load.database(admin, name)))) as repository:
-            asked: list[Asked] = [(query, None) for query in (*queries, *usual)]
-            classes = await ask(Mesh(repository), place, asked, again=True)
+        url = SecretStr(load.database(admin, name))
+        asked: list[Asked] = [(query, None) for query in (*queries, *usual)]
+        classes: Results = {}
+        for pinyin in (False, True):
+            # Pinyin with the setting, all else as it is by default.
+            these = [one for one in asked if (one[0].kind == PINYIN) is pinyin]
+            async with SearchRepository(DatabaseSettings(url=url, pinyin=pinyin)) as repository:
+                rows = await ask(Mesh(repository), place, these, again=True)
+            classes |= rows if not pinyin else {PINYIN: rows[PINYIN]}
     return found | {"photos": len(made), "classes": classes}
 
 

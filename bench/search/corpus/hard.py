@@ -17,6 +17,8 @@ from bench.search.corpus.photo import LARGE, MEDIUM, SMALL, Line, Photo
 from bench.search.corpus.relevance import Query
 
 SEED = 14
+PINYIN = "pinyin"
+"""The class that is asked with `pinyin` set."""
 PER_CLASS = 12
 GRADES = {LARGE: 3, MEDIUM: 2, SMALL: 1}
 
@@ -48,6 +50,23 @@ SPELLINGS = [
     ("12500", ("CHF 12'500.00", "12,500", "12 500 kr")), ("🍎", ("🍎 3.50", "Obst 🍎🍌")), ("cafés", ("Grand Café", "CAFÉS")),
 ]  # fmt: skip
 """A query, and other ways to write it."""
+
+
+UNSEEN = {
+    "税": "悦锐", "行": "衍", "驶": "驰", "动": "劫", "产": "严", "体": "休", "检": "捡", "报": "抿", "住": "往", "院": "阮", "出": "屮", "医": "匡",
+    "居": "屈", "民": "氏", "簿": "薄", "车": "年", "驾": "驽", "障": "嶂", "卡": "下", "登": "豋", "录": "彔", "通": "诵", "知": "如", "工": "土",
+    "资": "贷", "细": "纽", "物": "牧", "气": "乞", "购": "沟", "房": "厉", "险": "捡", "号": "呈", "码": "蚂", "牌": "碑", "运": "迂", "海": "悔",
+    "申": "甲", "疫": "疾", "苗": "笛", "病": "疸", "化": "比", "验": "脸", "递": "逸", "修": "偻", "库": "厍", "盘": "盆", "点": "占", "固": "回",
+}  # fmt: skip
+"""Misreadings that share a part with the character, few of which are in the search's own table."""
+
+DOCUMENTS = "增值税发票 不动产权证书 体检报告单 住院收费票据 出生医学证明 居民户口簿 机动车驾驶证 社会保障卡 录取通知书 工资条明细 物业管理费 燃气缴费单 购房合同书 保险单号码 行李托运单 海关申报单 疫苗接种本 门诊病历册 电子化验单 设备维修工单 仓库出库单 快递运单号 固定资产盘点表".split()  # noqa: SIM905
+
+READINGS = [
+    ("fapiao", "发票"), ("jichang", "机场"), ("tushuguan", "图书馆"), ("tingchechang", "停车场"), ("kafeidou", "咖啡豆"), ("huochezhan", "火车站"),
+    ("zengzhishui", "增值税"), ("chongqing", "重庆"), ("guangzhou", "广州"), ("caidan", "菜单"), ("xiaoxindihua", "小心地滑"), ("kuaidi", "快递"),
+]  # fmt: skip
+"""Pinyin, and the word that is meant."""
 
 
 def plant(photos: list[Photo]) -> list[Query]:
@@ -175,6 +194,23 @@ def spellings(rng: Rng) -> Iterator[Planted]:
         yield query, [(form,) for form in forms], []
 
 
+def unseen_misreadings(rng: Rng) -> Iterator[Planted]:
+    """Names of documents among misreadings of them that share a part with the right character."""
+    for name in DOCUMENTS:
+        places = [at for at, letter in enumerate(name) if letter in UNSEEN]
+        errors = []
+        for _ in range(rng.randint(3, 9)):
+            at = rng.choice(places)
+            errors.append(name[:at] + rng.choice(UNSEEN[name[at]]) + name[at + 1 :])
+        yield name, [(text,) for text in [*[name] * rng.randint(2, 5), *errors]], []
+
+
+def readings(rng: Rng) -> Iterator[Planted]:
+    """Words typed in pinyin."""
+    for typed, word in READINGS:
+        yield typed, [(f"{word}{rng.randint(10, 99)}",) for _ in range(6)], []
+
+
 CLASSES: dict[str, Callable[[Rng], Iterator[Planted]]] = {
     "misread among right": misread_among_right,
     "split codes": split_codes,
@@ -182,4 +218,6 @@ CLASSES: dict[str, Callable[[Rng], Iterator[Planted]]] = {
     "spaced titles": spaced_titles,
     "trap words": trap_words,
     "spellings": spellings,
+    "unseen misreadings": unseen_misreadings,
+    PINYIN: readings,
 }

@@ -5,6 +5,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -241,6 +242,38 @@ async def test_very_long_and_very_repetitive_queries_end(
     await database.photo("发票" * 200, "a" * 300)
     for query in ("发票" * 5000, "a" * 100_000, "a " * 5000, '"' * 999, "- " * 999, "OR " * 999, "字" * 40, "x1" * 16):
         await repository.search_text(query, SCOPE)
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("SN5465KRH043G", "H043G"),
+        ("Gruesse aus Wien", "grüße"),
+        ("乀位证书", "学位证书"),
+        ("海关申抿单", "海关申报单"),
+        ("上彐市第一人民医丨", "上海市第一人民医院"),
+    ],
+)
+async def test_is_found_though_written_or_read_otherwise(
+    database: ImmichDatabase, repository: SearchRepository, text: str, query: str
+) -> None:
+    photo = await database.photo(text)
+    await database.photo("火车站", "welcome")
+    right = await database.photo(query)
+    assert await found(repository, query) == [right, photo]
+
+
+async def test_one_call_answers_a_search(database: ImmichDatabase, repository: SearchRepository) -> None:
+    await database.photo("增值税发栗")
+    calls: list[str] = []
+
+    async def count(connection: asyncpg.Connection) -> None:
+        connection.add_query_logger(lambda record: calls.append(record.query))
+
+    await repository.schema()
+    await repository.database.read(count)
+    assert len(await found(repository, "增值税发票")) == 1
+    assert [query for query in calls if "mesh." in query] == [calls[0], "SELECT * FROM mesh.find($1)"]
 
 
 async def test_pinyin_finds_what_is_read_so_below_what_is_written_so(database: ImmichDatabase) -> None:
