@@ -2,7 +2,6 @@
 
 import gettext
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 from mesh.cli import app as cli
-from mesh.cli.output import language
 from mesh.cli.output.language import DOMAIN, LOCALES, tr
 
 CLI = Path(__file__).resolve().parents[5] / "mesh/cli"
@@ -26,16 +24,6 @@ def said() -> set[str]:
 def translated() -> dict[str, str]:
     with (FOLDER / "mesh.po").open("rb") as file:
         return {str(entry.id): str(entry.string) for entry in read_po(file) if entry.id and not entry.fuzzy}
-
-
-@pytest.fixture
-def chinese(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("LANGUAGE", "")
-    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
-    language._translations.cache_clear()
-    yield
-    monkeypatch.undo()
-    language._translations.cache_clear()
 
 
 def test_every_message_has_its_translation_and_no_translation_is_left_over() -> None:

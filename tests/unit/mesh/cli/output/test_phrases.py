@@ -12,7 +12,7 @@ import typer
 from babel.messages.pofile import read_po
 
 from mesh.cli import app as cli
-from mesh.cli.output import language, phrases
+from mesh.cli.output import phrases
 from mesh.cli.output.language import LOCALES
 from mesh.cli.output.phrases import Phrases, is_whole, localised
 
@@ -50,18 +50,6 @@ def texts(file: Path) -> Iterator[str]:
             yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield ANY_VALUE.sub("{}", node.value)
-
-
-@pytest.fixture
-def chinese(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("LANGUAGE", "")
-    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
-    for cached in (language._translations, phrases._phrases):
-        cached.cache_clear()
-    yield
-    monkeypatch.undo()
-    for cached in (language._translations, phrases._phrases):
-        cached.cache_clear()
 
 
 def is_written(message: str) -> bool:
