@@ -86,7 +86,7 @@ class Results {
     Object.assign(this, { list, status, body, failed });
     this.words = terms(body.query);
     list.replaceChildren();
-    this.end = el("li", { class: "end" });
+    this.end = el("div", { class: "end" });
     list.append(this.end);
     this.seen = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.more(), { rootMargin: "1200px" });
     this.more().then(() => this.seen.observe(this.end));
@@ -103,7 +103,8 @@ class Results {
     if (!this.#count) this.status.textContent = t("searching");
     try {
       const { results, nextPage } = await search({ ...this.body, page: Number(this.#page) }, this.#gone.signal);
-      this.end.before(...results.map((result) => tile(result, this.words)));
+      // A grid for each page: a browser lays out those in sight, and not ten thousand tiles for every frame.
+      if (results.length) this.end.before(el("ul", { class: "results" }, results.map((result) => tile(result, this.words))));
       this.#count += results.length;
       this.#page = nextPage;
       const key = !this.#count ? "nothing" : nextPage ? "foundMore" : "found";
@@ -125,7 +126,7 @@ class Results {
 export function searchPage(main, query, failed) {
   let results = null;
   const status = el("p", { role: "status", class: "soft" }, t("empty"));
-  const list = el("ul", { class: "results" });
+  const list = el("div", {});
   const input = el("input", { type: "search", name: "query", value: query, placeholder: t("searchHint"), autocomplete: "off", "aria-label": t("search"), enterKeyHint: "search" });
   const form = el("form", { class: "search", role: "search" },
     el("div", { class: "box" }, input, el("button", { class: "primary" }, t("search"))), filters());
