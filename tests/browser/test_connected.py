@@ -64,6 +64,9 @@ async def test_both_addresses_for_immich_are_there_to_copy(browser: Browser, sta
     loopback = await row(browser, "URLs for Immich", "to look at")
     assert f"http://127.0.0.1:{port}" in loopback
     assert "only this machine reaches them" in loopback
+    stage.router.listener("immich_ml").host = "0.0.0.0"
+    unknown = await row(browser, "URLs for Immich", "note")
+    assert f"http://‹this machine's address›:{port}" in unknown, "localhost is no address for an Immich elsewhere"
     stage.router.listener("immich_ml").host = "192.0.2.7"
     told(stage, urls=("http://192.0.2.7:3003",), path=SecretStr("hidden-path"))
     await browser.until(lambda driver: "one router only" in driver.execute_script(ROW, "URLs for Immich")[1])

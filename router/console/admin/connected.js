@@ -42,8 +42,9 @@ const portOf = (address) => address.slice(address.lastIndexOf(":") + 1);
 
 /** The addresses of the routers as Immich reaches them; where nobody said, this page's own machine at this one's port. */
 function urls({ immich_ml: ml, immich_ml_urls: told, immich_ml_path: secret, photos }) {
-  const all = told.length ? told : ml ? [`http://${location.hostname}:${portOf(ml)}`] : [];
-  const host = all.length ? new URL(all[0]).hostname : location.hostname;
+  const here = LOOPBACK.test(location.hostname) && ml && !LOOPBACK.test(ml) ? t("thisMachine") : location.hostname;
+  const host = told.length ? new URL(told[0]).hostname : here;
+  const all = told.length ? told : ml ? [`http://${here}:${portOf(ml)}`] : [];
   const door = photos ? row("good", t("door"), copyable(`http://${host}:${portOf(photos)}`), t("doorRemedy"))
     : row("warn", t("door"), t("doorClosed"), t("doorClosedRemedy"));
   if (!all.length) return [row("bad", t("mlUrls"), t("mlClosed")), door];

@@ -99,6 +99,7 @@ export default {
   calledLongAgo: "Immich asks every 30 seconds: does it run, and is the URL below still entered there?",
   mlUrls: "URLs for Immich", mlClosed: "the listener for Immich is closed",
   mlUrlRemedy: "Immich: Administration, Settings, Machine learning; where Immich runs in a container, with the name it knows this machine by",
+  thisMachine: "‹this machine's address›",
   bothUrls: "enter both in Immich: Administration, Settings, Machine learning; it takes the second while the first is away",
   oneUrl: "one router only: Immich drops jobs while it restarts; start a second one (MESH_SECOND_ROUTER_PORT) and enter both",
   onlyHere: "only this machine reaches them: for an Immich elsewhere, or in a container, set ROUTER_LISTENERS__IMMICH_ML__HOST=0.0.0.0",

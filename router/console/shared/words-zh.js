@@ -99,6 +99,7 @@ export default {
   calledLongAgo: "Immich 每 30 秒询问一次：它在运行吗？下面的网址还在设置里吗？",
   mlUrls: "填进 Immich 的网址", mlClosed: "给 Immich 的端口没有打开",
   mlUrlRemedy: "Immich：管理、设置、机器学习；Immich 在容器里时，用它认得的本机名字",
+  thisMachine: "‹本机地址›",
   bothUrls: "两个都填进 Immich：管理、设置、机器学习；第一个不在时它会用第二个",
   oneUrl: "只有一个路由器：它重启时 Immich 会丢任务；请启动第二个（MESH_SECOND_ROUTER_PORT）并把两个都填上",
   onlyHere: "只有本机能访问：Immich 在别的机器或容器里时，请设置 ROUTER_LISTENERS__IMMICH_ML__HOST=0.0.0.0",
