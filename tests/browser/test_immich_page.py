@@ -156,6 +156,12 @@ async def test_what_fails_says_why_and_can_be_tried_again(browser: Browser, albu
     await until_panel(browser, "1 lines new")
 
 
+async def test_the_language_that_was_chosen_in_immich_is_spoken(browser: Browser, album: Album) -> None:
+    await browser.run("localStorage.setItem('lang', 'zh_SIMPLIFIED')")
+    await open_photo(browser, album, album.immich.photo(album.alice))
+    assert "刷新文字识别" in await browser.until_run(ITEMS)
+
+
 @pytest.mark.parametrize(("language", "item"), [("zh-CN", "刷新文字识别"), ("de-DE", "Refresh OCR")])
 async def test_the_browsers_language_is_spoken(browser: Browser, album: Album, language: str, item: str) -> None:
     await speak(browser, language)

@@ -1,11 +1,12 @@
-// The language of the pages: the first of the browser's languages that there is a file for. One file per language.
+// The language of the pages: the one that was chosen in Immich, where its settings are in reach, else the first of the
+// browser's languages that there is a file for. One file per language.
 
 import en from "./words-en.js";
 import zh from "./words-zh.js";
 
 const FILES = { en, zh };
-const wanted = navigator.languages?.length ? navigator.languages : [navigator.language];
-export const language = wanted.map((name) => name.toLowerCase().split("-")[0]).find((name) => name in FILES) ?? "en";
+const wanted = [localStorage.getItem("lang") ?? "", ...(navigator.languages?.length ? navigator.languages : [navigator.language])];
+export const language = wanted.map((name) => name.toLowerCase().match(/[a-z]+/)?.[0]).find((name) => name in FILES) ?? "en";
 export const locale = language === "zh" ? "zh-Hans" : "en";
 const words = FILES[language];
 
