@@ -79,7 +79,7 @@ def test_there_is_exactly_one_onnxruntime_and_one_opencv(installation: Installat
 
 
 def test_our_code_is_installed_as_a_wheel_not_linked(installation: Installation) -> None:
-    assert (installation.packages / "mesh" / "core" / "settings.py").is_file()
+    assert (installation.packages / "mesh" / "core" / "errors.py").is_file()
     assert not list(installation.packages.glob("*immich_mesh*.pth"))
     done = installation.run("python", "-c", "import mesh; print(mesh.__file__)")
     assert done.stdout.startswith(str(installation.folder)), done.stderr

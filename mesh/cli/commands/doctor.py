@@ -78,7 +78,9 @@ def examine() -> Iterator[Finding]:
         yield from hardware.check_disk(folder)
     yield from mesh.check_models(services)
     if machine is not None:
-        yield from asyncio.run(mesh.check_running(machine))
+        from mesh.cli.doctor import running
+
+        yield from asyncio.run(running.check_running(machine))
     url, wanted = database_of(machine)
     if (url or wanted) and parts.reaches_database:
         from mesh.cli.doctor import database

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mesh.cli.commands.doctor import database_of, examine
-from mesh.cli.doctor import database, hardware, installation, mesh
+from mesh.cli.doctor import database, hardware, installation, mesh, running
 from mesh.cli.doctor.finding import Verdict
 from mesh.cli.doctor.parts import Parts
 from mesh.cli.machine.plan import Plan, Port
@@ -144,7 +144,7 @@ def test_a_foreign_process_on_a_port_is_told() -> None:
         taken.listen()
         number = taken.getsockname()[1]
         plan = Plan("ocr", "ocr_service", f"127.0.0.1:{number}", (Port("127.0.0.1", number, "OCR_PORT"),), 1.0)
-        (finding,) = mesh._judge(plan, None)
+        (finding,) = running._judge(plan, None)
     assert finding.verdict is Verdict.NOTE
     assert f"port {number} is held by " in finding.text
     assert "OCR_PORT" in finding.remedy
