@@ -33,7 +33,7 @@ class Chart {
     this.lines = lines;
     this.#values = lines.map(() => []);
     this.svg = document.createElementNS(SVG, "svg");
-    for (const [name, value] of Object.entries({ viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", class: "chart", role: "img" })) this.svg.setAttribute(name, value);
+    for (const [name, value] of Object.entries({ viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", class: "chart", role: "img", "aria-label": t(title) })) this.svg.setAttribute(name, value);
     this.paths = lines.map((_, at) => {
       const line = document.createElementNS(SVG, "path");
       line.setAttribute("class", `line-${at}`);

@@ -79,6 +79,7 @@ function showJobs() {
 }
 
 function showMesh() {
+  charts.draw();
   const states = clusterStates();
   draw("models", () => modelRows(seen.models, orderModel));
   draw("clusters", () => seen.clusters.map((cluster) => clusterCard(cluster, states[cluster.name])));
