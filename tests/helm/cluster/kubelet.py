@@ -27,7 +27,7 @@ class Kubelet:
         errors: what kept an object from coming true.
     """
 
-    def __init__(self, server: ApiServer, network: Network, folder: Path) -> None:
+    def __init__(self, server: ApiServer, network: Network, folder: Path, granted: Access) -> None:
         self.pods: list[Pod] = []
         self.errors: list[BaseException] = []
         self._server = server
@@ -37,7 +37,7 @@ class Kubelet:
         self._hosts.write_text("127.0.0.1 localhost\n")
         self._service_addresses: dict[str, str] = {}
         self._proxies: list[asyncio.Server] = []
-        self._access = Access(server.store, folder)
+        self._access = granted
         self._api: Any = None
         self._reconciling: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -276,7 +276,8 @@ def node(server: ApiServer, folder: Path) -> Iterator[Kubelet]:
     """A node for the cluster, until the block ends."""
     with Network() as network:
         folder.chmod(0o755)
-        kubelet: Kubelet = server.call(lambda: Kubelet(server, network, folder))
+        granted = Access(server.store, folder)  # makes certificates in a process of its own: not in the loop
+        kubelet: Kubelet = server.call(lambda: Kubelet(server, network, folder, granted))
         asyncio.run_coroutine_threadsafe(kubelet.open_api(), server.loop).result(30)
         try:
             yield kubelet

@@ -52,7 +52,7 @@ class Surroundings:
         name = spec.get("serviceAccountName", "default")
         (place / "token").write_text(self.access.token(Account("immich", name)))
         (place / "ca.crt").write_bytes(self.access.authority)
-        return [Mount(place, "/var/run/secrets/kubernetes.io/serviceaccount", read_only=True)]
+        return [Mount(place, "/run/secrets/kubernetes.io/serviceaccount", read_only=True)]  # /var/run is a link to it
 
 
 class Pod:
