@@ -184,12 +184,12 @@ USER 0:0
 # hadolint ignore=DL4006,SC2046,SC2086
 RUN set -eu; programs="/usr/bin/dash /usr/bin/sleep /usr/bin/cat /usr/bin/env $(command -v tini)"; \
     python="$(find /usr/local/bin -name 'python3.*' -type f ! -name '*-config') $(find /usr/local/lib -path '*lib-dynload*' -name '*.so')"; \
-    libraries="$({ ldd $programs $python; ldconfig -p | grep -E 'lib(stdc\+\+|gcc_s|z)\.so\.'; } \
+    libraries="$({ ldd $programs $python; ldconfig -p | grep -E 'lib(stdc\+\+|gcc_s|z|rt|pthread|dl|util|resolv)\.so\.'; } \
         | grep -oE '/[^ ]+\.so[^ :)]*' | grep -v '^/usr/local/lib/python' | sort -u)"; \
     mkdir -p /cli/dev /cli/etc /cli/models /cli/proc /cli/sys /cli/tmp /cli/usr/bin /cli/usr/lib /cli/usr/lib64 \
         /cli/var/lib/dpkg/status.d; \
     ln -s usr/bin usr/lib usr/lib64 /cli/; \
-    tar ch $programs $libraries /etc/os-release /etc/passwd /etc/group /etc/nsswitch.conf /etc/ld.so.conf \
+    tar ch $programs $libraries /etc/os-release /etc/passwd /etc/group /etc/nsswitch.conf /etc/ld.so.conf /etc/ld.so.conf.d \
         /etc/ssl/certs/ca-certificates.crt | tar x --keep-directory-symlink -C /cli; \
     tar c --exclude='site-packages/*' --exclude=ensurepip --exclude=idlelib --exclude=tkinter --exclude=turtledemo \
         --exclude=lib2to3 --exclude=test --exclude='config-3*' --exclude=__pycache__ --exclude='*.a' --exclude='*-config' \

@@ -178,8 +178,8 @@ def test_the_router_answers_and_the_service_reads(image: Image) -> None:
     port = free_port()
     if image.target == "router":
         environment = {
-            "ROUTER_LISTENERS__IMMICH_ML__PORT": str(port),
-            "ROUTER_LISTENERS__ADMIN__PORT": str(free_port()),
+            "ROUTER_LISTENERS__IMMICH_ML__PORT": str(free_port()),
+            "ROUTER_LISTENERS__ADMIN__PORT": str(port),
         }
         environment |= {"ROUTER_LISTENERS__IMMICH_ML__HOST": "127.0.0.1", "ROUTER_METRICS_PORT": str(free_port())}
     elif image.target == "ocr":
@@ -196,8 +196,8 @@ def answers(target: str, port: int) -> bool:
     """Whether the process is up, and what it says is right."""
     if target == "router":
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5) as response:
-                return bool(response.read() == b"pong")
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/info", timeout=5) as response:
+                return bool(json.load(response)["version"])
         except OSError:
             return False
     photo = (ROOT / "helm" / "immich-mesh" / "files" / "photo.png").read_bytes()
