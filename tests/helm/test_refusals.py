@@ -175,6 +175,15 @@ IMPOSSIBLE = [
         "ocr.autoscaling: nothing to scale by",
     ),
     ({"ocr": {"autoscaling": {"keda": {"enabled": True}}}}, "needs ocr.autoscaling.enabled too"),
+    ({"ocr": {"autoscaling": {"enabled": True, "minReplicas": 0}}}, "0 is for ocr, clip and face with keda.enabled"),
+    (
+        {"router": {"autoscaling": {"enabled": True, "minReplicas": 0, "keda": {"enabled": True}}}},
+        "router.autoscaling.minReplicas: 0 is for ocr, clip and face",
+    ),
+    (
+        {"ocr": {"autoscaling": {"enabled": True, "minReplicas": 0, "keda": {"enabled": True}}}},
+        "no pod has no CPU to go by",
+    ),
     (
         {"router": {"autoscaling": {"enabled": True, "targetQueueLength": 2}}},
         "router.autoscaling.targetQueueLength: only ocr, clip and face",

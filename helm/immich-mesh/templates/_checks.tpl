@@ -72,6 +72,12 @@ itself (a type, an unknown key) values.schema.json refuses.
 {{- if and $scaling.enabled $scaling.keda.enabled (not $scaling.targetCPUUtilizationPercentage) (not $scaling.targetQueueLength) (not $scaling.keda.triggers) -}}
 {{- fail (printf "%s.autoscaling: nothing to scale by; set targetCPUUtilizationPercentage, targetQueueLength or keda.triggers" .name) -}}
 {{- end -}}
+{{- if and $scaling.enabled (eq (int $scaling.minReplicas) 0) (not (and .grpc $scaling.keda.enabled)) -}}
+{{- fail (printf "%s.autoscaling.minReplicas: 0 is for ocr, clip and face with keda.enabled: nothing else hears of a request that waits for a pod" .name) -}}
+{{- end -}}
+{{- if and $scaling.enabled (eq (int $scaling.minReplicas) 0) (gt (int $scaling.targetCPUUtilizationPercentage) 0) -}}
+{{- fail (printf "%s.autoscaling.targetCPUUtilizationPercentage: no pod has no CPU to go by: with minReplicas: 0 set this to 0 and targetQueueLength" .name) -}}
+{{- end -}}
 {{- if and $scaling.keda.enabled (not $scaling.enabled) -}}
 {{- fail (printf "%s.autoscaling.keda.enabled: needs %s.autoscaling.enabled too" .name .name) -}}
 {{- end -}}

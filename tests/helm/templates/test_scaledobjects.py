@@ -43,3 +43,17 @@ def test_keda_takes_the_place_of_the_autoscaler(render: Render) -> None:
     )
     assert queue["metadata"]["threshold"] == "8"
     assert theirs == cron
+
+
+def test_to_nothing_it_goes_by_what_the_routers_know(render: Render) -> None:
+    scaling = {"enabled": True, "minReplicas": 0, "targetCPUUtilizationPercentage": 0, "targetQueueLength": 4}
+    release = render({"face": {"autoscaling": {**scaling, "keda": {"enabled": True}}}})
+    spec = release.find("ScaledObject", "mesh-immich-mesh-face")["spec"]
+    assert spec["minReplicaCount"] == 0
+    _, held, active, used = (one["metadata"] for one in spec["triggers"])
+    assert active["query"] == 'sum(immich_mesh_upstream_active_requests{namespace="immich",cluster="face"})'
+    assert active["threshold"] == "4"
+    assert held["query"] == 'sum(immich_mesh_upstream_held_requests{namespace="immich",cluster="face"})'
+    assert held["threshold"] == "4"
+    assert 'increase(immich_mesh_upstream_tries_total{namespace="immich",cluster="face"}[2m])' in used["query"]
+    assert "replicas" not in release.find("Deployment", "mesh-immich-mesh-face")["spec"]

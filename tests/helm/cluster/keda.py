@@ -1,0 +1,129 @@
+"""KEDA with its Prometheus: reads the metrics of the pods that run, and sets how many there are, by the ScaledObjects.
+
+Of PromQL it knows what the chart writes: `sum` over a selector or over its `increase`, and `> bool`.
+"""
+
+import asyncio
+import math
+import re
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import promql_parser
+from aiohttp import ClientError, ClientSession, ClientTimeout
+
+from tests.helm.cluster.kubelet import Kubelet
+from tests.helm.cluster.store import Object
+
+METRICS_PORT = 9464
+LINE = re.compile(r"^(?P<name>[a-z_:]+)(?:\{(?P<labels>.*)\})? (?P<value>\S+)$")
+LABEL = re.compile(r'(\w+)="([^"]*)"')
+
+Series = dict[tuple[tuple[str, str], ...], float]
+"""Values by their labels, the metric's name among them."""
+
+
+@dataclass
+class Keda:
+    """Scales what the cluster's ScaledObjects name, until it is stopped.
+
+    Attributes:
+        decisions: Deployment and number of pods, whenever one was set.
+    """
+
+    kubelet: Kubelet
+    server: Any
+    decisions: list[tuple[str, int]] = field(default_factory=list)
+    _scrapes: list[tuple[float, Series]] = field(default_factory=list)
+    _active: dict[str, float] = field(default_factory=dict)
+    _task: "asyncio.Task[None] | None" = None
+
+    def start(self) -> None:
+        """Begins, in the server's loop."""
+        self._task = asyncio.ensure_future(self._run())
+
+    def stop(self) -> None:
+        """Ends."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        async with ClientSession(timeout=ClientTimeout(total=5)) as session:
+            while True:
+                self._scrapes.append((time.monotonic(), await self._scrape(session)))
+                for one in self.kubelet.objects("ScaledObject"):
+                    self._scale(one)
+                await asyncio.sleep(1)
+
+    async def _scrape(self, session: ClientSession) -> Series:
+        found: Series = {}
+        for service in self.kubelet.objects("Service"):
+            name = service["metadata"]["name"]
+            for pod in self.kubelet.endpoints(name):
+                try:
+                    async with session.get(f"http://{pod.address}:{METRICS_PORT}/metrics") as response:
+                        text = await response.text()
+                except (ClientError, TimeoutError):
+                    continue
+                target = {"namespace": "immich", "service": name, "pod": pod.name}
+                for line in text.splitlines():
+                    if match := LINE.match(line):
+                        labels = {**dict(LABEL.findall(match["labels"] or "")), **target, "__name__": match["name"]}
+                        found[tuple(sorted(labels.items()))] = float(match["value"])
+        return found
+
+    def _scale(self, scaled: Object) -> None:
+        spec, now = scaled["spec"], time.monotonic()
+        name = spec["scaleTargetRef"]["name"]
+        resource = next(one for one in self.server.resources if one.kind == "Deployment")
+        found = self.server.store.get((resource, "immich", name))
+        if found is None:
+            return
+        wanted = 0
+        for trigger in spec["triggers"]:
+            if trigger["type"] == "prometheus":
+                value = self._value(promql_parser.parse(trigger["metadata"]["query"]))
+                if value > 0:
+                    self._active[name] = now
+                wanted = max(wanted, math.ceil(value / float(trigger["metadata"]["threshold"])))
+        before = found["spec"].get("replicas", 1)
+        resting = now - self._active.setdefault(name, now) >= spec["cooldownPeriod"]
+        least = spec["minReplicaCount"] if resting else max(1, spec["minReplicaCount"])
+        wanted = min(max(wanted, least), spec["maxReplicaCount"])
+        if wanted < before and not resting:
+            wanted = before
+        if wanted != before:
+            self.decisions.append((name, wanted))
+            found["spec"]["replicas"] = wanted
+            self.server.store.put((resource, "immich", name), found)
+
+    def _value(self, query: Any) -> float:
+        """Raises NotImplementedError: a query of another form."""
+        kind = type(query).__name__
+        if kind == "BinaryExpr":
+            left, right = self._value(query.lhs), self._value(query.rhs)
+            return float(left > right)
+        if kind == "NumberLiteral":
+            return float(query.val)
+        if kind == "AggregateExpr":
+            return self._value(query.expr)
+        if kind == "Call":
+            (window,) = query.args
+            oldest = time.monotonic() - window.range.total_seconds()
+            within = [series for at, series in self._scrapes if at >= oldest]
+            return sum(
+                max(0.0, value - within[0].get(key, 0.0))
+                for key, value in within[-1].items()
+                if _selects(window.vector_selector, key)
+            )
+        if kind == "VectorSelector":
+            return sum(value for key, value in self._scrapes[-1][1].items() if _selects(query, key))
+        raise NotImplementedError(kind)
+
+
+def _selects(selector: Any, key: tuple[tuple[str, str], ...]) -> bool:
+    labels = dict(key)
+    return labels["__name__"] == selector.name and all(
+        labels.get(matcher.name, "") == matcher.value for matcher in selector.matchers.matchers
+    )
