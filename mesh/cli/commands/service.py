@@ -77,7 +77,7 @@ def status(
         facts = [f"{state.get('ActiveState')} ({state.get('SubState')})"]
         facts += [tr("since {time}").format(time=state["ExecMainStartTimestamp"])] if active else []
         if (restarts := state.get("NRestarts", "0")) != "0":
-            facts.append(tr("started again {count} times (immich-mesh logs says why)").format(count=restarts))
+            facts.append(tr("restarts: {count} (immich-mesh logs says why)").format(count=restarts))
         facts.append(tr("starts at boot") if state.get("UnitFileState") == "enabled" else tr("does not start at boot"))
         typer.echo(", ".join(facts))
     if not active:

@@ -113,7 +113,7 @@ def test_status_says_that_it_does_not_stay(
     monkeypatch.setattr(Systemd, "of_this_machine", lambda system: systemd)
     assert cli.run(["service", "status"]) == 0
     shown = capsys.readouterr().out
-    assert shown == "active (running), since now, started again 12 times (immich-mesh logs says why), starts at boot\n"
+    assert shown == "active (running), since now, restarts: 12 (immich-mesh logs says why), starts at boot\n"
 
 
 def test_a_wrong_setting_is_not_tried_again_and_again(tmp_path: Path) -> None:
