@@ -36,9 +36,9 @@ does not know; what looks legible there counts only when it is very certain, as 
 KNOWN = 0.9
 """Where nothing with letters is very certain, words need this: nothing shows that their script is known."""
 
-HALF_KNOWN = 2
-"""So many letters of a script that the model knows in part, and the line must be as certain as one with unread ink: the
-letters that it lacks are not always seen as such. One is a sign: μm, 5 Ω."""
+HALF_KNOWN, CERTAIN_IN_PART = 2, 0.99
+"""A line with so many letters of a script that the model knows in part must be that certain: the letters that it lacks
+are not always seen as such. One is a sign: μm, 5 Ω."""
 
 WORD = 3
 """Letters that a word must have in a photo whose script is not known: shorter ones are parts of what was not read, or
@@ -72,7 +72,8 @@ class Candidate:
     @property
     def guessed(self) -> bool:
         """Whether letters were passed over, or may have been, and the rest is not certain all the same."""
-        return (self.unread > UNREAD or self.half_known >= HALF_KNOWN) and self.score < CERTAIN_ALL_THE_SAME
+        in_part = self.half_known >= HALF_KNOWN and self.score < CERTAIN_IN_PART
+        return in_part or (self.unread > UNREAD and self.score < CERTAIN_ALL_THE_SAME)
 
     @property
     def illegible(self) -> bool:

@@ -55,6 +55,7 @@ def test_what_is_a_letter_in_one_way_of_reading_alone_is_a_mark() -> None:
 
 def test_a_word_of_a_script_that_is_known_in_part_must_be_certain() -> None:
     assert not is_plausible("Aπστλ", 0.91, half_known=4)
+    assert not is_plausible("Avoιτ", 0.985, half_known=2)
     assert is_plausible("ΦAPMAKEIO", 0.99, half_known=2)
     assert is_plausible("5 μm", 0.9, half_known=1)
 
