@@ -89,7 +89,7 @@ class Results {
     this.end = el("div", { class: "end" });
     list.append(this.end);
     this.seen = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.more(), { rootMargin: "1200px" });
-    this.more().then(() => this.seen.observe(this.end));
+    this.more();
   }
 
   close() {
@@ -117,8 +117,9 @@ class Results {
     } finally {
       this.#loading = false;
     }
-    // A short page leaves the end in sight, which the observer does not tell again.
-    if (this.#page !== null && this.end.getBoundingClientRect().top < innerHeight + 1200) await this.more();
+    // Looked at anew: an end that stays in sight, or comes back there when a page turns out shorter, is told again.
+    this.seen.unobserve(this.end);
+    if (this.#page !== null && !this.#gone.signal.aborted) this.seen.observe(this.end);
   }
 }
 
