@@ -158,7 +158,8 @@ def test_an_image_runs_as_nobody_behind_tini(image: Image) -> None:
 def test_the_command_and_its_doctor_run(image: Image) -> None:
     assert image.run("tini", "--", "immich-mesh", "--version")[0] == 0
     _, output = image.run("immich-mesh", "doctor", "--json", MESH_OFFLINE="true")
-    found = {one["subject"]: one for one in json.loads(output)}
+    told = next(line for line in output.splitlines() if line.startswith("[{"))  # beside what onnxruntime remarks
+    found = {one["subject"]: one for one in json.loads(told)}
     assert found["imports"]["verdict"] == "good", found
     assert found["settings"]["text"] == f"of {image.target} are valid"
 
