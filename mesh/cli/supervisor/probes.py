@@ -5,7 +5,6 @@ from enum import IntEnum
 from types import TracebackType
 from typing import Any, Self
 
-import aiohttp
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from immich_mesh.model.v1 import model_pb2, model_pb2_grpc
@@ -142,6 +141,8 @@ class RouterProbe:
     def __init__(self, url: str, host_header: str | None = None) -> None:
         self._url = url
         self._headers = {"Host": host_header} if host_header else {}
+        import aiohttp  # the images of the services, whose doctor imports this module, have none
+
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PROBE_SECONDS))
 
     async def __aenter__(self) -> Self:
@@ -154,11 +155,13 @@ class RouterProbe:
 
     async def check(self) -> ProcessCondition | None:
         """Its condition now: READY when Immich's ping succeeds. None when it does not answer."""
+        from aiohttp import ClientError
+
         try:
             async with self._session.get(f"{self._url}/ping", headers=self._headers) as response:
                 if response.ok:
                     return ProcessCondition(Level.READY, tr("answers Immich"))
                 text = tr("waits for a service (ping: HTTP {status})").format(status=response.status)
                 return ProcessCondition(Level.COMING, text)
-        except (TimeoutError, aiohttp.ClientError):
+        except (TimeoutError, ClientError):
             return None
