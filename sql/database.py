@@ -161,6 +161,8 @@ class Database:
             raise
         except asyncpg.QueryCanceledError as error:
             raise UnavailableError(f"the statement took longer than {settings.statement_timeout_ms} ms") from error
+        except asyncpg.ObjectNotInPrerequisiteStateError as error:
+            raise UnavailableError(str(error)) from error
         except UNPREPARED as error:
             log.warning("database is not as needed", error=str(error))
             raise UnavailableError(

@@ -219,3 +219,19 @@ $$;
 REVOKE ALL ON FUNCTION mesh.refresh(uuid[]), mesh.follow(uuid[]), mesh.take_turns(uuid[]), mesh.on_change(), mesh.attach(), mesh.detach()
   FROM PUBLIC;
 SELECT mesh.attach();
+
+-- Texts that were there before: until a backfill has read them, a ranked search would miss most of what Immich's own finds.
+DO $$
+DECLARE
+  source text;
+  has_texts boolean := false;
+BEGIN
+  FOREACH source IN ARRAY mesh.sources() LOOP
+    EXECUTE format('SELECT EXISTS (SELECT FROM public.%I)', source) INTO has_texts;
+    EXIT WHEN has_texts;
+  END LOOP;
+  IF has_texts THEN
+    INSERT INTO mesh.stale (reason) VALUES ('no backfill has run');
+  END IF;
+END
+$$;

@@ -251,6 +251,9 @@ BEGIN
   IF mesh.trusted('asset') IS NULL THEN
     RAISE undefined_table USING MESSAGE = 'table asset is missing';
   END IF;
+  IF EXISTS (SELECT FROM mesh.stale WHERE stale.asset_id IS NULL AND stale.reason = 'no backfill has run') THEN
+    RAISE object_not_in_prerequisite_state USING MESSAGE = 'the photos'' texts are not indexed yet: `immich-mesh db backfill` has not run, or runs';
+  END IF;
   FOR step IN SELECT value FROM jsonb_array_elements(asked -> 'steps') LOOP
     step_end := greatest((asked -> 'end')::bigint, coalesce((step -> 'at_least')::bigint, 0));
     CONTINUE WHEN passed >= step_end OR ((step -> 'alone')::boolean AND (passed > 0 OR likely));

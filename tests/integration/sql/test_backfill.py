@@ -8,12 +8,16 @@ import asyncpg
 import pytest
 
 from mesh.core.errors import UnavailableError
+from sql.filters import Scope
 from sql.migrate import migrate
+from sql.repository import SearchRepository
 from sql.upkeep import backfill as module
 from sql.upkeep import indexes
 from sql.upkeep.backfill import backfill
 from sql.upkeep.status import status
-from tests.integration.sql.conftest import ImmichDatabase
+from tests.integration.sql.conftest import OWNER, ImmichDatabase, settings
+
+SCOPE = Scope((OWNER,))
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +55,18 @@ async def test_first_backfill_covers_every_photo(unmigrated: ImmichDatabase) -> 
     assert progress[-1] == (50, 50, 50)
     assert (await status(unmigrated.connection)).problems == ()
     assert (await backfill(unmigrated.connection)).changed == 0
+
+
+async def test_until_the_first_backfill_immichs_own_search_is_the_better_one(unmigrated: ImmichDatabase) -> None:
+    """One photo that was read since would hide all that were read before."""
+    await fill(unmigrated, 3)
+    await migrate(unmigrated.connection)
+    await unmigrated.photo("发票")
+    async with SearchRepository(settings(unmigrated.url)) as repository:
+        with pytest.raises(UnavailableError, match="not indexed yet"):
+            await repository.search_text("发票", SCOPE)
+        await backfill(unmigrated.connection)
+        assert len((await repository.search_text("发票", SCOPE)).hits) == 4
 
 
 async def test_a_first_backfill_of_many_photos_builds_indexes_afterwards(
