@@ -70,7 +70,7 @@ def _keep(new: dict[str, Any], document: Path | None) -> None:
     report.save(file.stem, content)
     if document:
         document.write_text(services_document(content), "utf-8")
-        plot([panel_of_row(each) for each in rows], document.with_name("chaos.png"))
+        plot([panel_of_row(each) for each in rows], document.parent / "pictures" / "chaos.webp")
 
 
 def measure_real(arguments: argparse.Namespace) -> int:

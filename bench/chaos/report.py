@@ -78,7 +78,7 @@ def services_document(content: Mapping[str, Any]) -> str:
             table_of(rows, columns),
             *(f"- **{name}**: {' '.join(text.split())}" for name, text in meaning.items()),
             "",
-            "![Latency of every answer over time](chaos.png)",
+            "![Latency of every answer over time](pictures/chaos.webp)",
             "",
         ]
     )
