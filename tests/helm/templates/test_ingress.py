@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.helm.conftest import Render
 
-DOOR_SOURCE = Path(__file__).resolve().parents[3] / "router" / "gateway" / "door.py"
+DOOR_SOURCE = Path(__file__).resolve().parents[3] / "router" / "front_door" / "door.py"
 CHANGED = {"/api/search/smart", "/api/search/metadata", "/api/search/ocr", "/api/assets/jobs", "/mesh"}
 IMMICH = {"immich": {"url": "http://immich:2283"}}
 
