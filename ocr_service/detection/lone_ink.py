@@ -51,7 +51,7 @@ def lone_ink(pixels: Pixels, boxes: Boxes) -> list[tuple[Floats, CloserLook]]:
     if min(size) < TOGETHER_PX:
         return []
     reduced = resize(pixels, size, cv2.INTER_AREA)
-    ground = np.median(reduced.reshape(-1, 3)[:: max(1, REDUCED)], axis=0).astype(np.int16)
+    ground = np.median(reduced.reshape(-1, 3)[::REDUCED], axis=0).astype(np.int16)
     ink = (np.abs(reduced - ground).max(axis=2) > CONTRAST).astype(np.uint8)
     if not 0 < float(ink.mean()) < MOST_INK:
         return []

@@ -6,7 +6,8 @@ may start jobs.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -165,13 +166,8 @@ class Refresher:
             InvalidInputError: it has no preview, is no image, or was deleted.
             MeshError: recognition or the database failed; nothing was changed for the kind that failed.
         """
-        try:
-            refreshed = await self._refresh(asset_id, kinds, credentials)
-        except MeshError:
-            self._metrics.refreshed("failed")
-            raise
-        self._metrics.refreshed("ok")
-        return refreshed
+        with self._counted():
+            return await self._refresh(asset_id, kinds, credentials)
 
     async def refresh_video(
         self, asset_id: UUID, pictures: AsyncIterator[bytes], credentials: Credentials
@@ -180,13 +176,18 @@ class Refresher:
 
         Raises as `refresh` does, and what `pictures` raises.
         """
+        with self._counted():
+            return await self._refresh_video(asset_id, pictures, credentials)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Counts what became of one photo or video in the block."""
         try:
-            refreshed = await self._refresh_video(asset_id, pictures, credentials)
+            yield
         except MeshError:
             self._metrics.refreshed("failed")
             raise
         self._metrics.refreshed("ok")
-        return refreshed
 
     async def _refresh_video(
         self, asset_id: UUID, pictures: AsyncIterator[bytes], credentials: Credentials
