@@ -5,7 +5,6 @@ each is, as soon as it is so. It takes leave to list and watch `endpointslices` 
 """
 
 import asyncio
-import json
 import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -17,6 +16,7 @@ import structlog
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from router.upstream.endpoints.address import Address
+from router.upstream.endpoints.slices import EndpointSlice, EndpointSliceList, WatchEvent, WatchProblem, addresses_of
 
 log = structlog.get_logger()
 
@@ -104,7 +104,7 @@ class EndpointSliceWatch:
     api: ApiServer
     sleep: Callable[[float], Any] = asyncio.sleep
     addresses: list[Address] = field(default_factory=list)
-    _slices: dict[str, Any] = field(default_factory=dict)
+    _slices: dict[str, EndpointSlice] = field(default_factory=dict)
     _task: "asyncio.Task[None] | None" = None
 
     def start(self) -> None:
@@ -126,6 +126,8 @@ class EndpointSliceWatch:
                     pause = LEAST_PAUSE_SECONDS
                     while version:
                         version = await self._watch(session, version)
+                        # The next one tells what happens meanwhile; a server that ends each at once is not flooded.
+                        await self.sleep(LEAST_PAUSE_SECONDS)
                 except (ClientError, OSError, TimeoutError, ApiServerError, ValueError) as error:
                     log.warning("endpoints cannot be watched", service=self.service.server_name, reason=str(error))
                     await self.sleep(pause)
@@ -142,10 +144,10 @@ class EndpointSliceWatch:
         async with self._request(session, LIST_TIMEOUT) as response:
             if response.status != 200:
                 raise ApiServerError(f"{response.status} {(await response.text())[:300]}")
-            listing = await response.json()
-        self._slices = {one["metadata"]["name"]: one for one in listing["items"]}
+            listing = EndpointSliceList.model_validate_json(await response.read())
+        self._slices = {one.metadata.name: one for one in listing.items}
         self._tell()
-        return str(listing["metadata"]["resourceVersion"])
+        return listing.metadata.version
 
     async def _watch(self, session: ClientSession, version: str) -> str:
         """Follows until the server ends it; from which version on to go on, empty when all is to be read anew."""
@@ -155,58 +157,38 @@ class EndpointSliceWatch:
                 return ""
             if response.status != 200:
                 raise ApiServerError(f"{response.status} {(await response.text())[:300]}")
-            async for event in _lines(response.content.iter_any()):
-                found = event["object"]
-                if event["type"] == "ERROR":
-                    if found.get("code") == GONE:
+            async for line in _lines(response.content.iter_any()):
+                event = WatchEvent.model_validate_json(line)
+                if event.type == "ERROR":
+                    problem = WatchProblem.model_validate(event.object)
+                    if problem.code == GONE:
                         return ""
-                    raise ApiServerError(str(found.get("message", found)))
-                version = str(found["metadata"]["resourceVersion"])
-                if event["type"] != "BOOKMARK":
-                    self._take(event["type"], found)
+                    raise ApiServerError(problem.message)
+                found = EndpointSlice.model_validate(event.object)
+                version = found.metadata.version
+                if event.type != "BOOKMARK":
+                    self._take(event.type, found)
         return version
 
-    def _take(self, what: str, found: Any) -> None:
+    def _take(self, what: str, found: EndpointSlice) -> None:
         if what == "DELETED":
-            self._slices.pop(found["metadata"]["name"], None)
+            self._slices.pop(found.metadata.name, None)
         else:
-            self._slices[found["metadata"]["name"]] = found
+            self._slices[found.metadata.name] = found
         self._tell()
 
     def _tell(self) -> None:
-        found = addresses_of(self._slices.values(), self.service)
+        found = addresses_of(self._slices.values(), self.service.port, self.service.server_name)
         if found != self.addresses:
             self.addresses = found
             self.changed()
 
 
-def addresses_of(slices: Any, service: ServiceName) -> list[Address]:
-    """Where requests may go: pods that are ready; without any, those that end but still serve (KEP-1672).
-
-    Args:
-        slices: EndpointSlice objects.
-        service: whose they are.
-    """
-    ready: dict[str, Address] = {}
-    ending: dict[str, Address] = {}
-    for one in slices:
-        for endpoint in one.get("endpoints") or ():
-            conditions = endpoint.get("conditions") or {}
-            for host in endpoint["addresses"]:
-                target = f"[{host}]:{service.port}" if ":" in host else f"{host}:{service.port}"
-                address = Address(target, service.server_name, endpoint.get("zone") or "")
-                if conditions.get("ready") is not False:  # absent means yes
-                    ready[target] = address
-                elif conditions.get("terminating") and conditions.get("serving"):
-                    ending[target] = address
-    return sorted((ready or ending).values(), key=lambda address: address.target)
-
-
-async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[Any]:
-    """JSON values, one a line; a slice of many pods is longer than a stream's usual limit of a line."""
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Lines with something in them; a slice of many pods is longer than a stream's usual limit of a line."""
     rest = b""
     async for chunk in chunks:
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
             if line.strip():
-                yield json.loads(line)
+                yield line

@@ -11,7 +11,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from router.upstream.endpoints.address import Address
-from router.upstream.endpoints.endpoint_slices import ApiServer, EndpointSliceWatch, ServiceName, addresses_of
+from router.upstream.endpoints.endpoint_slices import ApiServer, EndpointSliceWatch, ServiceName
+from router.upstream.endpoints.slices import EndpointSlice, addresses_of
 from tests.waiting import until
 
 SERVICE = ServiceName("mesh-ocr", "immich", 50051)
@@ -26,13 +27,18 @@ def endpoint_slice(name: str, *pods: dict[str, Any], version: int = 1) -> dict[s
     return {"metadata": {"name": name, "labels": labels, "resourceVersion": str(version)}, "endpoints": list(pods)}
 
 
+def found(*slices: dict[str, Any]) -> list[Address]:
+    read = [EndpointSlice.model_validate(one) for one in slices]
+    return addresses_of(read, SERVICE.port, SERVICE.server_name)
+
+
 def targets(*pods: dict[str, Any]) -> list[str]:
-    return [one.target for one in addresses_of([endpoint_slice("a", *pods)], SERVICE)]
+    return [one.target for one in found(endpoint_slice("a", *pods))]
 
 
 def test_ready_pods_are_endpoints_with_name_and_zone() -> None:
     slices = [endpoint_slice("a", pod("10.0.0.2", "west", ready=True)), endpoint_slice("b", pod("fd00::1", ready=True))]
-    assert addresses_of(slices, SERVICE) == [
+    assert found(*slices) == [
         Address("10.0.0.2:50051", "mesh-ocr.immich.svc", "west"),
         Address("[fd00::1]:50051", "mesh-ocr.immich.svc"),
     ]
@@ -40,7 +46,7 @@ def test_ready_pods_are_endpoints_with_name_and_zone() -> None:
 
 def test_a_condition_that_is_not_told_is_no_obstacle() -> None:
     assert targets(pod("10.0.0.2")) == ["10.0.0.2:50051"]
-    assert addresses_of([{"metadata": {"name": "a"}, "endpoints": None}], SERVICE) == []
+    assert found({"metadata": {"name": "a"}, "endpoints": None}) == []
 
 
 def test_pods_that_end_get_nothing_while_others_are_ready() -> None:
@@ -169,6 +175,20 @@ async def test_what_is_known_stays_while_the_server_is_away(cluster: Cluster, wa
     assert hosts(watch) == ["10.0.0.1"]
     cluster.items, cluster.refusal = [endpoint_slice("a", pod("10.0.0.2"))], 0
     await until(lambda: hosts(watch) == ["10.0.0.2"])
+
+
+@pytest.mark.parametrize("event", [{"type": "ADDED", "object": {"kind": "EndpointSlice"}}, {"type": "ADDED"}, [], None])
+async def test_what_is_no_event_ends_the_watch_and_not_the_following(
+    cluster: Cluster, watch: EndpointSliceWatch, event: Any
+) -> None:
+    """A proxy's answer, a newer API: what is known stays, and the list is read again."""
+    cluster.items = [endpoint_slice("a", pod("10.0.0.1"))]
+    watch.start()
+    events = await cluster.watches.get()
+    events.put_nowait("no object" if event is None else event)
+    await cluster.watches.get()
+    assert hosts(watch) == ["10.0.0.1"]
+    assert cluster.lists == 2
 
 
 async def test_a_token_that_is_replaced_is_shown(cluster: Cluster, watch: EndpointSliceWatch) -> None:
