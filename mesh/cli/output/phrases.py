@@ -13,6 +13,9 @@ from functools import lru_cache
 from mesh.cli.output.language import LOCALES
 
 DOMAIN = "phrases"
+MAX_LENGTH = 2000
+MAX_DEPTH = 4
+"""What is longer, or has sentences in sentences more deeply, is nothing that was written here: it stays as it is."""
 _VALUE = re.compile(r"\{(\w+)\}")
 
 
@@ -61,13 +64,15 @@ class Phrases:
         whole = {message: text for message, text in messages.items() if not _VALUE.search(message)}
         return cls(whole, tuple(TextForm.of(message, messages[message]) for message in with_values))
 
-    def localised(self, message: str) -> str:
+    def localised(self, message: str, depth: int = 0) -> str:
         """The message as far as it is known; what is not known stays as it is."""
         if (known := self.whole.get(message)) is not None:
             return known
+        if len(message) > MAX_LENGTH or depth > MAX_DEPTH:
+            return message
         for form in self.forms:
             if (values := form.values(message)) is not None:
-                return form.text.format(**{name: self.localised(value) for name, value in values.items()})
+                return form.text.format(**{name: self.localised(value, depth + 1) for name, value in values.items()})
         return message
 
 

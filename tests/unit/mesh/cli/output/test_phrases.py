@@ -182,3 +182,9 @@ def commands(command: object, words: tuple[str, ...]) -> Iterator[tuple[str, ...
     yield words
     for name, below in getattr(command, "commands", {}).items():
         yield from commands(below, (*words, name))
+
+
+@pytest.mark.parametrize("text", [": " * 3000, "is not in " * 500, "a: " * 600])
+def test_what_is_too_long_or_too_deep_to_be_a_sentence_stays_readable(chinese: None, text: str) -> None:
+    """A hub, a database or a proxy may answer a page of anything."""
+    assert "".join(localised(text).replace("：", ":").split()) == "".join(text.split())
