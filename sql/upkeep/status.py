@@ -10,6 +10,9 @@ from sql.upkeep import guard, indexes
 TABLES = {"ocr_document": 2, "stale": 3, "emptied": 3, "turn": 3, "role": 4}
 """Our tables, and the version from which on they are there."""
 
+NO_BACKFILL = "no backfill has run"
+"""The reason that a migration notes (0003) where it finds texts; searches are refused until a backfill took it away."""
+
 TRIGGERS = ("mesh_insert", "mesh_delete", "mesh_update", "mesh_truncate")
 
 
@@ -69,7 +72,9 @@ class Status:
             found.append(f"indexes are missing ({', '.join(self.missing_indexes)}): run `immich-mesh db backfill`")
         if self.missing:
             found.append(f"{self.missing} photos with text cannot be found yet: run `immich-mesh db backfill`")
-        if self.stale:
+        if self.stale_reason == NO_BACKFILL:
+            found.append("searches are Immich's own until the texts are indexed: run `immich-mesh db backfill`")
+        elif self.stale:
             found.append(
                 f"{self.stale} changes could not be followed ({self.stale_reason}): run `immich-mesh db backfill`"
             )

@@ -65,7 +65,10 @@ async def test_until_the_first_backfill_immichs_own_search_is_the_better_one(unm
     async with SearchRepository(settings(unmigrated.url)) as repository:
         with pytest.raises(UnavailableError, match="not indexed yet"):
             await repository.search_text("发票", SCOPE)
+        problems = (await status(unmigrated.connection)).problems
+        assert any("own until the texts are indexed: run `immich-mesh db backfill`" in problem for problem in problems)
         await backfill(unmigrated.connection)
+        assert (await status(unmigrated.connection)).problems == ()
         assert len((await repository.search_text("发票", SCOPE)).hits) == 4
 
 
