@@ -12,11 +12,13 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from immich_mesh.ocr.v1 import ocr_pb2, ocr_pb2_grpc
 
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / os.environ.get("MESH_GPU_ENVIRONMENT", ".venv-gpu") / "bin" / "python"
+RECEIPT = ROOT / "tests" / "integration" / "ocr" / "photos" / "receipt.jpg"
 SERVICES = {
     "ocr": "immich_mesh.ocr.v1.OcrService",
     "clip": "immich_mesh.clip.v1.ClipService",
@@ -79,6 +81,11 @@ class Started:
                 return False
         return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
 
+    def is_ready(self, service: str) -> bool:
+        """Whether it says that it serves. Fails as soon as it has ended instead."""
+        assert self.process.poll() is None, f"it ended with {self.process.returncode}: {self.log.read_text()}"
+        return self.serving(service)
+
     def end(self, service: str) -> tuple[int, str]:
         """Its exit code and output, once it has ended. Fails as soon as it says that it serves."""
 
@@ -135,3 +142,19 @@ def test_a_driver_or_card_that_is_too_old_is_named(
     code, output = Started("ocr", tmp_path, LD_LIBRARY_PATH=str(tmp_path)).end(SERVICES["ocr"])
     assert code == 1
     assert reason in output
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_the_wheel_reads_photos_on_the_processor_when_that_is_allowed(device: str, tmp_path: Path) -> None:
+    """An image for cards on a node without one."""
+    started = Started("ocr", tmp_path, DEVICE=device)
+    try:
+        wait_until(lambda: started.is_ready(SERVICES["ocr"]))
+        with grpc.insecure_channel(f"127.0.0.1:{started.port}") as channel:
+            reply = ocr_pb2_grpc.OcrServiceStub(channel).Recognize(
+                ocr_pb2.RecognizeRequest(image=RECEIPT.read_bytes()), timeout=PATIENCE_SECONDS
+            )
+    finally:
+        started.process.kill()
+        started.process.wait()
+    assert "永兴超市购物小票" in [line.text for line in reply.lines]

@@ -182,6 +182,12 @@ def provider_options(runtime: RuntimeSettings) -> list[tuple[str, dict[str, str]
     return [(provider, tensorrt), cuda, cpu]
 
 
+def can_prepack() -> bool:
+    """Whether what `prepack` writes can be run: of some graphs onnxruntime 1.31, the GPU build now, dies by SIGSEGV."""
+    major, minor = (int(number) for number in version().split(".")[:2])
+    return (major, minor) >= (1, 32)
+
+
 def prepack(graph: Path, target: Path) -> None:
     """Writes a graph as it is run on this processor: optimised, its weights beside it (.bin) in their order of use.
 

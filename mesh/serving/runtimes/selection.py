@@ -197,7 +197,7 @@ def _read_verdict(files: CompiledFiles, record: Path) -> RuntimeVerdict | None:
 def _in_onnxruntime(
     graph: Path, files: CompiledFiles, runtime: RuntimeSettings, several: bool, reason: str = "", *used: Path
 ) -> RuntimeChoice:
-    source = _prepacked(graph, files) if several else graph
+    source = _prepacked(graph, files) if several and onnxruntime.can_prepack() else graph
     files.remove_others({source, *used})
 
     def open_one(threads: int) -> ModelSession:
