@@ -68,7 +68,8 @@ class ManagedProcess:
     ) -> None:
         self.name = name
         self.state = ProcessState.STOPPED
-        self.restarts = 0
+        self.ends = 0
+        """How often it ended by itself."""
         self.last_exit: Exit | None = None
         self.next_start: float | None = None
         self._command = tuple(command)
@@ -93,8 +94,8 @@ class ManagedProcess:
             if self._stopping.is_set():
                 break
             failures = 1 if lived >= self._backoff.healthy else failures + 1
+            self.ends += 1
             await self._pause(self._backoff.pause(failures))
-            self.restarts += 1
         self.state = ProcessState.STOPPED
 
     async def stop(self, grace_seconds: float) -> bool:

@@ -74,6 +74,7 @@ class Supervisor:
         self._on_condition = on_condition
         self._clock = clock
         self._answered: dict[str, tuple[int | None, float]] = {}
+        self._ends_told = dict.fromkeys(self._plans, 0)
         self._keepers: list[asyncio.Task[None]] = []
 
     @property
@@ -107,21 +108,28 @@ class Supervisor:
 
     async def _watch(self, name: str) -> None:
         while True:
-            condition = await self._condition(name)
-            if condition != self.conditions.get(name):
-                self.conditions[name] = condition
-                self._on_condition(name, condition)
+            await self._look(name)
             await asyncio.sleep(POLL_SECONDS)
+
+    async def _look(self, name: str) -> None:
+        process = self._processes[name]
+        # Since the last look it may have ended and run again: that it ended, and why, is told all the same.
+        if process.ends > self._ends_told[name] and process.state is ProcessState.RUNNING:
+            self._change(name, _ended(process))
+        self._ends_told[name] = process.ends
+        self._change(name, await self._condition(name))
+
+    def _change(self, name: str, condition: ProcessCondition) -> None:
+        if condition != self.conditions.get(name):
+            self.conditions[name] = condition
+            self._on_condition(name, condition)
 
     async def _condition(self, name: str) -> ProcessCondition:
         """What the process says of itself while it runs, else what became of it."""
         process = self._processes[name]
         if process.state is ProcessState.RUNNING:
             return self._answer(name, process.pid, await self._probes[name].check())
-        if process.last_exit is None:
-            return starting()
-        times = f" {process.restarts + 1} times" if process.restarts else ""
-        return ProcessCondition(Level.FAILED, f"ended{times} ({process.last_exit}), is started again")
+        return _ended(process) if process.last_exit is not None else starting()
 
     def _answer(self, name: str, pid: int | None, answer: ProcessCondition | None) -> ProcessCondition:
         """A running process's condition. One answer that does not come is no news: on a busy machine it is late."""
@@ -154,3 +162,8 @@ class Supervisor:
     async def _stop(self, name: str) -> None:
         if not await self._processes[name].stop(self._plans[name].stop_seconds):
             self._on_condition(name, ProcessCondition(Level.FAILED, "did not drain in time and was killed"))
+
+
+def _ended(process: ManagedProcess) -> ProcessCondition:
+    times = f" {process.ends} times" if process.ends > 1 else ""
+    return ProcessCondition(Level.FAILED, f"ended{times} ({process.last_exit}), is started again")

@@ -47,7 +47,7 @@ async def test_a_crashed_child_is_started_again() -> None:
     assert process.last_exit == Exit(3, "started")
     await process.stop(1.0)
     await keeper
-    assert process.restarts >= 2
+    assert process.ends >= 2
     assert process.state is ProcessState.STOPPED
 
 
@@ -86,7 +86,7 @@ async def test_stop_lets_the_child_drain() -> None:
     assert await process.stop(10.0)
     await keeper
     assert output.lines == ["ready", "drained"]
-    assert process.restarts == 0
+    assert process.ends == 0
 
 
 async def test_a_child_that_does_not_drain_is_killed_with_all_it_started() -> None:

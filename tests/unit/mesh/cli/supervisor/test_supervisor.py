@@ -183,7 +183,7 @@ async def test_a_process_that_keeps_ending_is_told_with_its_reason() -> None:
     crashed = stage.supervisor.processes["ocr"]
 
     async def end_twice() -> None:
-        crashed.state, crashed.restarts = ProcessState.WAITING, 1
+        crashed.state, crashed.ends = ProcessState.WAITING, 2
         crashed.last_exit = Exit(1, "CUDA is not there")
         await crashed._stopping.wait()
 
@@ -192,6 +192,21 @@ async def test_a_process_that_keeps_ending_is_told_with_its_reason() -> None:
     await stage.until_settled()
     expected = "ended 2 times (exit code 1: CUDA is not there), is started again"
     assert stage.told["ocr"] == ProcessCondition(Level.FAILED, expected)
+    stage.stop.set()
+    await running
+
+
+async def test_an_end_is_told_though_the_next_life_has_begun() -> None:
+    """A look may take longer than the pause before a restart; whoever looks after the log wants to know why."""
+    stage = SupervisedFakes()
+    running = asyncio.create_task(stage.supervisor.run(stage.stop, stage.hurry))
+    await stage.until_settled()
+    told: list[str] = []
+    stage.supervisor._on_condition = lambda name, condition: told.append(f"{name}: {condition.text}")
+    killed = stage.supervisor.processes["ocr"]
+    killed.ends, killed.last_exit = 1, Exit(-9, "GET /ping 200")
+    await stage.supervisor._look("ocr")
+    assert told == ["ocr: ended (SIGKILL from outside), is started again", "ocr: model"]
     stage.stop.set()
     await running
 
