@@ -115,6 +115,8 @@ def test_the_command_finds_the_mesh(host: Host) -> None:
     assert command["entrypoint"][-1] == "immich-mesh"
     assert command["environment"]["IMMICH_MESH_ADMIN_URL"] == "http://door:9901"
     assert services["door"]["environment"]["ROUTER_LISTENERS__ADMIN__NAMES"] == "door"
+    urls = services["door"]["environment"]["ROUTER_LISTENERS__IMMICH_ML__URLS"]
+    assert urls.split(",") == ["http://immich-machine-learning:3003", "http://router-2:3003"]
     assert command["environment"]["IMMICH_MESH_PHOTOS_URL"] == "http://door:2283"
     assert command["environment"]["IMMICH_MESH_URL"] == "http://router:3003"
 

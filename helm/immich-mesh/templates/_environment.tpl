@@ -136,9 +136,16 @@ ORT_DISABLE_TELEMETRY: "1"
 {{- $on := dict "enabled" true "host" $values.listenAddress -}}
 {{- $off := dict "enabled" false -}}
 {{- $door := eq .one.name "frontDoor" -}}
+{{- /* For the admin page, which shows what to enter in Immich. */ -}}
+{{- $urls := list -}}
+{{- range (include "immich-mesh.installed" $root | fromYaml).items -}}
+{{- if has "immich-ml" .exposed -}}
+{{- $urls = append $urls (printf "http://%s:%d" (include "immich-mesh.host" (dict "root" $root "one" .)) (int (get .ports "immich-ml"))) -}}
+{{- end -}}
+{{- end -}}
 {{- $config := dict
   "listeners" (dict
-    "immich_ml" (ternary $off (merge (dict "port" (get .one.ports "immich-ml")) $on) $door)
+    "immich_ml" (merge (dict "urls" $urls) (ternary $off (merge (dict "port" (get .one.ports "immich-ml")) $on) $door))
     "mt_photos" (ternary $off (merge (dict "port" (get .one.ports "mt-photos")) $on) $door)
     "photos" (ternary (merge (dict "port" (get .one.ports "photos") "immich_url" $values.immich.url) $on) $off $door)
     "admin" (dict "enabled" true "host" "127.0.0.1" "port" .one.ports.admin)

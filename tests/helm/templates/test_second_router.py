@@ -40,6 +40,19 @@ def test_it_takes_the_first_ones_values_and_its_own_win(render: Render) -> None:
     assert second == {**first, "reload_interval_seconds": 9}
 
 
+def test_the_admin_page_is_told_what_to_enter_in_immich(render: Render) -> None:
+    def told(values: dict[str, object], name: str) -> list[str]:
+        config = yaml.safe_load(render(values).find("ConfigMap", name)["data"]["router.yaml"])
+        urls: list[str] = config["listeners"]["immich_ml"]["urls"]
+        return urls
+
+    both = [f"http://{name}.immich.svc.cluster.local:3003" for name in ROUTERS]
+    door = {"database": {"existingSecret": "db"}, "immich": {"url": "http://immich-server:2283"}}
+    for name in (*ROUTERS, "mesh-immich-mesh-front-door"):
+        assert told(door, name) == both
+    assert told({"secondRouter": {"enabled": False}}, ROUTERS[0]) == both[:1]
+
+
 def test_both_keep_to_different_nodes_where_they_can(render: Render) -> None:
     release = render()
     for name in ROUTERS:
