@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from tests.browser.conftest import AdminStage, Album, Browser
-from tests.browser.looks import mobile, speak
+from tests.browser.looks import admin_views, mobile, speak
 from tests.doubles.immich import ImmichDouble
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
@@ -41,9 +41,7 @@ async def test_the_admin_pages(
     await mobile(browser, width)
     await browser.open(stage.url)
     await browser.run(f"localStorage.setItem('theme', '{theme}'); location.reload()")
-    for view, shown in (("connected", ".check"), ("photo", "#drop"), ("jobs", ".queue"), ("mesh", "#models tr")):
-        await browser.run(f"location.hash = '#/{view}'")
-        await browser.until_run(f"return document.querySelector('{shown}')?.offsetParent")
+    async for view in admin_views(browser):
         if view == "photo":
             await browser.do(lambda driver: driver.find_element("id", "file").send_keys(str(photo)))
             await browser.until_run("return document.querySelectorAll('.timing li').length === 3")

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.browser.conftest import AdminStage, Browser, Driver, Work
-from tests.browser.looks import OVERHANG, mobile, speak
+from tests.browser.looks import OVERHANG, admin_views, mobile, speak
 from tests.doubles.immich import ImmichDouble
 
 FINDS = "return document.querySelector(arguments[0])?.innerText ?? ''"
@@ -227,9 +227,7 @@ async def test_nothing_hangs_over_the_edge_and_everything_can_be_read(
     await mobile(browser, width)
     await browser.open(stage.url)
     await browser.run(f"localStorage.setItem('theme', '{theme}'); location.reload()")
-    for view, shown in (("connected", ".check"), ("photo", "#drop"), ("jobs", ".queue"), ("mesh", "#models tr")):
-        await browser.run(f"location.hash = '#/{view}'")
-        await browser.until_run(f"return document.querySelector('{shown}')?.offsetParent")
+    async for view in admin_views(browser):
         if view == "photo":
             await show(browser, photo)
         assert await browser.run(OVERHANG) == 0, view
