@@ -3,6 +3,7 @@
 
 import { el } from "./dom.js";
 import { bytes, duration } from "./format.js";
+import { healingText } from "./jobs.js";
 import { byModel, reasons } from "./mesh.js";
 import { t } from "./words.js";
 
@@ -57,8 +58,7 @@ function urls({ immich_ml: ml, immich_ml_urls: told, immich_ml_path: secret, pho
 function immichChecks({ looked_at: at, checks, healing }) {
   const rows = checks.map(({ subject, ok, text, remedy }) => row(TONE(ok), t(`check_${subject}`, {}, subject), text, remedy));
   if (!at) rows.push(row("warn", "Immich", t("immichUnknown"), t("immichUnknownRemedy")));
-  if (healing.off) rows.push(row("warn", t("healing"), healing.off));
-  else rows.push(row(healing.error ? "bad" : "good", t("healing"), healing.error || [healing.state, healing.reason].filter(Boolean).join(": ")));
+  rows.push(row(healing.off ? "warn" : healing.error ? "bad" : "good", t("healing"), healingText(healing)));
   return rows;
 }
 
