@@ -58,6 +58,11 @@ def test_a_container_is_built_from_its_target_and_locked_down(name: str) -> None
 
 
 @pytest.mark.parametrize("name", OURS)
+def test_any_setting_may_stand_in_mesh_env_and_the_file_may_be_missing(name: str) -> None:
+    assert OURS[name]["env_file"] == [{"path": "mesh.env", "required": False}]
+
+
+@pytest.mark.parametrize("name", OURS)
 def test_no_library_in_a_container_reports_to_its_maker(name: str) -> None:
     assert OURS[name]["environment"].items() >= NO_REPORTS.items()
 

@@ -121,6 +121,26 @@ def test_the_command_finds_the_mesh(host: Host) -> None:
     assert command["environment"]["IMMICH_MESH_URL"] == "http://router:3003"
 
 
+@pytest.mark.parametrize("router", ["router", "router-2", "door"])
+def test_routers_and_services_are_told_of_the_same_models(host: Host, router: str) -> None:
+    host.set(OCR_MODEL_NAME="KOREAN__PP-OCRv5_mobile", CLIP_MODEL_NAME="ViT-L-14__cn-clip")
+    services = host.merged()
+    for name in ("OCR", "CLIP"):
+        served = services[name.lower()]["environment"][f"{name}_MODEL_NAME"]
+        assert services[router]["environment"][f"ROUTER_{name}_MODEL"] == served
+
+
+@pytest.mark.parametrize("name", [*SERVICES, "mesh"])
+def test_what_downloads_has_the_hubs_token(host: Host, name: str) -> None:
+    host.set(HF_TOKEN="hf_example")
+    assert host.merged()[name]["environment"]["HF_TOKEN"] == "hf_example"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_any_setting_may_stand_in_mesh_env_and_the_file_may_be_missing(host: Host, name: str) -> None:
+    assert host.merged()[name]["env_file"] == [{"path": "mesh.env", "required": False}]
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_ours_are_published_images_locked_down(host: Host, name: str) -> None:
     host.set(MESH_REGISTRY="registry.example/mirror")
