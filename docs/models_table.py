@@ -1,8 +1,9 @@
-"""Writes the tables of docs/choose-a-model.md from the catalogue; `--check` proves that they are current."""
+"""Writes the tables of docs/choose-a-model.md, and of its Chinese twin, from the catalogue; `--check` proves that they
+are current."""
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -12,7 +13,24 @@ if __name__ == "__main__":  # run as a file, Python looks for our packages besid
 from mesh.hub import catalogue  # noqa: E402
 from mesh.hub.catalogue import Family, ModelEntry, SourceKind  # noqa: E402
 
-TARGET = ROOT / "docs" / "choose-a-model.md"
+ENGLISH = ROOT / "docs" / "choose-a-model.md"
+CHINESE = ROOT / "docs" / "zh-CN" / "choose-a-model.md"
+WORDS: dict[Path, dict[str, str]] = {
+    ENGLISH: {},
+    CHINESE: {
+        "Name": "名称",
+        "Size": "大小",
+        "Languages": "语言",
+        "Licence": "许可证",
+        "Comes by": "怎样得到",
+        "installed": "已随软件包安装",
+        "downloaded": "下载",
+        "CLIP, {dimension} dimensions": "CLIP，{dimension} 维",
+        "OCR": "文字识别（OCR）",
+        "Faces": "人脸",
+    },
+}
+"""The words of each page, by the English one; a word that is not there stays English."""
 START, END = "<!-- models:start -->", "<!-- models:end -->"
 MANY = 6
 """More languages than these are counted, not listed."""
@@ -35,6 +53,12 @@ def source(entry: ModelEntry) -> str:
     return {SourceKind.PACKAGE: "installed", SourceKind.EXPORT: "`models export`"}.get(entry.source.kind, "downloaded")
 
 
+def row(entry: ModelEntry, words: Mapping[str, str]) -> list[str]:
+    """One model's cells."""
+    how = source(entry)
+    return [f"`{entry.name}`", size(entry), languages(entry), entry.licence, words.get(how, how)]
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Markdown, with a line of its own before and after."""
     yield f"| {' | '.join(header)} |"
@@ -44,22 +68,23 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]
     yield ""
 
 
-def tables() -> Iterator[str]:
+def tables(words: Mapping[str, str]) -> Iterator[str]:
     """CLIP by dimension, the smallest first; then OCR and faces."""
     clip = catalogue.entries(Family.CLIP)
+    title = words.get("CLIP, {dimension} dimensions", "CLIP, {dimension} dimensions")
     for dimension in sorted({entry.dimension for entry in clip if entry.dimension}):
         chosen = sorted((one for one in clip if one.dimension == dimension), key=lambda one: one.size_bytes)
-        yield f"### CLIP, {dimension} dimensions"
-        yield ""
-        rows = [[f"`{one.name}`", size(one), languages(one), one.licence, source(one)] for one in chosen]
-        yield from table(("Name", "Size", "Languages", "Licence", "Comes by"), rows)
-    for title, family in (("OCR", Family.OCR), ("Faces", Family.FACE)):
-        yield f"### {title}"
-        yield ""
-        rows = [
-            [f"`{one.name}`", size(one), languages(one), one.licence, source(one)] for one in catalogue.entries(family)
-        ]
-        yield from table(("Name", "Size", "Languages", "Licence", "Comes by"), rows)
+        yield from section(title.format(dimension=dimension), chosen, words)
+    for name, family in (("OCR", Family.OCR), ("Faces", Family.FACE)):
+        yield from section(words.get(name, name), catalogue.entries(family), words)
+
+
+def section(title: str, entries: Sequence[ModelEntry], words: Mapping[str, str]) -> Iterator[str]:
+    """A heading and its table."""
+    yield f"### {title}"
+    yield ""
+    header = [words.get(name, name) for name in ("Name", "Size", "Languages", "Licence", "Comes by")]
+    yield from table(header, [row(one, words) for one in entries])
 
 
 def main() -> int:
@@ -67,16 +92,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing, exit 1 where the page is out of date")
     options = parser.parse_args()
-    text = TARGET.read_text("utf-8")
+    stale = [target for target in WORDS if not current(target, write=not options.check)]
+    for target in stale if options.check else ():
+        print(f"{target.relative_to(ROOT)} is not current: run make generate", file=sys.stderr)
+    return int(options.check and bool(stale))
+
+
+def current(target: Path, write: bool) -> bool:
+    """Whether a page has these tables already; with `write` it has them afterwards."""
+    text = target.read_text("utf-8")
     before, _, rest = text.partition(START)
     _, _, after = rest.partition(END)
-    fresh = f"{before}{START}\n\n" + "\n".join(tables()) + f"\n{END}{after}"
-    if options.check:
-        if fresh != text:
-            print(f"{TARGET.relative_to(ROOT)} is not current: run make generate", file=sys.stderr)
-        return int(fresh != text)
-    TARGET.write_text(fresh, "utf-8")
-    return 0
+    fresh = f"{before}{START}\n\n" + "\n".join(tables(WORDS[target])) + f"\n{END}{after}"
+    if write and fresh != text:
+        target.write_text(fresh, "utf-8")
+    return fresh == text
 
 
 if __name__ == "__main__":
