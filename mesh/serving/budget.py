@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 from mesh.core import context
 from mesh.core.errors import DeadlineExceededError
+from mesh.core.stages import QUEUE, stage
 from mesh.serving import metrics
 
 
@@ -35,7 +36,8 @@ class PhotoBudget:
         Raises:
             DeadlineExceededError: the request's deadline passed while waiting.
         """
-        await self._take(min(needed, self.total_bytes))
+        with stage(QUEUE):
+            await self._take(min(needed, self.total_bytes))
         try:
             yield
         finally:

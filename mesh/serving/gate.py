@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 from mesh.core import context
 from mesh.core.errors import DeadlineExceededError, OverloadedError
+from mesh.core.stages import QUEUE, stage
 from mesh.serving.inference.engine import GPU_BATCH_SIZE
 from mesh.serving.inference.traffic import Traffic
 from mesh.serving.runtimes.session import RuntimeSettings
@@ -52,8 +53,9 @@ class Gate:
             raise OverloadedError(f"{self._waiting} photos are waiting already: try again later")
         self._waiting += 1
         try:
-            async with asyncio.timeout(context.remaining_seconds()):
-                await self._semaphore.acquire()
+            with stage(QUEUE):
+                async with asyncio.timeout(context.remaining_seconds()):
+                    await self._semaphore.acquire()
         except TimeoutError:
             raise DeadlineExceededError("the deadline passed while waiting for other photos") from None
         finally:

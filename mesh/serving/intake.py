@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Protocol, TypeVar
 
 from mesh.core.settings import ServiceSettings
+from mesh.core.stages import DECODE, stage
 from mesh.core.tracing import span
 from mesh.serving import metrics
 from mesh.serving.budget import PhotoBudget
@@ -43,7 +44,7 @@ class AdmittedPhoto:
     def decode(self, order: ChannelOrder) -> Image:
         """Its pixels, once only. Raises InvalidInputError: cut off or damaged. Blocking."""
         started = time.perf_counter()
-        with span("decode", bytes=self._data_bytes):
+        with span("decode", bytes=self._data_bytes), stage(DECODE):
             image = self._photo.decode(order)
         metrics.DECODE_SECONDS.labels(self._service).observe(time.perf_counter() - started)
         metrics.IMAGE_PIXELS.labels(self._service).observe(image.width * image.height)

@@ -2,6 +2,7 @@
 timed and logged, and a domain error becomes a gRPC status. The only place that maps errors to codes.
 
 Every status carries the mark of `mesh.core.rpc.status`, and the mark that the work has begun is sent before it begins.
+A caller that asks is told the stages of the work (`mesh.core.stages`).
 """
 
 import functools
@@ -14,7 +15,7 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError
 
-from mesh.core import context
+from mesh.core import context, stages
 from mesh.core.errors import InvalidInputError, MeshError, UnauthenticatedError
 from mesh.core.rpc import status
 from mesh.core.rpc.tokens import BearerToken
@@ -86,7 +87,9 @@ async def _begin(
     call: grpc.aio.ServicerContext[Any, Any],
 ) -> Any:
     """Waits for the call's turn, tells the caller that the work begins, and begins it."""
+    came_ns = time.time_ns()
     async with turn():
+        stages.note(stages.QUEUE, came_ns, time.time_ns())
         await call.send_initial_metadata(status.started_mark(exclusive=exclusive))
         return await behaviour(_parsed(parse, data), call)
 
@@ -105,6 +108,7 @@ async def _serve(
     context.request_id.set(headers.get(context.REQUEST_ID_HEADER, ""))
     left: float | None = cast("float | None", call.time_remaining())  # the stubs forget calls without a deadline
     context.deadline.set(None if left is None else time.monotonic() + left)
+    asked = stages.measured() if headers.get(stages.ASK) == "1" else None
     started = time.perf_counter()
     code, reason = grpc.StatusCode.CANCELLED, ""  # what stays when the caller leaves
     marks = status.status_marks(None)
@@ -112,6 +116,8 @@ async def _serve(
     try:
         with remote_span(method.lstrip("/"), headers):
             response = await behaviour(request, call)
+        if asked is not None:
+            call.set_trailing_metadata(((stages.TOLD, stages.header_value(asked.seconds(time.time_ns()))),))
         code = grpc.StatusCode.OK
         return response
     except MeshError as error:

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mesh.core.errors import InvalidInputError
@@ -50,6 +50,8 @@ class CallStats:
     shared: bool = False
     model: str = ""
     """The model that answered; empty while none has, and where a native server does not tell."""
+    stages: Mapping[str, float] | None = None
+    """The part of `upstream_seconds` that the service told of, by its stages; None where nobody asked for them."""
 
 
 @dataclass(slots=True)
@@ -79,6 +81,11 @@ class PredictRequest:
 
     def __post_init__(self) -> None:
         self.stats = [CallStats() for _ in self.tasks]
+
+    def ask_for_stages(self) -> None:
+        """The services are asked to tell where their time goes."""
+        for noted in self.stats:
+            noted.stages = {}
 
     def content(self, task: Task) -> Content:
         """What the task works on. Raises InvalidInputError, naming the part that is missing."""

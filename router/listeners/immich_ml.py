@@ -4,10 +4,12 @@ Immich 3 keeps the path of the URL that it is given, so each is served under any
 """
 
 import hmac
+import time
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from mesh.core import stages
 from mesh.core.context import request_id
 from mesh.core.errors import InvalidInputError, UnavailableError
 from mesh.core.tracing import span
@@ -19,6 +21,7 @@ from router.domain.requests import HOP_HEADER, Content, HttpMessage, Predict, Pr
 from router.errors import BodyTooLargeError, InvalidEntriesError, NoSuchPathError
 from router.listeners.server.bodies import Form, read_form
 from router.listeners.server.messages import PREDICT, json_response
+from router.listeners.server.timing import HEADER, stages_of
 from router.listeners.status import RouterStatus
 
 MAX_TEXT_BYTES = 16 * 1024
@@ -29,10 +32,20 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class ImmichMl:
-    """The handlers."""
+    """The handlers.
 
-    def __init__(self, predict: Predict, status: RouterStatus, settings: ImmichMlListener) -> None:
+    Args:
+        predict: answers a request's tasks.
+        status: of the router.
+        settings: of the listener.
+        timed: every prediction is answered with `Server-Timing`; else those whose header asks for it.
+    """
+
+    def __init__(
+        self, predict: Predict, status: RouterStatus, settings: ImmichMlListener, *, timed: bool = False
+    ) -> None:
         self._predict = predict
+        self._timed = timed
         self._status = status
         self._settings = settings
         self._path = settings.path.get_secret_value().encode() if settings.path else None
@@ -77,13 +90,19 @@ class ImmichMl:
 
     async def predict(self, http: web.Request) -> web.Response:
         """The tasks of `entries` on `image` or `text`. Raises MeshError."""
+        began = time.monotonic()
         form = await read_form(http, self._settings, keep_body=self._status.passes_on)
         with span("parse", bytes=form.size):
             request = predict_request(form, http.headers.get("content-type", ""))
         request.passed_on = HOP_HEADER in http.headers
         http[PREDICT] = request
-        results = await self._predict(request)
-        return json_response(assemble(request.tasks, results))
+        timed = self._timed or http.headers.get(stages.ASK) == "1"
+        if timed:
+            request.ask_for_stages()
+        response = json_response(assemble(request.tasks, await self._predict(request)))
+        if timed:
+            response.headers[HEADER] = stages.header_value(stages_of(request, began, time.monotonic()))
+        return response
 
 
 def predict_request(form: Form, content_type: str) -> PredictRequest:

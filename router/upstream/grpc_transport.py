@@ -11,6 +11,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 from immich_mesh.model.v1 import model_pb2
 
+from mesh.core import stages
 from mesh.core.errors import (
     DeadlineExceededError,
     DimensionMismatchError,
@@ -36,6 +37,7 @@ HEALTH_METHOD = "/grpc.health.v1.Health/Check"
 LIST_METHOD = "/immich_mesh.model.v1.ModelService/ListModels"
 
 _EXCLUSIVE = ((status.EXCLUSIVE, "1"),)
+_TIMED = ((stages.ASK, "1"),)
 # Of the codes that mean something here, those that gRPC's libraries never make up (its page on status codes), so that
 # they are the service's own though it sends no mark: one of an older version, in the middle of an upgrade.
 _NEVER_MADE_UP = frozenset(
@@ -100,15 +102,17 @@ class GrpcTransport:
     async def send(self, call: Call, seconds: float) -> bytes:
         """One try: the serialised reply. Raises TryFailedError."""
         headers = (*call.headers, *trace_headers().items(), *self._authorization())
+        timed = call.stats.stages is not None
+        asked = (*(_EXCLUSIVE if call.exclusive else ()), *(_TIMED if timed else ()))
         try:
-            running = self._way.method(call.method)(
-                call.message, timeout=seconds, metadata=(*headers, *_EXCLUSIVE) if call.exclusive else headers
-            )
+            running = self._way.method(call.method)(call.message, timeout=seconds, metadata=(*headers, *asked))
             reply: bytes = await running
         except grpc.aio.AioRpcError as error:
             raise self._failure(error) from error
         if not self._marks:
             self._marks = bool(status.find(await running.initial_metadata(), status.STARTED))
+        if timed:
+            call.stats.stages = stages.parsed(status.find(await running.trailing_metadata(), stages.TOLD))
         return reply
 
     async def invoke(self, method: str, message: bytes, seconds: float) -> bytes:

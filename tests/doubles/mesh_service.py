@@ -11,6 +11,8 @@ from immich_mesh.face.v1 import face_pb2, face_pb2_grpc
 from immich_mesh.model.v1 import model_pb2, model_pb2_grpc
 from immich_mesh.ocr.v1 import ocr_pb2, ocr_pb2_grpc
 
+from mesh.core import stages
+
 Call = grpc.aio.ServicerContext[Any, Any]
 NAMES = (
     "immich_mesh.ocr.v1.OcrService",
@@ -30,11 +32,13 @@ class MeshService(
 ):
     """The servicer. `name` is its model's; `loaded` says which model is in memory; `refusal` makes model calls fail.
 
-    `downloaded` is the share of a download under way, and `hub` the mirror that it was told to use.
+    `downloaded` is the share of a download under way, and `hub` the mirror that it was told to use. `stages` are told
+    of a photo's text to whoever asks.
     """
 
     def __init__(self) -> None:
         self.name = "double"
+        self.stages = "decode;dur=12.0, detection;dur=40.0, recognition;dur=88.0, sorting;dur=3.0"
         self.loaded = {"double"}
         self.orders: list[tuple[str, str]] = []
         self.refusal: grpc.StatusCode | None = None
@@ -44,6 +48,8 @@ class MeshService(
         self.downloaded: float | None = None
 
     async def Recognize(self, request: ocr_pb2.RecognizeRequest, context: Call) -> ocr_pb2.RecognizeResponse:
+        if (stages.ASK, "1") in (context.invocation_metadata() or ()):
+            context.set_trailing_metadata(((stages.TOLD, self.stages),))
         corners = [ocr_pb2.Point(x=x, y=y) for x, y in ((40, 30), (240, 30), (240, 60), (40, 60))]
         box = ocr_pb2.Quad(top_left=corners[0], top_right=corners[1], bottom_right=corners[2], bottom_left=corners[3])
         line = ocr_pb2.TextLine(text="发票 <b>1</b>", box=box, detection_score=0.9, recognition_score=0.95)

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from mesh.core import context
+from mesh.core import context, stages
 from mesh.core.tracing import record_span
 from mesh.serving import metrics
 from mesh.serving.inference.batcher import Batcher
@@ -34,17 +34,19 @@ GPU_BATCH_SIZE = 32
 
 @dataclass(slots=True)
 class _Item:
-    """One item on its way through the batcher, with the moments that its request's trace shows."""
+    """One item on its way through the batcher, with the moments that its request's trace and stages show."""
 
     feeds: Feeds
     submitted_ns: int
     started_ns: int = 0
     batch_size: int = 0
 
-    def record_spans(self, model: str, part: str) -> None:
+    def record(self, model: str, part: str) -> None:
         now = time.time_ns()
         record_span("queue", self.submitted_ns, self.started_ns or now, model=model, part=part)
+        stages.note(stages.QUEUE, self.submitted_ns, self.started_ns or now)
         if self.started_ns:
+            stages.note(part, self.started_ns, now)
             record_span("inference", self.started_ns, now, model=model, part=part, batch_size=self.batch_size)
 
 
@@ -147,11 +149,19 @@ class Engine:
         try:
             return await self._batcher.submit(item, key=key, deadline=context.deadline.get())
         finally:
-            item.record_spans(*self._labels)
+            item.record(*self._labels)
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """The result of `work`, done on a thread of this engine's priority: pre- and post-processing."""
-        return await self._compute.run(work, self._priority)
+        if not stages.is_measured():
+            return await self._compute.run(work, self._priority)
+        submitted_ns = time.time_ns()
+
+        def noted() -> T:
+            stages.note(stages.QUEUE, submitted_ns, time.time_ns())
+            return work()
+
+        return await self._compute.run(noted, self._priority)
 
     async def drain(self) -> None:
         """Refuses new items and returns when the waiting ones are answered."""

@@ -12,6 +12,7 @@ import structlog
 
 from mesh.core import context
 from mesh.core.errors import MeshError, ModelNotFoundError, UnavailableError
+from mesh.core.stages import LOAD, stage
 from mesh.hub import catalogue, layout
 from mesh.hub.catalogue import Family
 from mesh.hub.fetch.progress import DownloadProgress
@@ -82,7 +83,9 @@ class ModelManager:
         slot = self._slot(part, self.resolve(name))
         slot.users += 1  # from here on, so that nothing puts the part out between its load and its first use
         try:
-            yield (await self._loaded(part, slot)).value
+            with stage(LOAD):
+                loaded = await self._loaded(part, slot)
+            yield loaded.value
         finally:
             slot.last_used, slot.last_used_at = self._clock(), time.time()
             self._release(slot)

@@ -25,8 +25,9 @@ export function order(path, body = {}) {
 }
 
 /**
- * One prediction, in Immich's own words: {reply, stages}, where stages are milliseconds: {way, wait, service, router}.
- * `photo` is a Blob, or null for a phrase.
+ * One prediction, in Immich's own words: {reply, stages}, where stages are milliseconds: `way` there and back, and
+ * what the router's Server-Timing says: {upload, wait, queue, decode, detection, …, network, router}. `photo` is a Blob,
+ * or null for a phrase.
  */
 export async function predict(entries, photo, text) {
   const form = new FormData();

@@ -19,21 +19,28 @@ function failed(place, error) {
   $(place).replaceChildren(el("span", { class: "text-bad" }, error.message));
 }
 
-const STAGES = ["way", "wait", "service", "router"];
+const STAGES = ["way", "upload", "wait", "network", "queue", "load", "decode", "detection", "recognition", "visual", "service", "other", "shared", "router"];
+const LEAST_MS = 0.5;
 
-/** Where each answer's time went: a bar and a sentence for each task. */
+/** Where each answer's time went: a bar and a sentence for each task. A stage that the page does not know is `other`. */
 function timingList(all) {
-  return el("ul", { class: "timing" }, [...all].map(([key, stages]) => {
-    const total = STAGES.reduce((sum, stage) => sum + (stages[stage] ?? 0), 0);
+  return el("ul", { class: "timing" }, [...all].map(([key, told]) => {
+    const stages = {};
+    for (const [name, ms] of Object.entries(told)) {
+      const stage = STAGES.includes(name) ? name : "other";
+      stages[stage] = (stages[stage] ?? 0) + ms;
+    }
+    const total = Object.values(stages).reduce((sum, ms) => sum + ms, 0);
+    const shown = STAGES.filter((stage) => stages[stage] >= LEAST_MS);
     const bar = shape("svg", { class: "stages", viewBox: "0 0 100 1", preserveAspectRatio: "none", "aria-hidden": "true" });
     let left = 0;
-    for (const stage of STAGES) {
-      const width = total ? (100 * (stages[stage] ?? 0)) / total : 0;
+    for (const stage of shown) {
+      const width = (100 * stages[stage]) / total;
       bar.append(shape("rect", { class: `stage-${stage}`, x: left, y: 0, width, height: 1 }));
       left += width;
     }
-    const told = STAGES.map((stage) => el("span", {}, el("i", { class: `dot stage-${stage}` }), `${t(`stage_${stage}`)} ${Math.round(stages[stage] ?? 0)} ms `));
-    return el("li", {}, el("strong", {}, t(key)), ` ${Math.round(total)} ms`, bar, el("div", { class: "soft" }, told));
+    const parts = shown.map((stage) => el("span", {}, el("i", { class: `dot stage-${stage}` }), `${t(`stage_${stage}`)} ${Math.round(stages[stage])} ms `));
+    return el("li", {}, el("strong", {}, t(key)), ` ${Math.round(total)} ms`, bar, el("div", { class: "soft" }, parts));
   }));
 }
 

@@ -25,7 +25,6 @@ from router.front_door.health.monitor import ImmichMonitor
 from router.listeners.admin.jobs import JobCalls
 from router.listeners.admin.messages import admin_json, read_order
 from router.listeners.admin.models import ModelCalls
-from router.listeners.admin.trial import timed
 from router.listeners.admin.views import check_line, cluster_view, immich_view, listener_view, stats
 from router.listeners.immich_ml import ImmichMl
 from router.listeners.pages import add_page, add_shared
@@ -126,7 +125,8 @@ class Admin:
             ("/jobs", jobs.listed),
         ):
             app.router.add_get(path, get)
-        photos = ImmichMl(self._context.predict, self._status, self._status.settings.listeners.immich_ml)
+        settings = self._status.settings.listeners.immich_ml
+        photos = ImmichMl(self._context.predict, self._status, settings, timed=True)
         for path, post in (
             ("/logging", self.set_logging),
             ("/drain", self.drain),
@@ -136,7 +136,7 @@ class Admin:
             ("/jobs/pause", jobs.pause),
             ("/jobs/resume", jobs.resume),
             ("/jobs/start", jobs.start),
-            ("/predict", timed(photos.predict)),
+            ("/predict", photos.predict),
         ):
             app.router.add_post(path, post)
         return app

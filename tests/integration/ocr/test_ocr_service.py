@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from immich_mesh.ocr.v1 import ocr_pb2
 
+from mesh.core import stages
+from mesh.core.rpc.status import find
 from tests.integration.ocr.conftest import DEFAULT_MODEL, OcrCaller, labelled
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -35,6 +38,18 @@ async def test_reply_says_size_and_model(ocr: OcrCaller) -> None:
     reply = await ocr.read(printed("Invoice 2024", 400, 900))
     assert texts(reply) == ["Invoice 2024"]
     assert (reply.image_width, reply.image_height, reply.model_name) == (900, 400, DEFAULT_MODEL)
+
+
+async def test_stages_are_told_to_whoever_asks(ocr: OcrCaller) -> None:
+    request = ocr_pb2.RecognizeRequest(image=printed("Invoice 2024", 400, 900))
+    call = ocr.stub.Recognize(request, timeout=PATIENCE_SECONDS, metadata=((stages.ASK, "1"),))
+    await call
+    told = stages.parsed(find(await call.trailing_metadata(), stages.TOLD))
+    assert {"decode", "detection", "recognition", "other"} <= told.keys()
+    assert all(told[stage] > 0 for stage in ("decode", "detection", "recognition"))
+    unasked = ocr.stub.Recognize(request, timeout=PATIENCE_SECONDS)
+    await unasked
+    assert find(await unasked.trailing_metadata(), stages.TOLD) == ""
 
 
 async def test_another_model_by_name_and_alias(ocr: OcrCaller) -> None:
