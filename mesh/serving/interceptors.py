@@ -161,7 +161,7 @@ def _refusing(handler: Handler) -> Handler:
     """A handler of the same kind that answers UNAUTHENTICATED."""
 
     async def refuse(_: Any, call: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        error = UnauthenticatedError("the bearer token is missing or wrong")
+        error = UnauthenticatedError("the bearer token is missing or wrong: set the same MESH_AUTH_TOKEN on both sides")
         await call.abort(error.code, error.message, status.status_marks(error))
 
     async def refuse_stream(request: Any, call: grpc.aio.ServicerContext[Any, Any]) -> Any:

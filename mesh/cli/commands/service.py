@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = HelpfulTyper(
     help="Run the mesh as a service of systemd's: from boot on, after logout, again after a crash.",
-    epilog="Example: immich-mesh service install    Its log: immich-mesh logs --follow",
+    epilog="Examples: immich-mesh service install    immich-mesh logs --follow",
 )
 
 INSTALL_EXAMPLES = """Examples: immich-mesh service install    sudo immich-mesh service install --system --user photos
@@ -106,10 +106,14 @@ def logs(
     """Show the log of the service that `service install` made."""
     import shutil
 
-    from mesh.cli.machine.systemd import NAME
+    from mesh.cli.machine.systemd import NAME, Systemd
 
     if shutil.which("journalctl") is None:
         raise CommandError("this machine has no journal (no program journalctl): `immich-mesh up` shows its log itself")
+    if not Systemd.of_this_machine(system).path.exists():
+        raise CommandError(
+            "there is no such service: `immich-mesh service install` makes it; `immich-mesh up` shows its log itself"
+        )
     words = ["journalctl", "--unit" if system else "--user-unit", NAME, "--output=cat", f"--lines={lines}"]
     words += ["--follow"] if follow else []
     words += [f"--grep=^{service} *\\|"] if service else []

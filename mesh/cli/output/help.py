@@ -1,12 +1,13 @@
 """The pages of `--help`: in the reader's language, an argument by its name, a value by its kind, a switch by nothing.
 
-typer alone writes `{PHOTO}` in the usage line and `<bool>` beside each switch.
+typer alone writes `{PHOTO}` in the usage line and `<bool>` beside each switch, and its own words in English.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import typer
+from typer import rich_utils
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from typer.models import CommandFunctionType
 
@@ -21,13 +22,18 @@ def label_values(command: TyperCommand | TyperGroup, context: Any) -> None:
     for param in command.get_params(context):
         if isinstance(param, TyperArgument):
             param.display_type_rich = lambda ctx: None  # type: ignore[method-assign] # its name says what it is
-        elif isinstance(param, TyperOption) and param.metavar is None:
-            kind = param.display_type(context).strip("<>").removesuffix(" range")
-            param.metavar = "" if param.is_flag or kind == "bool" else KINDS.get(kind, kind.upper())
+        elif isinstance(param, TyperOption):
+            if param.metavar is None:
+                kind = param.display_type(context).strip("<>").removesuffix(" range")
+                param.metavar = "" if param.is_flag or kind == "bool" else KINDS.get(kind, kind.upper())
+            param.metavar = localised(param.metavar)
 
 
 def localise(command: TyperCommand | TyperGroup, context: Any) -> None:
-    """Puts what a command's page says into the reader's language."""
+    """Puts what a command's page says into the reader's language, what typer adds included."""
+    rich_utils.DEFAULT_STRING = localised("[default: {}]")
+    rich_utils.ENVVAR_STRING = localised("[env var: {}]")
+    rich_utils.REQUIRED_LONG_STRING = localised("[required]")
     command.help = localised(command.help or "")
     below = command.commands.values() if isinstance(command, TyperGroup) else ()
     for page in below:
@@ -46,8 +52,17 @@ def bare(pieces: list[str]) -> list[str]:
     return [piece.replace("{", "").replace("}", "") for piece in pieces]
 
 
+def usage(line: str) -> str:
+    """A usage line in the reader's language."""
+    return line.replace("Usage:", localised("Usage:"), 1)
+
+
 class HelpfulCommand(TyperCommand):
     """A command with such a page."""
+
+    def get_usage(self, ctx: Any) -> str:
+        """How the command is called."""
+        return usage(super().get_usage(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Writes the page."""
@@ -62,6 +77,10 @@ class HelpfulCommand(TyperCommand):
 
 class HelpfulGroup(TyperGroup):
     """A group of commands with such a page."""
+
+    def get_usage(self, ctx: Any) -> str:
+        """How the group is called."""
+        return usage(super().get_usage(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Writes the page."""

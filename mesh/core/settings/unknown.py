@@ -135,6 +135,8 @@ def _meant(name: str, known: set[str]) -> str:
         ending = [other for other in beside if other.endswith(f"__{rest}")]
         if ending:
             return prefix + next((other for other in ending if "IMMICH_ML" in other), ending[0])
+        if longer := [other for other in beside if other.startswith(f"{rest}_NAME")]:
+            return prefix + longer[0]
         if elsewhere := [f"{other}{rest}" for other in PREFIXES if f"{other}{rest}" in known]:
             return " or ".join(elsewhere)
     likeness, _, nearest = max(((_likeness(rest, other), -len(other), other) for other in beside), default=(0.0, 0, ""))

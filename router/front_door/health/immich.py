@@ -61,7 +61,7 @@ async def check_immich(api: ImmichApi, clock: Callable[[], float] = time.monoton
     except LoopError as error:
         return Check("Immich", False, error.message, "set IMMICH_URL to Immich's own address")
     except ImmichAwayError as error:
-        return Check("Immich", False, error.message, "start Immich, or correct IMMICH_URL")
+        return Check("Immich", False, error.message, f"start Immich, or correct IMMICH_URL ({api.url})")
     took = f"{1000 * (clock() - started):.0f} ms"
     if version is None:
         return Check("Immich", None, f"answers in {took} and does not tell its version")

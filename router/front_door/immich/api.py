@@ -56,7 +56,7 @@ class ImmichApi:
         concurrency: int = 16,
     ) -> None:
         self._session = session
-        self._base = immich_url.rstrip("/")
+        self.url = immich_url.rstrip("/")
         self._hops = hops or Hops()
         self._timeout_seconds = timeout_seconds
         self._timeout = ClientTimeout(total=timeout_seconds, sock_connect=5.0)
@@ -88,7 +88,7 @@ class ImmichApi:
         try:
             async with self._session.request(
                 method,
-                self._base + path,
+                self.url + path,
                 headers=headers,
                 params={**credentials.query, **(query or {})},
                 data=data,

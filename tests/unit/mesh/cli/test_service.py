@@ -132,6 +132,15 @@ def test_a_machine_without_systemd_is_told_what_is_missing(
     assert f"no program {missing}" in capsys.readouterr().err
 
 
+def test_a_log_that_nothing_writes_is_told_with_what_makes_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda program: f"/usr/bin/{program}")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    assert cli.run(["logs"]) == 1
+    assert "`immich-mesh service install` makes it" in capsys.readouterr().err
+
+
 def test_show_prints_the_unit_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

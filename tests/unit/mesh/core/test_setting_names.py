@@ -23,6 +23,7 @@ def advice(name: str) -> str:
     ("name", "meant"),
     [
         ("OCR_MODLE", "OCR_MODEL_NAME"),
+        ("OCR_MODEL", "OCR_MODEL_NAME"),
         ("OCR_MODEL_NAMES", "OCR_MODEL_NAME"),
         ("FACE_MIN_SCORES", "FACE_MIN_SCORE"),
         ("MESH_THREADS", "OCR_THREADS or CLIP_THREADS or FACE_THREADS"),

@@ -188,3 +188,13 @@ def commands(command: object, words: tuple[str, ...]) -> Iterator[tuple[str, ...
 def test_what_is_too_long_or_too_deep_to_be_a_sentence_stays_readable(chinese: None, text: str) -> None:
     """A hub, a database or a proxy may answer a page of anything."""
     assert "".join(localised(text).replace("：", ":").split()) == "".join(text.split())
+
+
+@pytest.mark.parametrize("words", [["pull"], ["logs"], ["search"], ["reprocess"], ["call", "ocr"], ["db", "migrate"]])
+def test_a_page_of_help_has_typers_own_words_in_chinese_too(
+    words: list[str], chinese: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([*words, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "用法：" in shown
+    assert not re.findall(r"Usage|\[required\]|\[default|\[env var|\b(?:TEXT|PATH|FILE|FOLDER|NUMBER)\b", shown)
