@@ -49,17 +49,21 @@ class _ClusterGauges(Collector):
             "immich_mesh_upstream_active_requests", "Requests at endpoints.", labels=["cluster", "lane"]
         )
         held = GaugeMetricFamily("immich_mesh_upstream_held_requests", "Requests held.", labels=["cluster", "lane"])
+        outstanding = GaugeMetricFamily(
+            "immich_mesh_upstream_outstanding_requests", "Requests held and at endpoints.", labels=["cluster"]
+        )
         size = GaugeMetricFamily("immich_mesh_upstream_held_bytes", "Bytes of the requests held.", labels=["cluster"])
         states = GaugeMetricFamily("immich_mesh_upstream_endpoints", "Endpoints by state.", labels=["cluster", "state"])
         for cluster in self.clusters.values():
             for lane in Lane:
                 active.add_metric([cluster.name, lane], cluster.active(lane))
                 held.add_metric([cluster.name, lane], cluster.held(lane))
+            outstanding.add_metric([cluster.name], sum(cluster.active(lane) + cluster.held(lane) for lane in Lane))
             size.add_metric([cluster.name], cluster.held_bytes())
             tally = Tally(cluster.endpoint_states())
             for state in ("healthy", "unhealthy", "unknown", "ejected", "draining"):
                 states.add_metric([cluster.name, state], tally[state])
-        yield from (active, held, size, states)
+        yield from (active, held, outstanding, size, states)
 
 
 class RouterMetrics:

@@ -68,9 +68,15 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
         "Router",
         (
             Panel(
-                "Held requests",
+                "Outstanding requests, and those held",
                 "short",
-                ((f"sum by (cluster, lane) (immich_mesh_upstream_held_requests{{{HERE}}})", "{{cluster}} {{lane}}"),),
+                (
+                    (f"sum by (cluster) (immich_mesh_upstream_outstanding_requests{{{HERE}}})", "{{cluster}}"),
+                    (
+                        f"sum by (cluster, lane) (immich_mesh_upstream_held_requests{{{HERE}}})",
+                        "held {{cluster}} {{lane}}",
+                    ),
+                ),
             ),
             Panel(
                 "Time held, 95th percentile",

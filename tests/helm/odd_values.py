@@ -75,7 +75,7 @@ EVERYTHING: Object = {
             "memoryLimit": "2Gi",
         },
         "autoscaling": {
-            "targetQueueLength": 8,
+            "targetOutstandingRequests": 8,
             "keda": {
                 "enabled": True,
                 "triggers": [
@@ -93,7 +93,7 @@ EVERYTHING: Object = {
         },
     },
     "face": {
-        "autoscaling": {"targetQueueLength": 4},
+        "autoscaling": {"targetOutstandingRequests": 4},
         "gpu": {"enabled": True, "sharing": "mig", "resourceName": "nvidia.com/mig-1g.10gb"},
     },
     "ingress": {

@@ -185,8 +185,25 @@ IMPOSSIBLE = [
         "no pod has no CPU to go by",
     ),
     (
-        {"router": {"autoscaling": {"enabled": True, "targetQueueLength": 2}}},
-        "router.autoscaling.targetQueueLength: only ocr, clip and face",
+        {
+            "ocr": {
+                "autoscaling": {
+                    "enabled": True,
+                    "minReplicas": 0,
+                    "targetCPUUtilizationPercentage": 0,
+                    "keda": {"enabled": True, "triggers": [{"type": "cron", "metadata": {}}]},
+                }
+            }
+        },
+        "with minReplicas: 0 it is what wakes the first pod",
+    ),
+    (
+        {"router": {"enabled": False}, "ocr": {"autoscaling": {"enabled": True, "targetOutstandingRequests": 2}}},
+        "is what the routers know, and this release has none",
+    ),
+    (
+        {"router": {"autoscaling": {"enabled": True, "targetOutstandingRequests": 2}}},
+        "router.autoscaling.targetOutstandingRequests: requests wait for ocr, clip and face alone",
     ),
     (
         {"ocr": {"autoscaling": {"enabled": True}, "resources": {"requests": {"cpu": None}}}},

@@ -3,6 +3,7 @@
 import itertools
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 
 import pytest
@@ -18,10 +19,11 @@ pytestmark = [
 ]
 
 OCR = "mesh-immich-mesh-ocr"
+NUMBERS = itertools.count()
 PHOTO = CHART / "files" / "photo.png"
 SCALING = {
-    "enabled": True, "minReplicas": 0, "maxReplicas": 2, "targetCPUUtilizationPercentage": 0, "targetQueueLength": 2,
-    "keda": {"enabled": True, "cooldownPeriod": 5},
+    "enabled": True, "minReplicas": 0, "maxReplicas": 2, "targetCPUUtilizationPercentage": 0,
+    "targetOutstandingRequests": 2, "keda": {"enabled": True, "cooldownPeriod": 5},
 }  # fmt: skip
 VALUES_TO_NOTHING = merged(VALUES, {
     "auth": {"existingSecret": ""},
@@ -58,18 +60,34 @@ def test_a_request_wakes_the_first_pod_and_is_answered_by_it(keda: Keda, mesh: M
 
 
 def test_a_crowd_gets_more_pods_and_no_request_is_lost(keda: Keda, mesh: Mesh) -> None:
+    with crowd(mesh):
+        mesh.until(lambda: (OCR, 2) in keda.decisions)
+        mesh.until(lambda: [pod.ready for pod in mesh.pods("ocr")] == [True, True])
+    assert mesh.kubelet.errors == []
+
+
+def test_a_pod_that_always_runs_gets_a_second_by_what_waits_at_the_routers(keda: Keda, mesh: Mesh) -> None:
+    always_one = {**SCALING, "minReplicas": 1}
+    mesh.helm.upgrade(merged(VALUES_TO_NOTHING, {"ocr": {"autoscaling": always_one}}))
+    mesh.until(lambda: keda.decisions[-1:] == [(OCR, 1)] and len(mesh.pods("ocr")) == 1)
+    with crowd(mesh):
+        mesh.until(lambda: keda.decisions[-1:] == [(OCR, 2)])
+    assert mesh.kubelet.errors == []
+
+
+@contextmanager
+def crowd(mesh: Mesh) -> Iterator[None]:
+    """Eight callers that ask without a pause. Each must get the right answer, each time."""
     wrong: list[str] = []
     done = threading.Event()
-    numbers = itertools.count()
 
     def ask() -> None:
         connection = mesh.router()
         while not done.is_set():
-            different = PHOTO.read_bytes() + str(next(numbers)).encode()  # equal photos are read once for all who ask
+            different = PHOTO.read_bytes() + str(next(NUMBERS)).encode()  # equal photos are read once for all who ask
             try:
-                if mesh.post(*recorded_form("predict-ocr", different), connection)["ocr"]["text"] != [
-                    "IMMICH MESH 2026"
-                ]:
+                text = mesh.post(*recorded_form("predict-ocr", different), connection)["ocr"]["text"]
+                if text != ["IMMICH MESH 2026"]:
                     wrong.append("a wrong answer")
             except (AssertionError, HTTPException, OSError) as error:
                 wrong.append(f"{type(error).__name__} {error}")
@@ -78,11 +96,9 @@ def test_a_crowd_gets_more_pods_and_no_request_is_lost(keda: Keda, mesh: Mesh) -
     for worker in workers:
         worker.start()
     try:
-        mesh.until(lambda: (OCR, 2) in keda.decisions)
-        mesh.until(lambda: [pod.ready for pod in mesh.pods("ocr")] == [True, True])
+        yield
     finally:
         done.set()
         for worker in workers:
             worker.join(PATIENCE_SECONDS)
     assert wrong == []
-    assert mesh.kubelet.errors == []

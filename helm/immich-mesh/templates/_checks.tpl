@@ -61,28 +61,35 @@ itself (a type, an unknown key) values.schema.json refuses.
 {{- end -}}
 
 {{- define "immich-mesh.checkScaling" -}}
+{{- $root := .root -}}
 {{- with .one -}}
 {{- $scaling := .autoscaling -}}
 {{- if and $scaling.enabled (gt (int $scaling.minReplicas) (int $scaling.maxReplicas)) -}}
 {{- fail (printf "%s.autoscaling: minReplicas %d is more than maxReplicas %d" .name (int $scaling.minReplicas) (int $scaling.maxReplicas)) -}}
 {{- end -}}
-{{- if and $scaling.enabled (not $scaling.keda.enabled) (not $scaling.targetCPUUtilizationPercentage) (not $scaling.targetQueueLength) -}}
-{{- fail (printf "%s.autoscaling: nothing to scale by; set targetCPUUtilizationPercentage or targetQueueLength" .name) -}}
+{{- if and $scaling.enabled (not $scaling.keda.enabled) (not $scaling.targetCPUUtilizationPercentage) (not $scaling.targetOutstandingRequests) -}}
+{{- fail (printf "%s.autoscaling: nothing to scale by; set targetCPUUtilizationPercentage or targetOutstandingRequests" .name) -}}
 {{- end -}}
-{{- if and $scaling.enabled $scaling.keda.enabled (not $scaling.targetCPUUtilizationPercentage) (not $scaling.targetQueueLength) (not $scaling.keda.triggers) -}}
-{{- fail (printf "%s.autoscaling: nothing to scale by; set targetCPUUtilizationPercentage, targetQueueLength or keda.triggers" .name) -}}
+{{- if and $scaling.enabled $scaling.keda.enabled (not $scaling.targetCPUUtilizationPercentage) (not $scaling.targetOutstandingRequests) (not $scaling.keda.triggers) -}}
+{{- fail (printf "%s.autoscaling: nothing to scale by; set targetCPUUtilizationPercentage, targetOutstandingRequests or keda.triggers" .name) -}}
 {{- end -}}
 {{- if and $scaling.enabled (eq (int $scaling.minReplicas) 0) (not (and .grpc $scaling.keda.enabled)) -}}
 {{- fail (printf "%s.autoscaling.minReplicas: 0 is for ocr, clip and face with keda.enabled: nothing else hears of a request that waits for a pod" .name) -}}
 {{- end -}}
 {{- if and $scaling.enabled (eq (int $scaling.minReplicas) 0) (gt (int $scaling.targetCPUUtilizationPercentage) 0) -}}
-{{- fail (printf "%s.autoscaling.targetCPUUtilizationPercentage: no pod has no CPU to go by: with minReplicas: 0 set this to 0 and targetQueueLength" .name) -}}
+{{- fail (printf "%s.autoscaling.targetCPUUtilizationPercentage: no pod has no CPU to go by: with minReplicas: 0 set this to 0 and targetOutstandingRequests" .name) -}}
+{{- end -}}
+{{- if and $scaling.enabled (eq (int $scaling.minReplicas) 0) (not $scaling.targetOutstandingRequests) -}}
+{{- fail (printf "%s.autoscaling.targetOutstandingRequests: with minReplicas: 0 it is what wakes the first pod; say how many requests a pod shall have, e.g. 8" .name) -}}
+{{- end -}}
+{{- if and $scaling.targetOutstandingRequests $scaling.enabled (not (include "immich-mesh.callers" $root | fromYaml).items) -}}
+{{- fail (printf "%s.autoscaling.targetOutstandingRequests: is what the routers know, and this release has none; scale by CPU or by keda.triggers" .name) -}}
 {{- end -}}
 {{- if and $scaling.keda.enabled (not $scaling.enabled) -}}
 {{- fail (printf "%s.autoscaling.keda.enabled: needs %s.autoscaling.enabled too" .name .name) -}}
 {{- end -}}
-{{- if and $scaling.targetQueueLength (not .grpc) -}}
-{{- fail (printf "%s.autoscaling.targetQueueLength: only ocr, clip and face have this queue; scale %s by CPU" .name .name) -}}
+{{- if and $scaling.targetOutstandingRequests (not .grpc) -}}
+{{- fail (printf "%s.autoscaling.targetOutstandingRequests: requests wait for ocr, clip and face alone; scale %s by CPU" .name .name) -}}
 {{- end -}}
 {{- if and $scaling.enabled $scaling.targetCPUUtilizationPercentage (not (dig "requests" "cpu" "" .resources)) -}}
 {{- fail (printf "%s.autoscaling.targetCPUUtilizationPercentage: is a percentage of resources.requests.cpu, which is not set" .name) -}}

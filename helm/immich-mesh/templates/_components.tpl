@@ -84,6 +84,15 @@ items: [router, secondRouter, frontDoor, ocr, clip, face]
 {{- dict "items" $items | toYaml -}}
 {{- end -}}
 
+{{/* The Services of those that call ocr, clip and face, and so know what is not answered yet. A YAML map `items`. */}}
+{{- define "immich-mesh.callers" -}}
+{{- $items := list -}}
+{{- range (include "immich-mesh.installed" . | fromYaml).items -}}
+{{- if not .grpc -}}{{- $items = append $items .fullname -}}{{- end -}}
+{{- end -}}
+{{- dict "items" $items | toYaml -}}
+{{- end -}}
+
 {{- define "immich-mesh.componentSelector" -}}
 {{ include "immich-mesh.selectorLabels" .root }}
 app.kubernetes.io/component: {{ .one.slug }}

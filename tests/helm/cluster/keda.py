@@ -1,6 +1,6 @@
 """KEDA with its Prometheus: reads the metrics of the pods that run, and sets how many there are, by the ScaledObjects.
 
-Of PromQL it knows what the chart writes: `sum` over a selector or over its `increase`, and `> bool`.
+Of PromQL it knows what the chart writes: `sum` over a selector or its `increase`, `> bool`, and labels by `=`, `=~`.
 """
 
 import asyncio
@@ -125,5 +125,14 @@ class Keda:
 def _selects(selector: Any, key: tuple[tuple[str, str], ...]) -> bool:
     labels = dict(key)
     return labels["__name__"] == selector.name and all(
-        labels.get(matcher.name, "") == matcher.value for matcher in selector.matchers.matchers
+        _matches(matcher, labels.get(matcher.name, "")) for matcher in selector.matchers.matchers
     )
+
+
+def _matches(matcher: Any, value: str) -> bool:
+    """Raises NotImplementedError: a matcher of another kind."""
+    if matcher.op == promql_parser.MatchOp.Equal:
+        return bool(matcher.value == value)
+    if matcher.op == promql_parser.MatchOp.Re:
+        return re.fullmatch(matcher.value, value) is not None
+    raise NotImplementedError(matcher.op)

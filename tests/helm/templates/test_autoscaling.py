@@ -27,11 +27,30 @@ def test_it_scales_by_cpu(render: Render) -> None:
     assert spec["behavior"] == BEHAVIOR
 
 
-def test_it_scales_by_the_queue(render: Render) -> None:
-    scaling = {"enabled": True, "targetCPUUtilizationPercentage": 0, "targetQueueLength": 12}
+def test_it_scales_by_what_the_routers_have_outstanding(render: Render) -> None:
+    scaling = {"enabled": True, "targetCPUUtilizationPercentage": 0, "targetOutstandingRequests": 12}
     spec = render({"clip": {"autoscaling": scaling}}).find("HorizontalPodAutoscaler", "mesh-immich-mesh-clip")["spec"]
     (metric,) = spec["metrics"]
-    assert metric["pods"] == {
-        "metric": {"name": "immich_mesh_queue_length"},
-        "target": {"type": "AverageValue", "averageValue": "12"},
+    routers = ["mesh-immich-mesh-router", "mesh-immich-mesh-router-2"]
+    assert metric == {
+        "type": "External",
+        "external": {
+            "metric": {
+                "name": "immich_mesh_upstream_outstanding_requests",
+                "selector": {
+                    "matchLabels": {"cluster": "clip"},
+                    "matchExpressions": [{"key": "service", "operator": "In", "values": routers}],
+                },
+            },
+            "target": {"type": "AverageValue", "averageValue": "12"},
+        },
     }
+
+
+def test_the_front_door_asks_too(render: Render) -> None:
+    scaling = {"enabled": True, "targetOutstandingRequests": 12}
+    release = render({"clip": {"autoscaling": scaling}, "immich": {"url": "http://immich:2283"}})
+    spec = release.find("HorizontalPodAutoscaler", "mesh-immich-mesh-clip")["spec"]
+    _, metric = spec["metrics"]
+    (services,) = metric["external"]["metric"]["selector"]["matchExpressions"]
+    assert "mesh-immich-mesh-front-door" in services["values"]

@@ -3,6 +3,11 @@
 from tests.helm.conftest import Render
 
 
+def of(cluster: str) -> str:
+    """The routers' series of one cluster, in this release."""
+    return f'{{namespace="immich",service=~"mesh-immich-mesh-router|mesh-immich-mesh-router-2",cluster="{cluster}"}}'
+
+
 def test_keda_takes_the_place_of_the_autoscaler(render: Render) -> None:
     cron = {
         "type": "cron",
@@ -19,7 +24,7 @@ def test_keda_takes_the_place_of_the_autoscaler(render: Render) -> None:
         "enabled": True,
         "minReplicas": 2,
         "maxReplicas": 5,
-        "targetQueueLength": 8,
+        "targetOutstandingRequests": 8,
         "keda": keda,
         "behavior": {"scaleUp": {}},
     }
@@ -37,23 +42,18 @@ def test_keda_takes_the_place_of_the_autoscaler(render: Render) -> None:
     cpu, queue, theirs = spec["triggers"]
     assert cpu == {"type": "cpu", "metricType": "Utilization", "metadata": {"value": "80"}}
     assert queue["metadata"]["serverAddress"] == "http://prometheus:9090"
-    assert (
-        queue["metadata"]["query"]
-        == 'sum(immich_mesh_queue_length{namespace="immich",service="mesh-immich-mesh-clip"})'
-    )
+    assert queue["metadata"]["query"] == f"sum(immich_mesh_upstream_outstanding_requests{of('clip')})"
     assert queue["metadata"]["threshold"] == "8"
     assert theirs == cron
 
 
-def test_to_nothing_it_goes_by_what_the_routers_know(render: Render) -> None:
-    scaling = {"enabled": True, "minReplicas": 0, "targetCPUUtilizationPercentage": 0, "targetQueueLength": 4}
+def test_the_last_pod_stays_while_it_is_in_use(render: Render) -> None:
+    scaling = {"enabled": True, "minReplicas": 0, "targetCPUUtilizationPercentage": 0, "targetOutstandingRequests": 4}
     release = render({"face": {"autoscaling": {**scaling, "keda": {"enabled": True}}}})
     spec = release.find("ScaledObject", "mesh-immich-mesh-face")["spec"]
     assert spec["minReplicaCount"] == 0
-    _, held, active, used = (one["metadata"] for one in spec["triggers"])
-    assert active["query"] == 'sum(immich_mesh_upstream_active_requests{namespace="immich",cluster="face"})'
-    assert active["threshold"] == "4"
-    assert held["query"] == 'sum(immich_mesh_upstream_held_requests{namespace="immich",cluster="face"})'
-    assert held["threshold"] == "4"
-    assert 'increase(immich_mesh_upstream_tries_total{namespace="immich",cluster="face"}[2m])' in used["query"]
+    outstanding, used = (one["metadata"] for one in spec["triggers"])
+    assert outstanding["query"] == f"sum(immich_mesh_upstream_outstanding_requests{of('face')})"
+    assert outstanding["threshold"] == "4"
+    assert used["query"] == f"sum(increase(immich_mesh_upstream_tries_total{of('face')}[2m])) > bool 0"
     assert "replicas" not in release.find("Deployment", "mesh-immich-mesh-face")["spec"]

@@ -65,6 +65,7 @@ def test_gauges_are_read_from_the_clusters() -> None:
     text = generate_latest(metrics.registry).decode()
     assert 'immich_mesh_upstream_active_requests{cluster="ocr",lane="image"} 3.0' in text
     assert 'immich_mesh_upstream_held_requests{cluster="ocr",lane="text"} 2.0' in text
+    assert 'immich_mesh_upstream_outstanding_requests{cluster="ocr"} 5.0' in text
     assert 'immich_mesh_upstream_held_bytes{cluster="ocr"} 100.0' in text
     assert 'immich_mesh_upstream_endpoints{cluster="ocr",state="healthy"} 2.0' in text
     assert 'immich_mesh_upstream_endpoints{cluster="ocr",state="ejected"} 1.0' in text
