@@ -48,6 +48,7 @@ COLUMNS = {
 }
 SEARCH_COLUMNS = {
     "server": "server",
+    "pause": "pause s",
     "backlog": "photos in flight",
     "per_second": "queries/s",
     "p50_ms": "p50 ms",
@@ -68,6 +69,10 @@ WARM_UP = 3
 MAX_DISTURBANCE = 0.05
 """Share of the machine that other processes may take before the numbers are called into question."""
 BACKLOG = 8
+PAUSES = (1.0, 0.0)
+"""Seconds between an answer and the next query: as one person searches, and without any, as many people do."""
+SEARCH_SECONDS = 3
+"""Rows of queries with pauses last so many times as long as others: a percentile wants many."""
 
 
 async def drive(
@@ -99,26 +104,27 @@ def _cost(before: Usage, after: Usage, answers: int) -> dict[str, float]:
     }
 
 
-async def search(server: str, url: str, seconds: float) -> list[dict[str, Any]]:
+async def search(server: str, url: str, pause: float, seconds: float) -> list[dict[str, Any]]:
     """Latency of search queries: alone, and while every worker has photos to do."""
     async with ImmichClient(url) as client:
-        queries = photos.queries()
-        send = client.sender("text", queries)
+        send = client.sender("text", photos.queries())
+        stream = photos.stream()
+        next(stream)  # makes the photos
         for _ in range(WARM_UP):
             await send()
-        idle = await closed_loop(send, clients=1, seconds=seconds)
-        stream = photos.stream()
+        idle = await closed_loop(send, clients=1, seconds=seconds, pause=pause)
         backlog = [
             asyncio.create_task(closed_loop(client.sender(family, stream), clients=clients, seconds=seconds + 3))
             for family, clients in (("clip", BACKLOG // 2), ("face", BACKLOG // 4), ("ocr", BACKLOG // 4))
         ]
         await asyncio.sleep(2)
-        busy = await closed_loop(send, clients=1, seconds=seconds)
+        busy = await closed_loop(send, clients=1, seconds=seconds, pause=pause)
         photos_seen = await asyncio.gather(*backlog)
     return [
-        {"server": server, "backlog": 0, **idle.summary()},
+        {"server": server, "pause": pause, "backlog": 0, **idle.summary()},
         {
             "server": server,
+            "pause": pause,
             "backlog": BACKLOG,
             **busy.summary(),
             "photos_per_second": sum(seen.per_second for seen in photos_seen),
@@ -153,8 +159,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for family in options.family:
             _drive_family(family, servers, options, report_of)
         if options.search:
-            for server in servers:
-                report_of.searches += asyncio.run(search(server.name, server.url, options.seconds))
+            for pause in PAUSES:
+                seconds = options.seconds * (SEARCH_SECONDS if pause else 1)
+                for server in servers:
+                    report_of.searches += asyncio.run(search(server.name, server.url, pause, seconds))
         for server in servers:
             if server.processes:
                 report_of.memory += memory(server.name, server.processes)

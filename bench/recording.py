@@ -27,7 +27,15 @@ from mesh.core.rpc.channels import open_channel
 from mesh.core.settings import Device, LogFormat, ServiceSettings
 from mesh.serving.runtimes.selection import RuntimeChoice, choose
 from mesh.serving.runtimes.self_check import MakeCheck
-from mesh.serving.runtimes.session import Array, Feeds, ModelSession, RuntimeSettings, TensorInfo
+from mesh.serving.runtimes.session import (
+    NOTHING_ENDS_IT,
+    Array,
+    Feeds,
+    Interruption,
+    ModelSession,
+    RuntimeSettings,
+    TensorInfo,
+)
 from mesh.serving.server import ServiceContext, running
 from ocr_service.config import OcrSettings
 
@@ -106,10 +114,10 @@ class Watched:
         self.provider = session.provider
         self.memory_bytes = session.memory_bytes
 
-    def run(self, feeds: Feeds) -> list[Array]:
+    def run(self, feeds: Feeds, interruption: Interruption = NOTHING_ENDS_IT) -> list[Array]:
         """Notes the run and does it."""
         self._log.append(RecordedRun(self._graph, dict(feeds)))
-        return self._session.run(feeds)
+        return self._session.run(feeds, interruption)
 
     def close(self) -> None:
         """As the session's own."""

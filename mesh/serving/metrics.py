@@ -45,6 +45,7 @@ MODEL_RUNTIME = Gauge(
 NON_FINITE_RUNS = Counter(
     "immich_mesh_non_finite_runs", "Runs whose numbers were not finite, computed again in fp32.", ["provider"]
 )
+INTERRUPTED_RUNS = Counter("immich_mesh_interrupted_runs", "Runs of photos that a query ended, begun anew after it.")
 MODEL_LOAD_SECONDS = Histogram(
     "immich_mesh_model_load_seconds",
     "Time to read a model into memory, download excluded.",

@@ -73,7 +73,8 @@ class ServiceContext:
         """From a service's settings. Raises UnavailableError when the device that was asked for does not work."""
         runtime = require_device(RuntimeSettings.of(settings))
         cache_folder = settings.cache_folder
-        compute = ComputePool(runtime.cores, Precedence(cache_folder), Traffic(cache_folder))
+        whole_machine = runtime.device.is_processor and runtime.cores == os.cpu_count()
+        compute = ComputePool(runtime.cores, Precedence(cache_folder), Traffic(cache_folder), shared=whole_machine)
         return cls(compute, runtime, ModelStore.of(settings))
 
 

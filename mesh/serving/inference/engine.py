@@ -24,7 +24,15 @@ from mesh.serving.inference.compute import ComputePool, Priority, session_thread
 from mesh.serving.inference.sessions import Measure, Sessions
 from mesh.serving.runtimes.selection import RuntimeChoice, choose
 from mesh.serving.runtimes.self_check import MakeCheck, default_check
-from mesh.serving.runtimes.session import Array, Feeds, ModelSession, RuntimeSettings, TensorInfo
+from mesh.serving.runtimes.session import (
+    NOTHING_ENDS_IT,
+    Array,
+    Feeds,
+    Interruption,
+    ModelSession,
+    RuntimeSettings,
+    TensorInfo,
+)
 
 T = TypeVar("T")
 SessionFactory = Callable[[Path, RuntimeSettings, int], ModelSession]
@@ -176,24 +184,28 @@ class Engine:
         alone = self._batcher.busy == 1 and self._batcher.waiting == 0 and self._compute.is_free(self._priority)
         session = self._sessions.of_run(alone=alone)
 
-        def infer() -> list[list[Array]]:
+        def infer(interruption: Interruption) -> list[list[Array]]:
             started, started_ns = time.perf_counter(), time.time_ns()
             for item in batch:
                 item.started_ns, item.batch_size = started_ns, len(batch)
-            results = run_stacked(session, [item.feeds for item in batch])
+            results = run_stacked(session, [item.feeds for item in batch], interruption)
             self._seconds.observe(time.perf_counter() - started)
             return results
 
         self._batch_size.observe(len(batch))
-        return await self._compute.run(infer, self._priority)
+        if not self.on_cpu:  # the cores are free meanwhile
+            return await self._compute.run(partial(infer, NOTHING_ENDS_IT), self._priority)
+        return await self._compute.run_graph(infer, self._priority)
 
 
-def run_stacked(session: ModelSession, batch: Sequence[Feeds]) -> list[list[Array]]:
+def run_stacked(
+    session: ModelSession, batch: Sequence[Feeds], interruption: Interruption = NOTHING_ENDS_IT
+) -> list[list[Array]]:
     """Runs items of equal shapes as one batch along axis 0; a batch of one goes through as it is, without a copy."""
     if len(batch) == 1:
-        return [session.run(batch[0])]
+        return [session.run(batch[0], interruption)]
     stacked = {name: np.concatenate([feeds[name] for feeds in batch]) for name in batch[0]}
-    outputs = session.run(stacked)
+    outputs = session.run(stacked, interruption)
     for output in outputs:
         if output.shape[0] != len(batch):
             raise RuntimeError(f"the model gave {output.shape[0]} rows for {len(batch)} inputs")

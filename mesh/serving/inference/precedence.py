@@ -63,13 +63,17 @@ class Precedence:
                 if not self._queries:
                     self._set(0.0)
 
+    @property
+    def query_under_way(self) -> bool:
+        """Whether one is answered now, in whichever process."""
+        # A moment far ahead is of another machine's clock, or of none.
+        return 0 < self._get() - self._clock() <= HOLD_SECONDS
+
     def give_way(self) -> None:
         """Blocks a bulk run that is about to begin, while queries are answered."""
-        started = now = self._clock()
-        # A moment far ahead is of another machine's clock, or of none.
-        while 0 < self._get() - now <= HOLD_SECONDS and now - started < LONGEST_WAIT_SECONDS:
+        started = self._clock()
+        while self.query_under_way and self._clock() - started < LONGEST_WAIT_SECONDS:
             self._sleep(POLL_SECONDS)
-            now = self._clock()
 
     def _get(self) -> float:
         (moment,) = _MOMENT.unpack_from(self._page)

@@ -1,11 +1,16 @@
-"""Whether a photo is alone: on this machine, now and in the last second, in whichever service of the mesh.
+"""The photos of this machine, in whichever service of the mesh: whether one is alone, and who may use how many cores.
 
-Only then does a run take all cores. Judged by what runs at this very moment, four clients leave gaps in which one of
-them looks alone, and its wide run then meets the others' narrow ones on the same cores. The services of one machine
-share a page of memory, a file in the models' cache, in which each says until when it has photos: Immich sends one photo
-to three of them at once. Services that share no cache, or no machine, do not hear of each other.
+A run takes all cores only for a photo that is alone, now and in the last second. Judged by what runs at this very
+moment, four clients leave gaps in which one of them looks alone, and its wide run then meets the others' narrow ones on
+the same cores. Photos of several services share the cores by what each has to do, or every core would have a run of
+each: all of them late, and all of them in the way of a query.
+
+The services of one machine share pages of memory, a file in the models' cache, in which each says until when it has
+photos and how much there is to do for them: Immich sends one photo to three of them at once. Services that share no
+cache, or no machine, do not hear of each other.
 """
 
+import math
 import mmap
 import secrets
 import time
@@ -23,7 +28,7 @@ CALM_SECONDS = 1.0
 LONGEST_SECONDS = 10.0
 """For so long a photo of another process counts as under way at most: it may have died."""
 SLOTS = 512
-"""Moments in the page. Each process takes one by lot: two that take the same do not hear of each other."""
+"""Places in the pages. Each process takes one by lot: two that take the same do not hear of each other."""
 
 
 class Traffic:
@@ -45,7 +50,9 @@ class Traffic:
         self._clock = clock
         self._under_way = 0
         self._crowded_at = float("-inf")
-        self._moments = _shared_moments(folder)
+        pages = _shared_numbers(folder, 2 * SLOTS)
+        self._moments, self._work = pages[:SLOTS], pages[SLOTS:]
+        """Until when each process has photos, 0 where there is none; and its pieces of work, which count until then."""
         self._own = draw(SLOTS)
 
     @contextmanager
@@ -66,6 +73,23 @@ class Traffic:
         self._look()
         return self._clock() - self._crowded_at > CALM_SECONDS
 
+    def has_work(self, pieces: int) -> None:
+        """So many pieces of work, runs and others, are under way or wait in this service."""
+        self._work[self._own] = pieces
+
+    def share(self, cores: int) -> int:
+        """Pieces of work that this service may have under way when all share so many cores; at least 1."""
+        now = self._clock()
+        own = self._work[self._own]
+        others = sum(
+            self._work[slot]
+            for slot, moment in enumerate(self._moments)
+            if slot != self._own and now <= moment <= now + LONGEST_SECONDS
+        )
+        if own + others <= cores:
+            return cores
+        return max(1, math.ceil(cores * own / (own + others)))
+
     def _look(self) -> None:
         now = self._clock()
         if self._under_way > 1 or self._others_had_photos(now):
@@ -80,9 +104,8 @@ class Traffic:
         )
 
 
-def _shared_moments(folder: Path | None) -> "memoryview[float]":
-    """Until when each process has photos; 0 where there is none."""
-    size = SLOTS * 8
+def _shared_numbers(folder: Path | None, count: int) -> "memoryview[float]":
+    size = count * 8
     if folder is not None:
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ import structlog
 
 from mesh.serving import metrics
 from mesh.serving.runtimes.self_check import all_finite
-from mesh.serving.runtimes.session import Array, Feeds, ModelSession, TensorInfo
+from mesh.serving.runtimes.session import NOTHING_ENDS_IT, Array, Feeds, Interruption, ModelSession, TensorInfo
 
 log = structlog.get_logger()
 
@@ -56,15 +56,20 @@ class GuardedSession:
         exact = self._exact
         return self._session.memory_bytes + (exact.memory_bytes if exact else 0)
 
-    def run(self, feeds: Feeds) -> list[Array]:
-        """All outputs, all of them finite. Raises NonFiniteOutputError: they are not, in fp32 either."""
-        outputs = self._session.run(feeds)
+    def run(self, feeds: Feeds, interruption: Interruption = NOTHING_ENDS_IT) -> list[Array]:
+        """All outputs, all of them finite.
+
+        Raises:
+            NonFiniteOutputError: they are not, in fp32 either.
+            InterruptedRunError: it was ended.
+        """
+        outputs = self._session.run(feeds, interruption)
         if all_finite(outputs):
             return outputs
         metrics.NON_FINITE_RUNS.labels(self.provider).inc()
         if self._open_exact is not None:
             log.warning("numbers are not finite: computed again in fp32", provider=self.provider)
-            outputs = self._exact_session().run(feeds)
+            outputs = self._exact_session().run(feeds, interruption)
             if all_finite(outputs):
                 return outputs
         raise NonFiniteOutputError("the model gave numbers that are not finite, in fp32 too")

@@ -12,8 +12,11 @@ from mesh.core.settings import Device
 from mesh.serving.runtimes.arena import shrink_arena, use_shared_arena
 from mesh.serving.runtimes.cuda_driver import driver_fault
 from mesh.serving.runtimes.session import (
+    NOTHING_ENDS_IT,
     Array,
     Feeds,
+    InterruptedRunError,
+    Interruption,
     RuntimeSettings,
     TensorInfo,
     first_line,
@@ -88,9 +91,27 @@ class OnnxSession:
         trim_heap()
         self.memory_bytes = size_with_external_data(path)
 
-    def run(self, feeds: Feeds) -> list[Array]:
-        """All outputs, in the graph's order. Blocks; releases the GIL while the graph runs."""
-        outputs: list[Array] = self._session.run(self._output_names, dict(feeds))
+    def run(self, feeds: Feeds, interruption: Interruption = NOTHING_ENDS_IT) -> list[Array]:
+        """All outputs, in the graph's order. Blocks; releases the GIL while the graph runs.
+
+        Raises:
+            InterruptedRunError: it was ended, after the operator that was under way.
+        """
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+
+        def end() -> None:
+            options.terminate = True
+
+        try:
+            with interruption.may_end(end):
+                outputs: list[Array] = self._session.run(self._output_names, dict(feeds), options)
+        except Exception as error:
+            # onnxruntime's own class of this is derived from Exception alone, like those of every other error.
+            if options.terminate:
+                raise InterruptedRunError from error
+            raise
         return outputs
 
     def close(self) -> None:

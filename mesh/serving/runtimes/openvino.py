@@ -7,6 +7,7 @@ of two bytes, kept in two bytes. Read straight from ONNX, they would stay in mem
 import ctypes
 import importlib.util
 import queue
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,17 @@ import structlog
 from mesh.core.errors import UnavailableError
 from mesh.core.memory import trim_heap
 from mesh.core.settings import Device, Precision
-from mesh.serving.runtimes.session import Array, Feeds, RuntimeSettings, TensorInfo, first_line, size_with_external_data
+from mesh.serving.runtimes.session import (
+    NOTHING_ENDS_IT,
+    Array,
+    Feeds,
+    InterruptedRunError,
+    Interruption,
+    RuntimeSettings,
+    TensorInfo,
+    first_line,
+    size_with_external_data,
+)
 
 if TYPE_CHECKING:
     import openvino
@@ -154,16 +165,29 @@ class OpenVinoSession:
             size = size_with_external_data(path)
             self.memory_bytes = size + (size if precision is Precision.FP32 else size // 2)
 
-    def run(self, feeds: Feeds) -> list[Array]:
+    def run(self, feeds: Feeds, interruption: Interruption = NOTHING_ENDS_IT) -> list[Array]:
         """All outputs, in the graph's order, as arrays of their own. Blocks; releases the GIL while the graph runs.
 
         Raises:
+            InterruptedRunError: it was ended, after the operator that was under way.
             RuntimeError: OpenVINO cannot run it on these inputs.
         """
         request = self._requests.get()
+        ended = threading.Event()
+
+        def end() -> None:
+            ended.set()
+            request.cancel()
+
         try:
-            request.infer(dict(feeds), share_inputs=True)
+            with interruption.may_end(end):
+                request.infer(dict(feeds), share_inputs=True)
             outputs = [np.array(request.get_output_tensor(index).data) for index in range(len(self.outputs))]
+        except RuntimeError as error:
+            # OpenVINO has one class for every error. One that has nothing to do with the end comes again in a next run.
+            if ended.is_set():
+                raise InterruptedRunError from error
+            raise
         finally:
             self._requests.put(request)
         if self._weights is not None:

@@ -3,7 +3,8 @@
 `selection` chooses the runtime; `onnxruntime` and `openvino` each hold one. Nothing outside this package knows them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -69,6 +70,25 @@ class RuntimeSettings:
         )
 
 
+class InterruptedRunError(Exception):
+    """A run was ended from outside. It changed nothing, and may begin anew."""
+
+
+class Interruption(Protocol):
+    """Who may end a run that is under way."""
+
+    def may_end(self, end: Callable[[], None]) -> AbstractContextManager[None]:
+        """A run goes on in the block, and `end` ends it; called from another thread, more than once."""
+
+
+class _Nobody:
+    def may_end(self, end: Callable[[], None]) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+NOTHING_ENDS_IT: Interruption = _Nobody()
+
+
 class ModelSession(Protocol):
     """A model in memory. Thread-safe; `run` blocks."""
 
@@ -92,8 +112,8 @@ class ModelSession(Protocol):
     def memory_bytes(self) -> int:
         """What its weights take, in bytes: known from the files, whatever else this process does meanwhile."""
 
-    def run(self, feeds: Feeds) -> list[Array]:
-        """All outputs, in the graph's order."""
+    def run(self, feeds: Feeds, interruption: Interruption = NOTHING_ENDS_IT) -> list[Array]:
+        """All outputs, in the graph's order. Raises InterruptedRunError: it was ended."""
 
     def close(self) -> None:
         """Gives the memory back. No run may be under way or follow."""

@@ -23,7 +23,14 @@ from mesh.serving.inference.calibration import Calibration, calibrate
 from mesh.serving.inference.compute import ComputePool, Priority
 from mesh.serving.inference.engine import Engine
 from mesh.serving.runtimes.onnxruntime import OnnxSession
-from mesh.serving.runtimes.session import Array, RuntimeSettings, TensorInfo, dummy_feeds
+from mesh.serving.runtimes.session import (
+    NOTHING_ENDS_IT,
+    Array,
+    Interruption,
+    RuntimeSettings,
+    TensorInfo,
+    dummy_feeds,
+)
 
 
 def doubling_graph(path: Path, batch: int | None) -> Path:
@@ -89,7 +96,7 @@ class FakeSession:
         self.batches: list[int] = []
         self.closed = False
 
-    def run(self, feeds: Mapping[str, Array]) -> list[Array]:
+    def run(self, feeds: Mapping[str, Array], interruption: Interruption = NOTHING_ENDS_IT) -> list[Array]:
         self.batches.append(len(feeds["x"]))
         return [feeds["x"]]
 
@@ -296,7 +303,7 @@ class TimedSession(FakeSession):
         super().__init__(threads)
         self.seconds, self.sleeping = seconds, sleeping
 
-    def run(self, feeds: Mapping[str, Array]) -> list[Array]:
+    def run(self, feeds: Mapping[str, Array], interruption: Interruption = NOTHING_ENDS_IT) -> list[Array]:
         until = time.thread_time() + self.seconds
         while time.thread_time() < until:
             pass
@@ -313,7 +320,7 @@ def test_calibration_knows_a_busy_machine_by_time_without_processor_and_gives_up
 class ElsewhereSession(TimedSession):
     """Runs on a thread of its own, as some runtimes do."""
 
-    def run(self, feeds: Mapping[str, Array]) -> list[Array]:
+    def run(self, feeds: Mapping[str, Array], interruption: Interruption = NOTHING_ENDS_IT) -> list[Array]:
         with ThreadPoolExecutor(1) as own:
             return own.submit(super().run, feeds).result()
 

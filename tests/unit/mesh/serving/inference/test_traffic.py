@@ -1,4 +1,4 @@
-"""When a photo counts as alone: on this machine, for the last second, and never because of a process that died."""
+"""When a photo counts as alone, and who may use how many cores: never because of a process that died."""
 
 from pathlib import Path
 
@@ -93,3 +93,37 @@ def test_where_nothing_can_be_shared_a_service_knows_its_own_photos(tmp_path: Pa
         assert traffic.is_alone()
         with traffic.photo():
             assert not traffic.is_alone()
+
+
+def test_services_share_the_cores_by_what_each_has_to_do(tmp_path: Path) -> None:
+    clock = Clock()
+    ocr, clip = Traffic(tmp_path, clock=clock, draw=first), Traffic(tmp_path, clock=clock, draw=last)
+    with ocr.photo(), clip.photo():
+        ocr.has_work(12)
+        clip.has_work(4)
+        assert (ocr.share(8), clip.share(8)) == (6, 2)
+        assert (ocr.share(2), clip.share(2)) == (2, 1)  # nobody stands still
+        clip.has_work(0)
+        assert ocr.share(8) == 8
+
+
+def test_where_there_is_less_to_do_than_cores_each_may_use_them_all(tmp_path: Path) -> None:
+    clock = Clock()
+    ocr, clip = Traffic(tmp_path, clock=clock, draw=first), Traffic(tmp_path, clock=clock, draw=last)
+    with ocr.photo(), clip.photo():
+        ocr.has_work(6)
+        clip.has_work(1)
+        assert (ocr.share(8), clip.share(8)) == (8, 8)
+
+
+def test_the_work_of_a_service_that_died_is_forgotten(tmp_path: Path) -> None:
+    clock = Clock()
+    here, dead = Traffic(tmp_path, clock=clock, draw=first), Traffic(tmp_path, clock=clock, draw=last)
+    dead.photo().__enter__()
+    dead.has_work(3)
+    here.has_work(1)
+    assert here.share(4) == 4
+    here.has_work(3)
+    assert here.share(4) == 2
+    clock.now += LONGEST_SECONDS + 1
+    assert here.share(4) == 4

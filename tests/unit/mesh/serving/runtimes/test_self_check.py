@@ -7,7 +7,7 @@ import pytest
 
 from mesh.serving.runtimes.guarded import GuardedSession, NonFiniteOutputError
 from mesh.serving.runtimes.self_check import SelfCheck, all_finite, cosine_of, default_check
-from mesh.serving.runtimes.session import Array, Feeds, TensorInfo
+from mesh.serving.runtimes.session import NOTHING_ENDS_IT, Array, Feeds, Interruption, TensorInfo
 
 ROW = np.array([[3.0, 4.0]], np.float32)
 
@@ -64,7 +64,7 @@ class Giving:
         self.value = value
         self.closed = False
 
-    def run(self, feeds: Feeds) -> list[Array]:
+    def run(self, feeds: Feeds, interruption: Interruption = NOTHING_ENDS_IT) -> list[Array]:
         return [feeds["x"] * 0 + np.float32(self.value)]
 
     def close(self) -> None:
