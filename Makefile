@@ -36,10 +36,16 @@ help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 .PHONY: run
-run: python ## Install what is needed into .venv and start router and services on this machine
-	$(call install,--extra all --extra $(if $(filter cuda tensorrt,$(DEVICE)),cuda,cpu) $(OPENVINO) \
-	  $(if $(wildcard $(VENV)/bin/pytest),$(DEVELOPMENT)))
+run: install ## Install what is needed into .venv and start router and services on this machine
 	@exec $(VENV)/bin/immich-mesh up
+
+# What was asked for once stays: uv takes away what is not named.
+HAS_VIDEO = $(wildcard $(VENV)/lib/python3*/site-packages/av)
+.PHONY: install
+install: python ## Install what run needs, or bring it up to date, and start nothing (EXTRA=video: pictures out of videos)
+	$(call install,--extra all --extra $(if $(filter cuda tensorrt,$(DEVICE)),cuda,cpu) $(OPENVINO) \
+	  $(foreach extra,$(sort $(EXTRA) $(if $(HAS_VIDEO),video)),--extra $(extra)) \
+	  $(if $(wildcard $(VENV)/bin/pytest),$(DEVELOPMENT)))
 
 .PHONY: setup
 setup: python ## Install the development environment into .venv

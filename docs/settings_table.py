@@ -10,6 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import typer
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -20,6 +21,7 @@ if __name__ == "__main__":  # run as a file, Python looks for our packages besid
 
 from clip_service.config import ClipSettings  # noqa: E402
 from face_service.config import FaceSettings  # noqa: E402
+from mesh.cli.app import app  # noqa: E402
 from mesh.cli.machine.supervisor_settings import SupervisorSettings  # noqa: E402
 from mesh.core.settings import ServiceSettings  # noqa: E402
 from ocr_service.config import OcrSettings  # noqa: E402
@@ -205,6 +207,22 @@ def file_only(model: type[BaseModel], path: str = "") -> Iterator[str]:
             yield from file_only(inside, f"{path}{name}[].")
 
 
+def command_rows() -> list[Row]:
+    """The environment's part in the options of `immich-mesh`, each name once."""
+    found: dict[str, Row] = {}
+    waiting: list[Any] = [typer.main.get_command(app)]
+    while waiting:
+        command = waiting.pop(0)
+        waiting += getattr(command, "commands", {}).values()
+        for param in command.params:
+            first, *others = [param.envvar] if isinstance(param.envvar, str) else param.envvar or [""]
+            if first:
+                default = param.default if isinstance(param.default, str) else ""
+                meaning = f"`{param.opts[0]}`: {param.help}"
+                found.setdefault(first, Row(first, tuple(others), default, meaning))
+    return [found[name] for name in sorted(found)]
+
+
 def render() -> str:
     """All tables."""
     services: dict[str, type[ServiceSettings]] = {"OCR": OcrSettings, "CLIP": ClipSettings, "Face": FaceSettings}
@@ -227,6 +245,7 @@ def render() -> str:
     ]
     lines += [*table("ROUTER_", listener_rows(router)), *file_only(RouterSettings)]
     lines += ["## `immich-mesh up`", "", *table("MESH_", list(rows(SupervisorSettings, {})))]
+    lines += ["## The command `immich-mesh`", "", *table("", command_rows())]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -50,8 +50,8 @@ def demand_decoder() -> None:
     """Raises CommandError where the library that decodes videos is not installed."""
     if find_spec("av") is None:
         raise CommandError(
-            "--video-frames needs PyAV, which is not installed here: run `uv pip install av`, or install immich-mesh "
-            "with its extra `video`",
+            "--video-frames needs PyAV, which is not installed here: run `make install EXTRA=video`, or install "
+            "immich-mesh with its extra `video`",
             ExitCode.USAGE,
         )
 
