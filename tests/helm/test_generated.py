@@ -53,6 +53,13 @@ def test_versions_agree() -> None:
     assert f"| {chart['version']} |" in (CHART / "README.md").read_text()
 
 
+def test_the_icon_lies_where_its_address_says() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    host, path = chart["icon"].split("/main/")
+    assert chart["home"].endswith(host.removeprefix("https://raw.githubusercontent.com"))
+    assert (ROOT / path).is_file()
+
+
 def test_default_models_are_those_of_the_code() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     code = "; ".join(
@@ -70,6 +77,7 @@ def test_presets_are_in_the_readme() -> None:
     assert {path.name for path in CHART.glob("values-*.yaml")} == set(PRESETS)
     readme = (CHART / "README.md").read_text()
     assert all(name in readme for name in PRESETS)
+    assert all(f"cards/{path.name}" in readme for path in (CHART / "cards").iterdir())
 
 
 def test_the_dockerfile_has_no_lint() -> None:

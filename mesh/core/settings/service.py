@@ -141,7 +141,12 @@ class ServiceSettings(MeshSettings):
         "self-check passes when they are loaded.",
     )
     device_id: int = Field(0, ge=0, description="Number of the GPU.")
-    gpu_memory_limit_bytes: int = Field(0, ge=0, description="Limit of the CUDA arena per session; 0 for none.")
+    gpu_memory_limit_bytes: int = Field(
+        0,
+        ge=0,
+        description="Memory of the card for this process's arenas, in equal parts for the graphs of model_name and "
+        "preload; 0 for no limit.",
+    )
     fp16: bool = Field(False, description="Prefer half-precision model files where the cache has them (GPU).")
     threads: int = Field(0, ge=0, description="Cores to use for inference; 0 for all that this process may use.")
     low_latency_sessions: bool = Field(

@@ -35,11 +35,16 @@ class TensorInfo:
     dtype: str
 
 
+GRAPHS_OF_A_MODEL = 2
+"""Detector and recogniser, or the encoders of photos and of text; on a card each has one session."""
+
+
 @dataclass(frozen=True)
 class RuntimeSettings:
     """Where and how sessions run; the part of a service's settings that sessions and engines need.
 
     Attributes:
+        gpu_memory_limit_bytes: of one session: onnxruntime bounds each session's arena by itself. 0 for no limit.
         cores: cores that a CPU's runs may keep busy.
         cache_folder: of the models; what runtimes make of them is kept there too.
     """
@@ -57,11 +62,12 @@ class RuntimeSettings:
     @classmethod
     def of(cls, settings: ServiceSettings) -> "RuntimeSettings":
         """From a service's settings; `threads` 0 means every core that this process may use."""
+        models = {settings.model_name, *settings.preload} - {""}
         return cls(
             device=settings.device,
             device_id=settings.device_id,
             precision=settings.precision,
-            gpu_memory_limit_bytes=settings.gpu_memory_limit_bytes,
+            gpu_memory_limit_bytes=settings.gpu_memory_limit_bytes // (GRAPHS_OF_A_MODEL * max(1, len(models))),
             fp16=settings.fp16,
             cores=settings.threads or usable_cores(),
             low_latency_sessions=settings.low_latency_sessions,

@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+import yaml
 
 from mesh.core.privacy import NO_REPORTS
 from tests.helm.cluster.engine import Release
+from tests.helm.cluster.mesh import merged
 from tests.helm.cluster.store import Object
-from tests.helm.conftest import Render
+from tests.helm.conftest import CHART, Render
 
 COMPONENTS = ("router", "frontDoor", "ocr", "clip", "face")
 SLUGS = {"frontDoor": "front-door"}
@@ -289,6 +291,16 @@ def test_a_gpu_is_asked_for_handed_on_and_limited(render: Render) -> None:
 def test_memory_is_handed_on_in_bytes(size: str, amount: int, render: Render) -> None:
     found = environment(render({"clip": {"gpu": {"enabled": True, "memoryLimit": size}}}), "clip")
     assert found["CLIP_GPU_MEMORY_LIMIT_BYTES"] == str(amount)
+
+
+@pytest.mark.parametrize(("cards", "limit", "batch"), [([], 3, "4"), (["cards/12gib.yaml"], 5, "8")])
+def test_a_larger_card_is_told_after_the_preset(cards: list[str], limit: int, batch: str, render: Render) -> None:
+    values: Object = {}
+    for file in ["values-single-gpu.yaml", *cards]:
+        values = merged(values, yaml.safe_load((CHART / file).read_text()))
+    found = environment(render(values), "ocr")
+    assert found["OCR_GPU_MEMORY_LIMIT_BYTES"] == str(limit * 2**30)
+    assert found["OCR_BATCHING__MAX_BATCH_SIZE"] == batch
 
 
 def test_every_card_of_the_node_needs_no_device_plugin(render: Render) -> None:
