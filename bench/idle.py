@@ -82,7 +82,7 @@ def supervised(cache_folder: Path, log: Path, settings: Mapping[str, str]) -> It
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         command = [sys.executable, "-m", "mesh.cli.app", "up"]
-        process = subprocess.Popen(command, env=environment | settings, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, env=environment | dict(settings), stdout=output, stderr=subprocess.STDOUT)
         try:
             for port in (router, second):
                 _wait(f"http://127.0.0.1:{port}/ping", process, log)

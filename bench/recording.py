@@ -119,6 +119,10 @@ class Watched:
         self._log.append(RecordedRun(self._graph, dict(feeds)))
         return self._session.run(feeds, interruption)
 
+    def release_memory(self) -> bool:
+        """As the session's own."""
+        return self._session.release_memory()
+
     def close(self) -> None:
         """As the session's own."""
         self._session.close()

@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+_MADV_DONTNEED = 4
+
 
 def resident_bytes() -> int:
     """Memory of this process that is in RAM, in bytes (Linux; 0 elsewhere)."""
@@ -27,3 +29,19 @@ def trim_heap() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's own; musl has none
         if trim is not None:
             trim(0)
+
+
+def release_mapping(file: Path) -> None:
+    """Lets go of the pages of a mapped file (Linux): they count as this process's memory until the system is short.
+
+    The file is mapped to be read only, so that a page which is needed again comes back from the file.
+    """
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        return
+    advise = ctypes.CDLL(None).madvise
+    for line in maps.read_text().splitlines():
+        fields = line.split(maxsplit=5)
+        if len(fields) == 6 and fields[5] == str(file.resolve()) and "w" not in fields[1]:
+            start, end = (int(address, 16) for address in fields[0].split("-"))
+            advise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)

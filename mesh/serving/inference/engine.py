@@ -22,6 +22,7 @@ from mesh.serving.inference.batcher import Batcher
 from mesh.serving.inference.calibration import calibrate
 from mesh.serving.inference.compute import ComputePool, Priority, session_threads
 from mesh.serving.inference.sessions import Measure, Sessions
+from mesh.serving.inference.working_memory import WorkingMemory
 from mesh.serving.runtimes.selection import RuntimeChoice, choose
 from mesh.serving.runtimes.self_check import MakeCheck, default_check
 from mesh.serving.runtimes.session import (
@@ -75,6 +76,7 @@ class Engine:
         self_check: what a precision below fp32 must agree on; None compares the outputs' directions on made-up inputs.
         open_session: makes a session with so many threads; None chooses the runtime. Tests put a fake here.
         measure: times narrow against wide runs on a CPU; tests put a known result here.
+        working_memory: gives back what pausing sessions hold; tests put one with a clock of theirs here.
 
     Raises:
         UnavailableError: the file cannot be read, or the device is not there. Blocking: call in a thread.
@@ -94,6 +96,7 @@ class Engine:
         self_check: MakeCheck | None = None,
         open_session: SessionFactory | None = None,
         measure: Measure = calibrate,
+        working_memory: WorkingMemory | None = None,
     ) -> None:
         self._compute = compute
         self._priority = priority
@@ -116,6 +119,9 @@ class Engine:
                 self._sessions = Sessions.one(chosen.open(compute.cores), wide=True)
             else:
                 self._sessions = Sessions.one(chosen.open(1))
+        self._working_memory = working_memory or WorkingMemory()
+        for opened in {self._sessions.narrow, self._sessions.wide}:
+            self._working_memory.ran(opened)  # to be compared and calibrated
         session = self._sessions.narrow
         self.inputs: tuple[TensorInfo, ...] = session.inputs
         self.outputs: tuple[TensorInfo, ...] = session.outputs
@@ -175,6 +181,10 @@ class Engine:
         """Refuses new items and returns when the waiting ones are answered."""
         await self._batcher.close()
 
+    def release_idle(self) -> bool:
+        """Gives back what sessions work in that have not run for a while; returns whether any did. Blocking."""
+        return self._working_memory.release()
+
     def close(self) -> None:
         """Gives the memory back; nothing may run any more."""
         self._shown.set(0)
@@ -188,7 +198,10 @@ class Engine:
             started, started_ns = time.perf_counter(), time.time_ns()
             for item in batch:
                 item.started_ns, item.batch_size = started_ns, len(batch)
-            results = run_stacked(session, [item.feeds for item in batch], interruption)
+            try:
+                results = run_stacked(session, [item.feeds for item in batch], interruption)
+            finally:
+                self._working_memory.ran(session)
             self._seconds.observe(time.perf_counter() - started)
             return results
 

@@ -12,6 +12,7 @@ import structlog
 
 from mesh.core import context
 from mesh.core.errors import MeshError, ModelNotFoundError, UnavailableError
+from mesh.core.memory import trim_heap
 from mesh.core.stages import LOAD, stage
 from mesh.hub import catalogue, layout
 from mesh.hub.catalogue import Family
@@ -127,7 +128,8 @@ class ModelManager:
         await self._eviction.settle()
 
     async def sweep(self) -> None:
-        """Unloads what has been idle for longer than its time, and what is over the budget now that its users are done.
+        """Unloads what has been idle for longer than its time, and what is over the budget now that its users are done;
+        of what stays, gives back the memory that pausing runs work in.
 
         Called every few seconds by the server.
         """
@@ -137,6 +139,13 @@ class ModelManager:
             async with self._one_at_a_time:
                 await self._eviction.keep_to_budget()
         await self._eviction.settle()
+        for slot in list(self._slots()):
+            if slot.loaded is not None:
+                slot.users += 1  # so that nothing unloads it meanwhile
+                try:
+                    await asyncio.to_thread(_release_idle, slot.loaded)
+                finally:
+                    self._release(slot)
 
     def stop_fetching(self) -> None:
         """Ends downloads and conversions under way; what is there is kept and a later process goes on from it."""
@@ -231,6 +240,11 @@ class ModelManager:
         for slot in self._slots():
             if slot.model == name and slot.loading is not None:
                 slot.state, slot.progress = SlotState.DOWNLOADING, progress
+
+
+def _release_idle(loaded: Loaded[Any]) -> None:
+    if loaded.engine.release_idle():
+        trim_heap()
 
 
 def _on_its_way(slot: Slot[Any]) -> str:

@@ -22,6 +22,9 @@ class LoadedEngine(Protocol):
     async def drain(self) -> None:
         """Refuses new work and returns when the work under way is done."""
 
+    def release_idle(self) -> bool:
+        """Gives back what its runs work in when they pause; returns whether there was any. Blocking."""
+
     def close(self) -> None:
         """Gives the memory back. Blocking."""
 

@@ -74,6 +74,11 @@ class GuardedSession:
                 return outputs
         raise NonFiniteOutputError("the model gave numbers that are not finite, in fp32 too")
 
+    def release_memory(self) -> bool:
+        """Gives back what runs work in; returns whether no run was in the way."""
+        released = self._session.release_memory()
+        return (self._exact is None or self._exact.release_memory()) and released
+
     def close(self) -> None:
         """Gives the memory back."""
         self._session.close()

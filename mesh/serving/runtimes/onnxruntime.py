@@ -114,6 +114,12 @@ class OnnxSession:
             raise
         return outputs
 
+    def release_memory(self) -> bool:
+        """Gives back what no run of this process works in."""
+        if self._in_shared_arena:
+            shrink_arena()
+        return True
+
     def close(self) -> None:
         """Gives the memory back."""
         del self._session

@@ -4,7 +4,6 @@ A graph is first written as OpenVINO's own files (`compiled`), whose weights are
 of two bytes, kept in two bytes. Read straight from ONNX, they would stay in memory beside the packed ones.
 """
 
-import ctypes
 import importlib.util
 import queue
 import threading
@@ -16,7 +15,7 @@ import numpy as np
 import structlog
 
 from mesh.core.errors import UnavailableError
-from mesh.core.memory import trim_heap
+from mesh.core.memory import release_mapping, trim_heap
 from mesh.core.settings import Device, Precision
 from mesh.serving.runtimes.session import (
     NOTHING_ENDS_IT,
@@ -45,7 +44,6 @@ REMEDIES = {
     "GPU": "install Intel's OpenCL driver (intel-opencl-icd) and let this user open /dev/dri",
     "NPU": "install Intel's NPU driver and let this user open /dev/accel",
 }
-_MADV_DONTNEED = 4
 
 
 def is_installed() -> bool:
@@ -154,6 +152,7 @@ class OpenVinoSession:
         self.inputs = tuple(_tensor_info(port) for port in model.inputs)
         self.outputs = tuple(_tensor_info(port) for port in model.outputs)
         self._model: openvino.CompiledModel | None = model
+        self._at_once = at_once
         self._requests: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
         for _ in range(at_once):
             self._requests.put(model.create_infer_request())
@@ -202,6 +201,21 @@ class OpenVinoSession:
         content: bytes = self._model.export_model().getvalue()
         return content
 
+    def release_memory(self) -> bool:
+        """Gives back what runs work in: of each stream as much as its largest run took. Not while one is under way."""
+        held: list[openvino.InferRequest] = []
+        try:
+            while len(held) < self._at_once:
+                held.append(self._requests.get_nowait())
+            assert self._model is not None  # who closes it waits for this as for a run
+            self._model.release_memory()
+        except queue.Empty:
+            return False
+        finally:
+            for request in held:
+                self._requests.put(request)
+        return True
+
     def close(self) -> None:
         """Gives the memory back."""
         while not self._requests.empty():
@@ -233,22 +247,6 @@ def _as_compiled(
     except RuntimeError as error:
         log.info("compiled anew", graph=str(path), reason=_reason(error))
         return None
-
-
-def release_mapping(file: Path) -> None:
-    """Lets go of the pages of a mapped file (Linux): they count as this process's memory until the system is short.
-
-    The file is mapped to be read only, so that a page which is needed again comes back from the file.
-    """
-    maps = Path("/proc/self/maps")
-    if not maps.exists():
-        return
-    advise = ctypes.CDLL(None).madvise
-    for line in maps.read_text().splitlines():
-        fields = line.split(maxsplit=5)
-        if len(fields) == 6 and fields[5] == str(file.resolve()) and "w" not in fields[1]:
-            start, end = (int(address, 16) for address in fields[0].split("-"))
-            advise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
 
 
 _cores: "list[openvino.Core]" = []

@@ -121,6 +121,9 @@ class ModelSession(Protocol):
     def run(self, feeds: Feeds, interruption: Interruption = NOTHING_ENDS_IT) -> list[Array]:
         """All outputs, in the graph's order. Raises InterruptedRunError: it was ended."""
 
+    def release_memory(self) -> bool:
+        """Gives back what runs work in, which the next run takes anew; returns whether no run was in the way."""
+
     def close(self) -> None:
         """Gives the memory back. No run may be under way or follow."""
 

@@ -79,6 +79,9 @@ class IdleEngine:
 
     async def drain(self) -> None: ...
 
+    def release_idle(self) -> bool:
+        return False
+
     def close(self) -> None: ...
 
 

@@ -22,6 +22,7 @@ from mesh.serving.inference import calibration
 from mesh.serving.inference.calibration import Calibration, calibrate
 from mesh.serving.inference.compute import ComputePool, Priority
 from mesh.serving.inference.engine import Engine
+from mesh.serving.inference.working_memory import PAUSE_SECONDS, WorkingMemory
 from mesh.serving.runtimes.onnxruntime import OnnxSession
 from mesh.serving.runtimes.session import (
     NOTHING_ENDS_IT,
@@ -31,6 +32,7 @@ from mesh.serving.runtimes.session import (
     TensorInfo,
     dummy_feeds,
 )
+from tests.clock import FakeClock
 
 
 def doubling_graph(path: Path, batch: int | None) -> Path:
@@ -94,11 +96,16 @@ class FakeSession:
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self.batches: list[int] = []
+        self.released = 0
         self.closed = False
 
     def run(self, feeds: Mapping[str, Array], interruption: Interruption = NOTHING_ENDS_IT) -> list[Array]:
         self.batches.append(len(feeds["x"]))
         return [feeds["x"]]
+
+    def release_memory(self) -> bool:
+        self.released += 1
+        return True
 
     def close(self) -> None:
         self.closed = True
@@ -138,6 +145,34 @@ async def test_on_a_cpu_a_lone_request_takes_all_cores_and_parallel_ones_a_core_
     engine.close()
     assert narrow.closed
     assert wide.closed
+
+
+async def test_sessions_that_pause_give_back_what_they_worked_in(compute: ComputePool) -> None:
+    clock, made = FakeClock(), list[FakeSession]()
+
+    def open_session(path: Path, runtime: RuntimeSettings, threads: int) -> FakeSession:
+        made.append(FakeSession(threads))
+        return made[-1]
+
+    engine = Engine(
+        Path("m"),
+        RuntimeSettings(device=Device.CPU, cores=2),
+        compute,
+        model="m",
+        part="p",
+        open_session=open_session,
+        measure=lambda *_: WIDE_PAYS_ALONE,
+        working_memory=WorkingMemory(clock),
+    )
+    narrow, wide = made
+    clock.now += PAUSE_SECONDS
+    await engine.infer(ITEM)
+    assert engine.release_idle(), "what calibration ran it in"
+    assert (narrow.released, wide.released) == (1, 0)
+    clock.now += PAUSE_SECONDS
+    assert engine.release_idle()
+    assert (narrow.released, wide.released) == (1, 1)
+    engine.close()
 
 
 async def test_a_request_is_not_alone_beside_other_work_of_its_lane(compute: ComputePool) -> None:

@@ -36,10 +36,15 @@ class FakeModel:
     provider: str = "Fake"
     reason: str = ""
     drained: bool = False
+    released: int = 0
     closed: bool = False
 
     async def drain(self) -> None:
         self.drained = True
+
+    def release_idle(self) -> bool:
+        self.released += 1
+        return True
 
     def close(self) -> None:
         self.closed = True
@@ -173,6 +178,14 @@ async def test_idle_parts_leave_after_their_time_but_pinned_and_used_ones_stay(c
     assert await state_of(setup, "m", "visual") is SlotState.CACHED
     assert await state_of(setup, "m", "textual") is SlotState.LOADED
     assert setup.loader.models[0].closed
+
+
+async def test_what_stays_is_asked_for_the_memory_of_its_pausing_runs(compute: ComputePool) -> None:
+    setup = make(compute, ttl_seconds=300)
+    await use(setup, part="visual")
+    await setup.manager.sweep()
+    assert setup.loader.models[0].released == 1
+    assert not setup.loader.models[0].closed
 
 
 async def test_the_budget_puts_out_the_least_recently_used_and_pinned_ones_last(compute: ComputePool) -> None:

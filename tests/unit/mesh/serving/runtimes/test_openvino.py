@@ -1,6 +1,8 @@
 """OpenVINO's sessions: runs side by side, memory that is let go of, devices that do not work."""
 
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +46,31 @@ def test_the_files_pages_are_let_go_of_after_the_first_run(tmp_path: Path, proje
     first = session.run({"x": np.ones((1, 64), np.float32)})[0]
     assert mapped_bytes(source.with_suffix(".bin")) == 0
     assert np.array_equal(session.run({"x": np.ones((1, 64), np.float32)})[0], first)
+
+
+def test_memory_that_runs_work_in_is_given_back_and_taken_anew(projection: Path) -> None:
+    session = OpenVinoSession(projection, RUNTIME, Precision.FP32)
+    item = {"x": np.ones((1, 64), np.float32)}
+    first = session.run(item)[0]
+    assert session.release_memory()
+    assert np.array_equal(session.run(item)[0], first)
+    session.close()
+
+
+def test_memory_is_not_given_back_under_a_run(projection: Path) -> None:
+    session = OpenVinoSession(projection, RUNTIME, Precision.FP32)
+    taken: list[bool] = []
+
+    class DuringTheRun:
+        @contextmanager
+        def may_end(self, end: Callable[[], None]) -> Iterator[None]:
+            taken.append(session.release_memory())
+            yield
+
+    session.run({"x": np.ones((1, 64), np.float32)}, DuringTheRun())
+    assert taken == [False]
+    assert session.release_memory()
+    session.close()
 
 
 def test_half_precision_weights_take_half_the_file(tmp_path: Path, projection: Path) -> None:

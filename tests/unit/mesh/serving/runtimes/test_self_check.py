@@ -62,10 +62,15 @@ class Giving:
 
     def __init__(self, value: float) -> None:
         self.value = value
+        self.released = False
         self.closed = False
 
     def run(self, feeds: Feeds, interruption: Interruption = NOTHING_ENDS_IT) -> list[Array]:
         return [feeds["x"] * 0 + np.float32(self.value)]
+
+    def release_memory(self) -> bool:
+        self.released = True
+        return True
 
     def close(self) -> None:
         self.closed = True
@@ -88,6 +93,8 @@ def test_what_overflows_is_computed_again_in_fp32() -> None:
     fast.value = np.inf
     assert [session.run(ITEM)[0].item() for _ in range(2)] == [7.0, 7.0]
     assert (len(opened), session.memory_bytes) == (1, 20)
+    assert session.release_memory()
+    assert (fast.released, opened[0].released) == (True, True)
     session.close()
     assert fast.closed
     assert opened[0].closed
