@@ -13,8 +13,8 @@ class Family(StrEnum):
     FACE = "facial-recognition"
 
     @property
-    def parts(self) -> tuple[str, str]:
-        """The two graphs of a model of this family, which are also its sub-folders."""
+    def parts(self) -> tuple[str, ...]:
+        """The graphs of a model of this family, which are also its sub-folders."""
         return ("visual", "textual") if self is Family.CLIP else ("detection", "recognition")
 
 

@@ -32,6 +32,8 @@ COLOURS = {
     "router-2": "bright_green",
     "mesh": "bold",
 }
+TRIED = {"ocr": "call ocr PHOTO", "clip": "call clip PHOTO", "face": "call face PHOTO"}
+"""What is called to try a service."""
 MARK_COLOURS = {Level.READY: "green", Level.COMING: "yellow", Level.FAILED: "red"}
 STEP = 0.1
 """Progress is shown in steps of this share where there is no live line."""
@@ -135,7 +137,8 @@ class Display:
             steps.append(text.format(command=f"[bold]{typed_command()} doctor[/bold]"))
         own = f"http://{self._machine.routers[0].address}"
         here = "" if own == DEFAULT_URL else f" --url {own}"
-        steps.append(tr("Try:  {command}    Stop: Ctrl-C").format(command=f"{typed_command()} call ocr PHOTO{here}"))
+        called = next((TRIED[plan.name] for plan in self._machine.services if plan.name in TRIED), "ps")
+        steps.append(tr("Try:  {command}    Stop: Ctrl-C").format(command=f"{typed_command()} {called}{here}"))
         return steps
 
     @property

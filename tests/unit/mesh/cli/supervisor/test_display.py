@@ -29,8 +29,10 @@ def display(
     settings: RouterSettings | None = None,
     log_format: LogFormat = LogFormat.PRETTY,
     own: SupervisorSettings | None = None,
+    services: tuple[str, ...] = ("ocr", "clip"),
 ) -> tuple[Display, io.StringIO]:
-    plans = tuple(Plan(name, name, f"127.0.0.1:{port}", (), 1.0) for name, port in (("ocr", 50051), ("clip", 50052)))
+    ports = {"ocr": 50051, "clip": 50052, "face": 50053}
+    plans = tuple(Plan(name, name, f"127.0.0.1:{ports[name]}", (), 1.0) for name in services)
     settings = settings or RouterSettings()
     output = io.StringIO()
     machine = MachinePlan(plans, router_plans(settings, own or ONE_ROUTER, {}))
@@ -95,6 +97,13 @@ def test_what_to_try_next_can_be_typed_as_it_stands(monkeypatch: pytest.MonkeyPa
     assert typed_command() == str(installed)
     monkeypatch.setenv("PATH", str(installed.parent))
     assert typed_command() == "immich-mesh"
+
+
+@pytest.mark.parametrize("service", ["ocr", "clip", "face"])
+def test_what_to_try_is_a_service_that_is_there(service: str) -> None:
+    shown, output = display(services=(service,))
+    shown.summary()
+    assert f"immich-mesh call {service} PHOTO" in output.getvalue()
 
 
 def test_a_router_on_loopback_is_told_with_the_setting_that_opens_it() -> None:
