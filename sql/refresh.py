@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID
@@ -66,6 +67,28 @@ EMBEDDING = """
 SELECT nullif(atttypmod, -1) AS dimension FROM pg_attribute
 WHERE attrelid = to_regclass('public.smart_search') AND attname = 'embedding' AND NOT attisdropped
 """
+
+
+class MissingReason(StrEnum):
+    """Why a photo lacks what it lacks."""
+
+    NEVER = "never"
+    """It was never made."""
+    LOST = "lost"
+    """It was there until a forced run, which was lost."""
+    NOTHING_FOUND = "nothing_found"
+    """It was read once and holds no text, unless a forced run before schema `mesh` was lost."""
+    NO_PREVIEW = "no_preview"
+    """Immich has no preview of it: there is nothing to make it from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What one photo lacks: `text`, `vector` or `faces`."""
+
+    kind: str
+    photo: UUID
+    reason: MissingReason
 
 
 class RefreshRepository:
@@ -169,17 +192,21 @@ class RefreshRepository:
 
         return await self._database.read(work)
 
-    async def missing_text(self, owner_id: UUID) -> list[UUID]:
-        """This user's photos whose text Immich never wrote, or lost in a forced run (also one that was lost whole)."""
-        return await self._ids("SELECT mesh.missing_text($1) AS id", owner_id)
+    async def missing(self, owner_id: UUID) -> list[Missing]:
+        """What this user's photos lack of what Immich never wrote or lost, in the order of kind and photo."""
 
-    async def missing_embedding(self, owner_id: UUID) -> list[UUID]:
-        """This user's photos without a CLIP vector."""
-        return await self._ids("SELECT mesh.missing_embedding($1) AS id", owner_id)
+        async def work(connection: Any) -> list[Missing]:
+            rows = await connection.fetch("SELECT kind, photo, reason FROM mesh.missing($1)", owner_id)
+            return [Missing(row["kind"], row["photo"], MissingReason(row["reason"])) for row in rows]
 
-    async def _ids(self, statement: str, owner_id: UUID) -> list[UUID]:
-        async def work(connection: Any) -> list[UUID]:
-            return [row["id"] for row in await connection.fetch(statement, owner_id)]
+        return await self._database.read(work)
+
+    async def faces_at(self, asset_id: UUID) -> datetime | None:
+        """When Immich last looked for faces in the photo; None for never."""
+
+        async def work(connection: Any) -> datetime | None:
+            at: datetime | None = await connection.fetchval("SELECT mesh.faces_at($1)", asset_id)
+            return at
 
         return await self._database.read(work)
 

@@ -46,6 +46,11 @@ class ImmichModels:
         )
 
 
+def wants_faces(settings: Mapping[str, Any]) -> bool:
+    """Whether Immich looks for faces, by its stored settings (those that differ from its defaults)."""
+    return bool(settings.get("enabled", True)) and bool(settings.get("facialRecognition", {}).get("enabled", True))
+
+
 @dataclass(frozen=True)
 class ReadText:
     """What OCR read in an image of this size in pixels."""

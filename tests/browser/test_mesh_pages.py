@@ -1,8 +1,11 @@
 """The front door's own pages at `/mesh/`: search, a photo, what is missing."""
 
+from uuid import UUID
+
 import pytest
 
 from mesh.core.errors import UnavailableError
+from sql.refresh import MissingReason
 from tests.browser.conftest import Album, Browser
 from tests.browser.looks import OVERHANG, mobile, speak
 from tests.browser.photos import preview
@@ -150,6 +153,46 @@ async def test_what_is_missing_is_healed_with_pause_and_failures_with_reason(bro
     await until_text(browser, "[role=status]", "6 of 6 · done")
     assert bad.id in refresh.texts
     assert "0 photos without a vector" in await until_text(browser, ".counts", "0 photos without text recognition")
+
+
+async def test_faces_are_looked_for_by_immich_photo_by_photo(browser: Browser, album: Album) -> None:
+    refresh = album.door.refresh
+    assert refresh is not None
+    photos = [album.immich.photo(album.alice, preview=preview()) for _ in range(3)]
+    refresh.faceless = {photo.id for photo in photos}
+    asked: list[tuple[str, list[UUID]]] = []
+
+    def job(name: str, ids: list[UUID]) -> None:
+        asked.append((name, ids))
+        refresh.faceless -= set(ids)
+
+    album.immich.do_job = job
+    await browser.open(f"{album.url}/mesh/#/missing")
+    await until_text(browser, ".counts", "3 photos in which nobody looked for faces")
+    await browser.until_run(PRESS, "Heal them")
+    await until_text(browser, "[role=status]", "3 of 3 · done")
+    await until_text(browser, ".counts", "0 photos in which nobody looked for faces")
+    assert sorted(asked, key=str) == sorted((("refresh-faces", [photo.id]) for photo in photos), key=str)
+    assert refresh.texts == {}
+
+
+async def test_what_cannot_be_read_is_named_and_not_offered(browser: Browser, album: Album) -> None:
+    refresh = album.door.refresh
+    assert refresh is not None
+    unreadable = album.immich.photo(album.alice, preview=None)
+    empty = album.immich.photo(album.alice, preview=preview())
+    refresh.lost = {"ocr": [unreadable.id, empty.id], "clip": [unreadable.id]}
+    refresh.reasons = {unreadable.id: MissingReason.NO_PREVIEW, empty.id: MissingReason.NOTHING_FOUND}
+    album.door.mesh.lines = ()  # type: ignore[union-attr]
+    await browser.open(f"{album.url}/mesh/#/missing")
+    await until_text(browser, "main", "1 without a preview: cannot be read")
+    await until_text(browser, "main", "1 of them were read once and nothing was found")
+    await browser.until_run(PRESS, "Heal them")
+    await until_text(browser, "[role=status]", "1 of 1 · done")
+    assert set(refresh.texts) == {empty.id}
+    await browser.until(lambda driver: "nothing was found" not in driver.execute_script(TEXT, "main"))
+    await browser.open(f"{album.url}/mesh/#/photo/{unreadable.id}")
+    await until_text(browser, ".facts", "Immich has no preview of it")
 
 
 async def test_who_is_not_signed_in_is_sent_to_immich(browser: Browser, album: Album) -> None:

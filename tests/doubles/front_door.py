@@ -18,10 +18,11 @@ from router.front_door.recognition import OcrModel, ReadText
 from router.listeners.front_door import application_of, open_front_door
 from router.listeners.server.listener import SERVER_OPTIONS
 from sql.filters import AssetFilters, Scope
-from sql.refresh import OcrLine, TextChange
+from sql.refresh import Missing, MissingReason, OcrLine, TextChange
 from sql.repository import NO_FILTERS
 from sql.search.results import Explanation, Hit, Match, MatchedLine, SearchPage
 from tests.doubles.immich import DoubleAsset, ImmichDouble
+from tests.doubles.immich_library import MOMENT
 
 
 class FakeSearch:
@@ -94,6 +95,8 @@ class FakeRefresh:
     settings: dict[str, Any] = field(default_factory=dict)
     written: asyncio.Event = field(default_factory=asyncio.Event)
     lost: dict[str, list[UUID]] = field(default_factory=lambda: {"ocr": [], "clip": []})
+    faceless: set[UUID] = field(default_factory=set)
+    reasons: dict[UUID, MissingReason] = field(default_factory=dict)
 
     async def ml_settings(self) -> Mapping[str, Any]:
         return self.settings
@@ -117,11 +120,13 @@ class FakeRefresh:
     async def vector_length(self, asset_id: UUID) -> int | None:
         return None if asset_id in self.lost["clip"] else len(self.embeddings.get(asset_id, range(512)))
 
-    async def missing_text(self, owner_id: UUID) -> list[UUID]:
-        return self.lost["ocr"]
+    async def missing(self, owner_id: UUID) -> list[Missing]:
+        found = {"text": self.lost["ocr"], "vector": self.lost["clip"], "faces": sorted(self.faceless)}
+        never = MissingReason.NEVER
+        return [Missing(kind, photo, self.reasons.get(photo, never)) for kind, ids in found.items() for photo in ids]
 
-    async def missing_embedding(self, owner_id: UUID) -> list[UUID]:
-        return self.lost["clip"]
+    async def faces_at(self, asset_id: UUID) -> datetime | None:
+        return None if asset_id in self.faceless else MOMENT
 
 
 @dataclass

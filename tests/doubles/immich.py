@@ -8,7 +8,7 @@ import asyncio
 import copy
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +53,7 @@ class ImmichDouble(ImmichLibrary):
         self.silent: set[str] = set()
         self.flooded = 0
         self.uploads: list[tuple[int, str]] = []
+        self.do_job: Callable[[str, list[UUID]], None] = lambda name, asset_ids: None
         self.aborted = asyncio.Event()
         self.upload_started = asyncio.Event()
         self.url = ""
@@ -240,8 +241,10 @@ class ImmichDouble(ImmichLibrary):
 
     async def _jobs(self, request: web.Request) -> web.Response:
         self._caller(request, "job.create")
-        if (await request.json()).get("name") not in JOB_NAMES:
+        body = await request.json()
+        if body.get("name") not in JOB_NAMES:
             raise _problem(400, f"name must be one of the following values: {', '.join(sorted(JOB_NAMES))}")
+        self.do_job(body["name"], [UUID(asset_id) for asset_id in body["assetIds"]])
         return web.Response(status=204)
 
     async def _upload(self, request: web.Request) -> web.Response:

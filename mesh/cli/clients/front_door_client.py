@@ -173,7 +173,10 @@ class FrontDoorClient:
         return str(matching[0])
 
     async def missing(self, *, ocr: bool, clip: bool) -> dict[str, list[str]]:
-        """The user's photos whose text or vector Immich lost, by kind."""
+        """The user's photos whose text or vector Immich lost, by kind.
+
+        `noPreview` are those that have nothing to make it from, `nothingFound` those that may not lack anything.
+        """
         query = {name: "true" for name, wanted in (("ocr", ocr), ("clip", clip)) if wanted}
         found: dict[str, list[str]] = await self._json("GET", "/mesh/refresh/missing", params=query)
         return found

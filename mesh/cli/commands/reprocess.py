@@ -165,14 +165,18 @@ async def _reprocess(
 ) -> dict[str, Any]:
     """Does it; what was to be done, for `--json`."""
     from mesh.cli.clients.front_door_client import FrontDoorClient, find_front_door
-    from mesh.cli.commands.reprocess_run import Journal, select
+    from mesh.cli.commands.reprocess_run import Journal, select, unreadable
     from mesh.cli.commands.reprocess_run import reprocess as run
-    from mesh.cli.output.photo_rows import reprocess_bar
+    from mesh.cli.output.photo_rows import photos, reprocess_bar
 
     url = url or await find_front_door(api_key)
     async with FrontDoorClient(url, api_key) as client:
         work = await select(client, order.selection, order.kinds) if order.kinds else {}
         payload: dict[str, Any] = {"photos": len(work), "kinds": sorted(order.kinds), "faces": order.faces}
+        if order.selection.missing and (count := await unreadable(client, order.kinds)):
+            payload["no_preview"] = count
+            text = tr("{photos} without a preview left out: Immich cannot read the file, or has yet to make one")
+            typer.echo(text.format(photos=photos(count)), err=as_json)
         if order.dry_run:
             return payload
         if order.faces:

@@ -75,8 +75,8 @@ async def select(client: FrontDoorClient, selection: Selection, kinds: frozenset
     if selection.missing:
         lost = await client.missing(ocr=OCR in kinds, clip=CLIP in kinds)
         work: Work = {}
-        for kind, found in lost.items():
-            for asset_id in found:
+        for kind in sorted(kinds):
+            for asset_id in lost.get(kind, ()):
                 work[asset_id] = work.get(asset_id, frozenset()) | {kind}
         return work
     if selection.asset_ids:
@@ -92,6 +92,13 @@ async def select(client: FrontDoorClient, selection: Selection, kinds: frozenset
             if limit and count >= limit:
                 break
     return work
+
+
+async def unreadable(client: FrontDoorClient, kinds: frozenset[str]) -> int:
+    """How many photos lack one of the kinds and have no preview that it could be made from."""
+    if not kinds:
+        return 0
+    return len((await client.missing(ocr=OCR in kinds, clip=CLIP in kinds)).get("noPreview", ()))
 
 
 async def _searches(client: FrontDoorClient, selection: Selection) -> list[tuple[str, dict[str, Any], int]]:

@@ -46,11 +46,17 @@ export async function search(body, signal) {
   return { results: items.map(({ id, originalFileName }) => ({ assetId: id, originalFileName, lines: [] })), nextPage };
 }
 
-/** Ids of the caller's photos without text or vector: {ocr: [...], clip: [...]}. */
-export const missing = () => ask("/mesh/refresh/missing?ocr=true&clip=true");
+/**
+ * Ids of the caller's photos without text, vector or faces: {ocr, clip, faces}; of `ocr` those that may hold no text:
+ * {nothingFound}; and in no other list those of which Immich has no preview to make anything from: {noPreview}.
+ */
+export const missing = () => ask("/mesh/refresh/missing?ocr=true&clip=true&faces=true");
 
-/** What is known of one photo, be it another's: {mine, vector_length (null for none), clip_model}. */
+/** What is known of one photo, be it another's: {mine, vector_length (null for none), clip_model, faces_at (null for never)}. */
 export const stateOf = (id) => ask(`/mesh/refresh/state?assetId=${of(id)}`);
+
+/** Asks Immich to look for faces in a photo, by its own job. */
+export const lookForFaces = (id, signal) => ask("/api/assets/jobs", { assetIds: [id], name: "refresh-faces" }, signal);
 
 /** Regenerates one photo: {ocr: {before, after}, clip: {dimension}}. `kinds` is {ocr, clip}. */
 export const refresh = (id, kinds, signal) => ask("/mesh/refresh", { assetId: id, ...kinds }, signal);

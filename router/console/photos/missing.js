@@ -1,4 +1,4 @@
-// What is missing: the caller's photos without text or vector, and healing them while the page is open.
+// What is missing: the caller's photos without text, vector or faces, by reason, and healing them while the page is open.
 
 import { missing } from "./api.js";
 import { el } from "./dom.js";
@@ -12,10 +12,15 @@ function duration(seconds) {
   return whole < 60 ? `${whole} s` : whole < 3600 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
+const KINDS = [["ocr", "missingOcr"], ["clip", "missingClip"], ["faces", "missingFaces"]];
+const SHOWN = 20;
+
+const links = (ids) => ids.slice(0, SHOWN).map((id) => el("a", { href: `#/photo/${id}` }, `${t("photo")} ${id.slice(0, 8)} `));
+
 /** Every photo once, with what it lacks. */
-function wantedOf({ ocr, clip }) {
+function wantedOf(found) {
   const wanted = new Map();
-  for (const [kind, ids] of [["ocr", ocr], ["clip", clip]]) for (const id of ids) wanted.set(id, { ...wanted.get(id), id, [kind]: true });
+  for (const [kind] of KINDS) for (const id of found[kind]) wanted.set(id, { ...wanted.get(id), id, [kind]: true });
   return [...wanted.values()];
 }
 
@@ -24,13 +29,14 @@ function failures(failed) {
   const reasons = Map.groupBy ? Map.groupBy(failed, ({ reason }) => reason) : new Map();
   if (!Map.groupBy) for (const one of failed) reasons.set(one.reason, [...(reasons.get(one.reason) ?? []), one]);
   return [...reasons].map(([reason, all]) => el("li", {}, `${reason} (${all.length}) `,
-    all.slice(0, 20).map(({ wanted: { id } }) => el("a", { href: `#/photo/${id}` }, `${t("photo")} ${id.slice(0, 8)} `))));
+    links(all.map(({ wanted: { id } }) => id))));
 }
 
 /** Draws the page; leaving it stops what is under way. */
 export function missingPage(main, _, failed) {
   let run = null;
   const counts = el("div", { class: "counts" });
+  const reasons = el("div", {});
   const status = el("p", { role: "status" });
   const bar = el("progress", { hidden: true, max: 1, value: 0, "aria-label": t("missing") });
   const list = el("ul", { class: "failures" });
@@ -58,11 +64,16 @@ export function missingPage(main, _, failed) {
   }
 
   function tell(found) {
-    counts.replaceChildren(...[["ocr", "missingOcr"], ["clip", "missingClip"]].map(([kind, key]) =>
+    counts.replaceChildren(...KINDS.map(([kind, key]) =>
       el("p", {}, el("strong", {}, found[kind].length.toLocaleString()), " ", t(key))));
+    reasons.replaceChildren(...[
+      found.nothingFound.length ? el("p", { class: "soft" }, t("nothingFound", { count: found.nothingFound.length.toLocaleString() })) : null,
+      found.noPreview.length ? el("details", {}, el("summary", {}, t("noPreview", { count: found.noPreview.length.toLocaleString() })),
+        el("p", { class: "soft" }, t("noPreviewAbout")), el("p", {}, links(found.noPreview))) : null,
+    ].filter(Boolean));
   }
 
-  const card = el("div", { class: "card" }, el("h2", {}, t("missing")), el("p", { class: "soft" }, t("missingAbout")), counts,
+  const card = el("div", { class: "card" }, el("h2", {}, t("missing")), el("p", { class: "soft" }, t("missingAbout")), counts, reasons,
     el("div", { class: "buttons" }, start, pause, resume, stop, retry), bar, status, list, el("p", { class: "soft" }, t("facesAbout")));
   main.append(card);
   missing().then((found) => {

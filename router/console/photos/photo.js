@@ -6,8 +6,8 @@ import { t } from "./words.js";
 
 const corners = ({ x1, y1, x2, y2, x3, y3, x4, y4 }) => [x1, y1, x2, y2, x3, y3, x4, y4];
 
-function textView(lines, drawing, unread) {
-  if (!lines.length) return [el("p", { class: "soft" }, t(unread ? "noTextKnown" : "noText"))];
+function textView(lines, drawing, why) {
+  if (!lines.length) return [el("p", { class: "soft" }, t(why))];
   const said = el("span", { role: "status", class: "soft" });
   const copy = async () => {
     await navigator.clipboard.writeText(lines.map(({ text }) => text).join("\n"));
@@ -33,12 +33,14 @@ function comparison({ ocr, clip }) {
   ];
 }
 
-/** Whether the photo is one of the caller's whose text Immich never wrote. */
-async function isUnread(id) {
+/** What to say of a photo without text: that it has none, or why Immich has none of it. */
+async function whyNoText(id) {
   try {
-    return (await missing()).ocr.includes(id);
+    const { ocr, noPreview, nothingFound } = await missing();
+    if (noPreview.includes(id)) return "noPreviewAbout";
+    return ocr.includes(id) && !nothingFound.includes(id) ? "noTextKnown" : "noText";
   } catch (error) {
-    if (error instanceof AnswerError) return false;  // no database, or a caller who may not ask: then it is not known
+    if (error instanceof AnswerError) return "noText";  // no database, or a caller who may not ask: then it is not known
     throw error;
   }
 }
@@ -59,8 +61,8 @@ export function photoPage(main, id, failed) {
     const found = await linesOf(id).catch((error) => { if (error.status === 404) return []; throw error; });
     const shown = found.filter(({ isVisible }) => isVisible !== false);
     drawing.replaceChildren(...boxes(shown.map(corners)).children);
-    const unread = !shown.length && await isUnread(id);
-    text.replaceChildren(...textView(shown, drawing, unread).filter(Boolean));
+    const why = shown.length ? "" : await whyNoText(id);
+    text.replaceChildren(...textView(shown, drawing, why).filter(Boolean));
   }
 
   async function again(kinds) {

@@ -1,8 +1,27 @@
 // Refreshing many photos: a few at a time, with pause, resume, stop and another try of what failed.
 
-import { refresh } from "./api.js";
+import { lookForFaces, refresh, stateOf } from "./api.js";
+import { t } from "./words.js";
 
 const AT_A_TIME = 2;
+const FACES_PATIENCE_MS = 60_000;
+const FIRST_LOOK_MS = 500;
+const LAST_LOOK_MS = 5_000;
+
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+/** Immich's own job for one photo: ends when Immich has looked, fails when it does not come to it for a while. */
+async function faces(id, signal) {
+  const { faces_at: before } = await stateOf(id);
+  await lookForFaces(id, signal);
+  const since = performance.now();
+  for (let wait = FIRST_LOOK_MS; performance.now() - since < FACES_PATIENCE_MS; wait = Math.min(2 * wait, LAST_LOOK_MS)) {
+    await pause(wait);
+    signal.throwIfAborted();
+    if ((await stateOf(id)).faces_at !== before) return;
+  }
+  throw new Error(t("facesWait"));
+}
 
 /** What a refresh changed in a photo's text: lines that went and lines that came. */
 export function changes({ before, after }) {
@@ -23,7 +42,7 @@ export class RefreshRun {
   #since = performance.now();
 
   /**
-   * @param wanted [{id, ocr, clip}]
+   * @param wanted [{id, ocr, clip, faces}]
    * @param changed called with this run after every change
    */
   constructor(wanted, changed) {
@@ -82,9 +101,12 @@ export class RefreshRun {
 
   async #one(wanted) {
     this.#active += 1;
-    const { id, ...kinds } = wanted;
+    const { id, faces: byImmich, ...kinds } = wanted;
+    const { signal } = this.#aborting;
     try {
-      this.done.push({ wanted, told: await refresh(id, kinds, this.#aborting.signal) });
+      const told = kinds.ocr || kinds.clip ? await refresh(id, kinds, signal) : {};
+      if (byImmich) await faces(id, signal);
+      this.done.push({ wanted, told });
     } catch (error) {
       if (error.name !== "AbortError") this.failed.push({ wanted, reason: error.message });
     }

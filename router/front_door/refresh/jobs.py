@@ -2,7 +2,7 @@
 `GET /mesh/refresh/missing`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
@@ -22,10 +22,14 @@ from router.front_door.refresh.refresher import (
     RefreshKind,
 )
 from router.front_door.replies import failure, immich_failure, json_reply, mesh_failure, relayed
+from sql.refresh import Missing, MissingReason
 
 log = structlog.get_logger()
 
 CLOSING_SECONDS = 20.0
+
+MISSING_KINDS = {"text": "ocr", "vector": "clip", "faces": "faces"}
+"""The database's words for what can be missing, and the API's."""
 
 REFUSALS = (NotEditableError, KeyLacksPermissionError, RefusedByImmichError, MeshError)
 """Errors that have an answer."""
@@ -128,14 +132,17 @@ class RefreshCalls:
         return json_reply(_change(asset_ids[0], names.get(asset_ids[0], ""), refreshed))
 
     async def missing(self, query: Mapping[str, str], credentials: Credentials) -> web.Response:
-        """The caller's photos whose text or vector Immich lost."""
+        """The caller's photos whose text, vector or faces Immich never wrote or lost, by kind: those that can be made.
+
+        Beside them, of the same kinds: photos that nothing can be made of, and those of which it may be that nothing is
+        missing.
+        """
         if self._refresher is None:
             return _no_database()
-        kinds = frozenset(
-            kind for name, kind in (("ocr", RefreshKind.OCR), ("clip", RefreshKind.CLIP)) if query.get(name) == "true"
-        )
+        asked = {kind: name for kind, name in MISSING_KINDS.items() if query.get(name) == "true"}
         try:
-            return json_reply(await self._refresher.missing(kinds, credentials))
+            found = [one for one in await self._refresher.missing(credentials) if one.kind in asked]
+            return json_reply(_by_kind(found, asked))
         except REFUSALS as error:
             return _refusal(error)
 
@@ -185,6 +192,21 @@ class RefreshCalls:
         for failed in failures:
             log.warning("refresh failed", asset_id=str(failed.asset_id), error=str(failed.error))
         return failures
+
+
+def _by_kind(found: Sequence[Missing], asked: Mapping[str, str]) -> dict[str, list[str]]:
+    """Ids by the asked kinds' names, and by the reasons that make a difference."""
+
+    def ids(wanted: Callable[[Missing], bool]) -> list[str]:
+        return list(dict.fromkeys(str(one.photo) for one in found if wanted(one)))
+
+    possible = [one for one in found if one.reason is not MissingReason.NO_PREVIEW]
+    by_kind = {name: [str(one.photo) for one in possible if one.kind == kind] for kind, name in asked.items()}
+    return {
+        **by_kind,
+        "noPreview": ids(lambda one: one.reason is MissingReason.NO_PREVIEW),
+        "nothingFound": ids(lambda one: one.reason is MissingReason.NOTHING_FOUND),
+    }
 
 
 def _asset_ids(value: Any) -> list[UUID] | None:

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
 import structlog
@@ -23,9 +22,9 @@ from router.front_door.immich.credentials import Credentials
 from router.front_door.immich.rights import demand
 from router.front_door.immich.schemas import ASSET, USER
 from router.front_door.metrics import FrontDoorMetrics
-from router.front_door.recognition import ImmichModels, OcrModel, ReadText, Recogniser
+from router.front_door.recognition import ImmichModels, OcrModel, ReadText, Recogniser, wants_faces
 from router.front_door.refresh.joining import joined
-from sql.refresh import RefreshRepository, TextChange
+from sql.refresh import Missing, RefreshRepository, TextChange
 
 log = structlog.get_logger()
 
@@ -77,11 +76,13 @@ class PhotoState:
         mine: whether it is the caller's own, who alone may refresh it.
         vector_length: numbers of its vector; None when it has none.
         clip_model: the model that Immich is set to; which model made a vector is written nowhere.
+        faces_at: when Immich last looked for faces in it; None for never.
     """
 
     mine: bool
     vector_length: int | None
     clip_model: str
+    faces_at: datetime | None
 
 
 class Refresher:
@@ -236,17 +237,14 @@ class Refresher:
             demand(reply)
         models = ImmichModels.of(await self._repository.ml_settings(), **self._names)
         length = await self._repository.vector_length(asset_id)
-        return PhotoState(asset.read(ASSET).owner_id == me.read(USER).id, length, models.clip)
+        mine = asset.read(ASSET).owner_id == me.read(USER).id
+        return PhotoState(mine, length, models.clip, await self._repository.faces_at(asset_id))
 
-    async def missing(self, kinds: frozenset[RefreshKind], credentials: Credentials) -> dict[str, list[str]]:
-        """The caller's photos whose data Immich lost, by kind."""
+    async def missing(self, credentials: Credentials) -> list[Missing]:
+        """What the caller's photos lack; no faces where an administrator has Immich look for none."""
         owner = await self.owner(credentials)
-        found: dict[str, Any] = {}
-        if RefreshKind.OCR in kinds:
-            found["ocr"] = [str(asset_id) for asset_id in await self._repository.missing_text(owner)]
-        if RefreshKind.CLIP in kinds:
-            found["clip"] = [str(asset_id) for asset_id in await self._repository.missing_embedding(owner)]
-        return found
+        faces = wants_faces(await self._repository.ml_settings())
+        return [one for one in await self._repository.missing(owner) if faces or one.kind != "faces"]
 
     async def _preview(self, asset_id: UUID, credentials: Credentials) -> bytes:
         reply = await self._api.preview(str(asset_id), credentials)

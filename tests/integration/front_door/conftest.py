@@ -92,6 +92,10 @@ class FrontDoorDatabase:
             asset.favorite, asset.offline, asset.taken, asset.created, asset.updated, asset.library, asset.stack,
         )  # fmt: skip
         await self._relations(asset)
+        if asset.preview is not None:
+            await self.connection.execute(
+                "INSERT INTO asset_file (\"assetId\", type, path) VALUES ($1, 'preview', '/preview.jpg')", asset.id
+            )
         for line in lines:
             await self.connection.execute(
                 'INSERT INTO asset_ocr ("assetId", x1, y1, x2, y2, x3, y3, x4, y4, "boxScore", "textScore", text) '

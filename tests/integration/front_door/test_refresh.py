@@ -113,7 +113,7 @@ async def test_the_forks_table(postgres: str, immich: ImmichDouble) -> None:
             change = await repository.replace_text(photo.id, [], (1000, 500), NOW)
             assert change.before == ("发票 x",)
             assert await database.connection.fetchval("SELECT text FROM ocr_info") == ""
-            assert await repository.missing_text(photo.owner) == []
+            assert not [one for one in await repository.missing(photo.owner) if one.kind == "text"]
 
 
 async def test_embeddings_of_the_columns_length_only(
@@ -160,8 +160,7 @@ async def test_the_granted_role_may_refresh(database: FrontDoorDatabase, immich:
         await repository.replace_text(photo.id, [], (1, 1), NOW)
         await repository.replace_text(photo.id, [line("发票")], (1, 1), NOW)
         await repository.replace_embedding(photo.id, [1.0] + [0.0] * 511)
-        assert await repository.missing_text(photo.owner) == []
-        assert await repository.missing_embedding(photo.owner) == []
+        assert {one.kind for one in await repository.missing(photo.owner)} == {"faces"}
         assert await repository.vector_length(photo.id) == 512
     assert await database.connection.fetchval("SELECT count(*) FROM mesh.ocr_document") == 1
 
@@ -205,13 +204,16 @@ async def test_what_immich_dropped_is_missing(
         await database.connection.execute(
             'INSERT INTO asset_job_status ("assetId", "ocrAt") VALUES ($1, $2)', photos[name].id, moment
         )
-    assert set(await repository.missing_text(alice.id)) == {photos["never"].id, photos["lost"].id}
+    assert await missing(repository, alice, "text") == {photos["never"].id, photos["lost"].id}
     await repository.replace_embedding(photos["read"].id, [1.0] + [0.0] * 511)
-    missing = set(await repository.missing_embedding(alice.id))
-    assert missing == {photos[name].id for name in ("never", "lost", "empty")}
+    assert await missing(repository, alice, "vector") == {photos[name].id for name in ("never", "lost", "empty")}
     assert await repository.vector_length(photos["read"].id) == 512
     assert await repository.vector_length(photos["trashed"].id) is None
-    assert await repository.missing_text(UUID(int=7)) == []
+    assert await repository.missing(UUID(int=7)) == []
+
+
+async def missing(repository: RefreshRepository, owner: DoubleUser, kind: str) -> set[UUID]:
+    return {one.photo for one in await repository.missing(owner.id) if one.kind == kind}
 
 
 @pytest.fixture
@@ -314,4 +316,5 @@ async def test_the_meshs_own_refresh_tells_what_changed(
             assert reply.status == 400
             assert "no preview" in (await reply.json())["message"]
         async with http.get(f"{url}/missing?ocr=true&clip=true", headers=KEY) as reply:
-            assert await reply.json() == {"ocr": [str(blind.id)], "clip": sorted([str(photo.id), str(blind.id)])}
+            told = {"ocr": [], "clip": [str(photo.id)], "noPreview": [str(blind.id)], "nothingFound": []}
+            assert await reply.json() == told

@@ -85,7 +85,13 @@ async def test_a_role_that_may_search_does_not_become_more(
     )
     await searcher.fetch("SELECT * FROM mesh.find($1)", asked)
     await searcher.fetch("SELECT * FROM mesh.nearest($1, $2, NULL, 5)", str([0.1] * 512), asked)
-    for call in ("mesh.ml_settings()", "mesh.lines(ARRAY[$1::uuid])", "mesh.missing_text($1)"):
+    for call in (
+        "mesh.ml_settings()",
+        "mesh.lines(ARRAY[$1::uuid])",
+        "mesh.missing_text($1)",
+        "mesh.missing($1)",
+        "mesh.faces_at($1)",
+    ):
         await searcher.fetch(f"SELECT count(*), $1::uuid FROM {call}", photo)
     await database.connection.execute("TRUNCATE asset_ocr")
     assert not await database.connection.fetchval(

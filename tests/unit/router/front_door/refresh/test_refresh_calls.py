@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from mesh.core.errors import InvalidInputError, OverloadedError, UnavailableError
 from router.front_door.recognition import ImmichModels, OcrModel
+from sql.refresh import MissingReason
 from tests.doubles.front_door import OpenDoor, open_door
 from tests.doubles.immich import DoubleUser, ImmichDouble
 from tests.waiting import PATIENCE_SECONDS
@@ -116,11 +117,35 @@ async def test_the_state_of_ones_own_and_of_a_partners_photo(
     photo = door.immich.photo(alice)
     assert door.refresh is not None
     door.refresh.settings = {"clip": {"modelName": "ViT-B-16__openai"}}
-    there = {"vector_length": 512, "clip_model": "ViT-B-16__openai"}
+    there = {"vector_length": 512, "clip_model": "ViT-B-16__openai", "faces_at": "2024-05-06T07:08:09+00:00"}
     assert await state(http, door, photo.id) == (200, {"mine": True, **there})
     assert await state(http, door, photo.id, "bob-key") == (200, {"mine": False, **there})
     door.refresh.lost["clip"] = [photo.id]
     assert (await state(http, door, photo.id, "bob-key"))[1]["vector_length"] is None
+
+
+async def test_what_is_missing_is_told_by_kind_and_by_what_can_be_done(
+    door: OpenDoor, alice: DoubleUser, http: aiohttp.ClientSession
+) -> None:
+    assert door.refresh is not None
+    never, empty, unreadable = (door.immich.photo(alice).id for _ in range(3))
+    door.refresh.lost = {"ocr": [never, empty, unreadable], "clip": [unreadable]}
+    door.refresh.faceless = {never}
+    door.refresh.reasons = {empty: MissingReason.NOTHING_FOUND, unreadable: MissingReason.NO_PREVIEW}
+    everything = "?ocr=true&clip=true&faces=true"
+    told = {"ocr": [str(never), str(empty)], "clip": [], "faces": [str(never)]}
+    by_reason = {"noPreview": [str(unreadable)], "nothingFound": [str(empty)]}
+    assert await missing(http, door, everything) == told | by_reason
+    assert await missing(http, door, "?clip=true") == {"clip": [], "noPreview": [str(unreadable)], "nothingFound": []}
+    door.refresh.settings = {"facialRecognition": {"enabled": False}}
+    assert (await missing(http, door, everything))["faces"] == []
+
+
+async def missing(http: aiohttp.ClientSession, door: OpenDoor, query: str) -> dict[str, list[str]]:
+    async with http.get(f"{door.url}/mesh/refresh/missing{query}", headers={"x-api-key": "alice-key"}) as reply:
+        assert reply.status == 200
+        found: dict[str, list[str]] = await reply.json()
+        return found
 
 
 async def test_of_a_photo_that_immich_does_not_show_nothing_is_told(

@@ -25,7 +25,7 @@ from mesh.cli.commands.reprocess_run import (
 )
 from mesh.cli.output.outcome import CommandError
 from mesh.core.errors import InvalidInputError
-from sql.refresh import OcrLine
+from sql.refresh import MissingReason, OcrLine
 from tests.doubles.front_door import OpenDoor, open_door
 from tests.doubles.immich import DoubleKey, DoubleUser, ImmichDouble
 from tests.waiting import PATIENCE_SECONDS
@@ -305,6 +305,23 @@ async def test_missing_covers_faces_by_immichs_own_job(
     code, _, _ = await cli("reprocess", "--all", "--faces")
     assert code != 0
     assert faces.started == 1
+
+
+async def test_missing_leaves_out_what_has_no_preview_and_says_so(
+    door: OpenDoor, alice: DoubleUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMMICH_API_KEY", "alice-key")
+    monkeypatch.setenv("IMMICH_MESH_PHOTOS_URL", door.url + "/api")
+    assert door.refresh is not None
+    good, bad = door.immich.photo(alice), door.immich.photo(alice, preview=None)
+    door.refresh.lost = {"ocr": [good.id, bad.id], "clip": [bad.id]}
+    door.refresh.reasons[bad.id] = MissingReason.NO_PREVIEW
+    code, out, _ = await cli("reprocess", "--missing", "--ocr", "--clip", "--dry-run")
+    assert code == 0
+    assert out.splitlines() == [
+        "1 photo without a preview left out: Immich cannot read the file, or has yet to make one",
+        "1 photo would be reprocessed (clip, ocr)",
+    ]
 
 
 async def test_a_report_names_files(
