@@ -53,9 +53,18 @@ def test_who_is_not_asked_goes_to_the_last_pod(keda: Keda, mesh: Mesh) -> None:
     assert keda.decisions == [(OCR, 0)]
 
 
+def test_there_is_a_pod_while_nobody_reads_the_routers(keda: Keda, mesh: Mesh) -> None:
+    keda.reads_nobody = True
+    mesh.until(lambda: len(mesh.pods("ocr")) == 1)
+    assert keda.decisions == [(OCR, 0), (OCR, 1)]
+    keda.reads_nobody = False
+    mesh.until(lambda: not mesh.pods("ocr"))
+
+
 def test_a_request_wakes_the_first_pod_and_is_answered_by_it(keda: Keda, mesh: Mesh) -> None:
+    keda.decisions.clear()
     assert mesh.predict("predict-ocr")["ocr"]["text"] == []
-    assert keda.decisions[1:] == [(OCR, 1)]
+    assert keda.decisions == [(OCR, 1)]
     assert len(mesh.pods("ocr")) == 1
 
 

@@ -7,6 +7,7 @@ import asyncio
 import math
 import re
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,13 +31,16 @@ class Keda:
 
     Attributes:
         decisions: Deployment and number of pods, whenever one was set.
+        reads_nobody: its Prometheus reads no pod any more.
     """
 
     kubelet: Kubelet
     server: Any
     decisions: list[tuple[str, int]] = field(default_factory=list)
+    reads_nobody: bool = False
     _scrapes: list[tuple[float, Series]] = field(default_factory=list)
     _active: dict[str, float] = field(default_factory=dict)
+    _failures: dict[str, int] = field(default_factory=dict)
     _task: "asyncio.Task[None] | None" = None
 
     def start(self) -> None:
@@ -58,6 +62,8 @@ class Keda:
 
     async def _scrape(self, session: ClientSession) -> Series:
         found: Series = {}
+        if self.reads_nobody:
+            return found
         for service in self.kubelet.objects("Service"):
             name = service["metadata"]["name"]
             for pod in self.kubelet.endpoints(name):
@@ -80,30 +86,46 @@ class Keda:
         found = self.server.store.get((resource, "immich", name))
         if found is None:
             return
-        wanted = 0
+        wanted, before, failed = 0, found["spec"].get("replicas", 1), False
         for trigger in spec["triggers"]:
             if trigger["type"] == "prometheus":
                 value = self._value(promql_parser.parse(trigger["metadata"]["query"]))
-                if value > 0:
+                if value is None and trigger["metadata"].get("ignoreNullValues") == "false":
+                    failed = True
+                if value:
                     self._active[name] = now
-                wanted = max(wanted, math.ceil(value / float(trigger["metadata"]["threshold"])))
-        before = found["spec"].get("replicas", 1)
+                wanted = max(wanted, math.ceil((value or 0) / float(trigger["metadata"]["threshold"])))
+        if failed:
+            self._fall_back(name, spec, found, before)
+            return
+        self._failures[name] = 0
         resting = now - self._active.setdefault(name, now) >= spec["cooldownPeriod"]
         least = spec["minReplicaCount"] if resting else max(1, spec["minReplicaCount"])
         wanted = min(max(wanted, least), spec["maxReplicaCount"])
         if wanted < before and not resting:
             wanted = before
+        self._set(name, found, before, wanted)
+
+    def _fall_back(self, name: str, spec: Object, found: Object, before: int) -> None:
+        """A trigger that could not be read changes nothing, until it could not so many times."""
+        self._failures[name] = self._failures.get(name, 0) + 1
+        fallback = spec.get("fallback")
+        if fallback and self._failures[name] >= fallback["failureThreshold"]:
+            self._set(name, found, before, fallback["replicas"])
+
+    def _set(self, name: str, found: Object, before: int, wanted: int) -> None:
         if wanted != before:
+            resource = next(one for one in self.server.resources if one.kind == "Deployment")
             self.decisions.append((name, wanted))
             found["spec"]["replicas"] = wanted
             self.server.store.put((resource, "immich", name), found)
 
-    def _value(self, query: Any) -> float:
-        """Raises NotImplementedError: a query of another form."""
+    def _value(self, query: Any) -> float | None:
+        """None: there is no such series. Raises NotImplementedError: a query of another form."""
         kind = type(query).__name__
         if kind == "BinaryExpr":
             left, right = self._value(query.lhs), self._value(query.rhs)
-            return float(left > right)
+            return None if left is None or right is None else float(left > right)
         if kind == "NumberLiteral":
             return float(query.val)
         if kind == "AggregateExpr":
@@ -112,14 +134,20 @@ class Keda:
             (window,) = query.args
             oldest = time.monotonic() - window.range.total_seconds()
             within = [series for at, series in self._scrapes if at >= oldest]
-            return sum(
+            return _total(
                 max(0.0, value - within[0].get(key, 0.0))
                 for key, value in within[-1].items()
                 if _selects(window.vector_selector, key)
             )
         if kind == "VectorSelector":
-            return sum(value for key, value in self._scrapes[-1][1].items() if _selects(query, key))
+            return _total(value for key, value in self._scrapes[-1][1].items() if _selects(query, key))
         raise NotImplementedError(kind)
+
+
+def _total(values: Iterable[float]) -> float | None:
+    """The sum, as Prometheus gives it: none of nothing."""
+    found = list(values)
+    return sum(found) if found else None
 
 
 def _selects(selector: Any, key: tuple[tuple[str, str], ...]) -> bool:

@@ -27,6 +27,13 @@ def test_a_release_that_needs_no_warning_has_none(render: Render) -> None:
     assert "NOTE" not in notes
 
 
+def test_who_scales_by_requests_is_told_who_must_read_them(render: Render) -> None:
+    scaling = {"ocr": {"autoscaling": {"enabled": True, "targetOutstandingRequests": 4}}}
+    assert "NOTE: ocr scales by requests that the routers tell Prometheus of." in render(scaling).notes
+    read = {**scaling, "monitoring": {"serviceMonitor": {"enabled": True}}}
+    assert "scales by requests" not in render(read).notes
+
+
 def test_a_permissive_release_says_how_it_is_closed(render: Render) -> None:
     tls = {"enabled": True, "existingSecret": "mesh-tls"}
     assert "until you upgrade with tls.mode=strict" in render({"tls": {**tls, "mode": "permissive"}}).notes

@@ -44,6 +44,7 @@ def test_keda_takes_the_place_of_the_autoscaler(render: Render) -> None:
     assert queue["metadata"]["serverAddress"] == "http://prometheus:9090"
     assert queue["metadata"]["query"] == f"sum(immich_mesh_upstream_outstanding_requests{of('clip')})"
     assert queue["metadata"]["threshold"] == "8"
+    assert "fallback" not in spec
     assert theirs == cron
 
 
@@ -55,5 +56,7 @@ def test_the_last_pod_stays_while_it_is_in_use(render: Render) -> None:
     outstanding, used = (one["metadata"] for one in spec["triggers"])
     assert outstanding["query"] == f"sum(immich_mesh_upstream_outstanding_requests{of('face')})"
     assert outstanding["threshold"] == "4"
+    assert outstanding["ignoreNullValues"] == "false"
+    assert spec["fallback"] == {"failureThreshold": 3, "replicas": 1}
     assert used["query"] == f"sum(increase(immich_mesh_upstream_tries_total{of('face')}[2m])) > bool 0"
     assert "replicas" not in release.find("Deployment", "mesh-immich-mesh-face")["spec"]
