@@ -44,6 +44,8 @@ def busy_ports(plans: Sequence[Plan]) -> list[str]:
         elif fault := _fault(port):
             faults.append(fault)
         seen[port.number] = port.setting
+    if any("in use by immich-mesh (" in fault for fault in faults):  # it holds the routers' sockets
+        faults.insert(0, "the mesh runs here already: `immich-mesh ps` shows it")
     return faults
 
 

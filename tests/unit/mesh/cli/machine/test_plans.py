@@ -164,6 +164,17 @@ def plan(*own: Port) -> Plan:
     return Plan("ocr", "ocr_service", "127.0.0.1:1", own, 1.0)
 
 
+@pytest.mark.parametrize(("owner", "told"), [("immich-mesh (pid 7)", True), ("nginx (pid 7)", False)])
+def test_a_mesh_that_runs_already_is_told_before_its_ports(
+    monkeypatch: pytest.MonkeyPatch, owner: str, told: bool
+) -> None:
+    monkeypatch.setattr(ports, "is_free", lambda host, number: False)
+    monkeypatch.setattr(ports, "owner", lambda number: owner)
+    faults = preflight.busy_ports((plan(Port("127.0.0.1", 3003, "A_PORT"), Port("127.0.0.1", 9901, "B_PORT")),))
+    assert faults[0].startswith("the mesh runs here already") is told
+    assert len(faults) == 2 + told
+
+
 def test_a_busy_port_is_told_with_its_owner_and_the_setting() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
