@@ -34,6 +34,13 @@ def test_who_scales_by_requests_is_told_who_must_read_them(render: Render) -> No
     assert "scales by requests" not in render(read).notes
 
 
+def test_a_limit_of_a_cards_memory_goes_with_a_batch_that_fits(render: Render) -> None:
+    gpu = {"enabled": True, "memoryLimit": "2Gi"}
+    assert "Set\nocr.config.batching.max_batch_size" in render({"ocr": {"gpu": gpu}}).notes
+    fitting = {"ocr": {"gpu": gpu, "config": {"batching": {"max_batch_size": 2}}}}
+    assert "max_batch_size" not in render(fitting).notes
+
+
 def test_a_permissive_release_says_how_it_is_closed(render: Render) -> None:
     tls = {"enabled": True, "existingSecret": "mesh-tls"}
     assert "until you upgrade with tls.mode=strict" in render({"tls": {**tls, "mode": "permissive"}}).notes
