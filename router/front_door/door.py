@@ -12,6 +12,7 @@ from aiohttp import ClientSession, hdrs, web
 
 from mesh.core.errors import MeshError
 from router.errors import BodyTooSlowError
+from router.front_door.errors import ImmichUnreachableError
 from router.front_door.immich.api import ImmichApi
 from router.front_door.immich.credentials import COOKIE, Credentials, credentials_of
 from router.front_door.metrics import FrontDoorMetrics
@@ -98,6 +99,9 @@ class FrontDoor:
             return _packed(request, await self._proxy.forward(request, injection=injection))
         try:
             return _packed(request, await call(request))
+        except ImmichUnreachableError as error:
+            self._proxy.reach.failed(str(error.__cause__ or error))
+            return mesh_failure(error)
         except MeshError as error:
             log.warning("front door failed", path=request.path, error=error.message)
             return mesh_failure(error)

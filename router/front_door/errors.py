@@ -4,11 +4,20 @@ from typing import ClassVar
 
 from mesh.core.errors import UnavailableError
 
+UNREACHABLE = "Immich cannot be reached: check that it runs and that IMMICH_URL is right"
+
 
 class ImmichAwayError(UnavailableError):
     """Immich cannot be reached or fails."""
 
     status: ClassVar[int] = 502
+
+
+class ImmichUnreachableError(ImmichAwayError):
+    """No connection to Immich, or one that broke before it answered."""
+
+    def __init__(self, message: str = UNREACHABLE) -> None:
+        super().__init__(message)
 
 
 class ImmichSlowError(ImmichAwayError):
@@ -27,7 +36,6 @@ class LoopError(ImmichAwayError):
     status = 508
 
 
-UNREACHABLE = "Immich cannot be reached: check that it runs and that IMMICH_URL is right"
 LOOP = "IMMICH_URL leads back to the photo front door: give it the address of Immich itself"
 
 

@@ -69,7 +69,9 @@ export function healingText(healing) {
   if (!healing) return "…";
   if (healing.off) return t("healingOff", { reason: healing.off });
   const started = Object.entries(healing.started).map(([queue, times]) => `${t(`queue_${queue}`, {}, queue)} × ${times}`).join(", ");
-  return [t(`healing_${healing.state}`, {}, healing.state), healing.reason, healing.error,
+  const { cause, failed: count, waits_for: wait, next_at: next, queue, jobs } = healing;
+  const waits = wait || queue ? t(`healing_for_${wait || "work"}`, { at: next ? clock(next) : "", queue: t(`queue_${queue}`, {}, queue), jobs }) : "";
+  return [t(`healing_${healing.state}`, {}, healing.state), cause ? t(`healing_since_${cause}`, { count }) : "", waits, healing.error,
     healing.healed_at ? t("healedAt", { at: new Date(healing.healed_at).toLocaleString() }) : "",
     started ? t("healingStarted", { started }) : ""].filter(Boolean).join(" · ");
 }

@@ -8,9 +8,8 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from enum import StrEnum
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import structlog
@@ -20,6 +19,7 @@ from router.config.healing import HealingSettings
 from router.front_door.healing.coordination import Coordination
 from router.front_door.healing.metrics import HealingMetrics
 from router.front_door.healing.queues import ImmichQueues, Queue
+from router.front_door.healing.status import Cause, HealerState, HealingStatus, Wait
 from router.front_door.immich.rights import RefusedByImmichError
 
 log = structlog.get_logger()
@@ -29,40 +29,11 @@ STOP_SECONDS = 5.0
 """How long pausing may hold up a stop."""
 
 
-class HealerState(StrEnum):
-    """What the healer does."""
-
-    WATCHING = "watching"
-    WAITING = "waiting"
-    HEALING = "healing"
-
-
 class LostText(Protocol):
     """Photos of a forced OCR run that was lost whole, which Immich takes for done."""
 
     async def requeue_lost_text(self, limit: int) -> int:
         """Marks up to `limit` of them as not done; how many."""
-
-
-@dataclass(frozen=True)
-class HealingStatus:
-    """What is shown of the healer.
-
-    Attributes:
-        state: what it does.
-        reason: why it is due, or what it waits for; empty while it watches.
-        healed_at: when the last healing ended.
-        requeued: photos of lost forced runs that were queued again, since the start.
-        started: times each queue was started, since the start.
-        error: what went wrong last; empty when the last check went well.
-    """
-
-    state: HealerState = HealerState.WATCHING
-    reason: str = ""
-    healed_at: datetime | None = None
-    requeued: int = 0
-    started: dict[str, int] = field(default_factory=dict)
-    error: str = ""
 
 
 class Healer:
@@ -107,11 +78,11 @@ class Healer:
         self._seen = failures()
         self._pending: list[Queue] = []
         self._begun = False
-        self._again = ""
+        self._again: tuple[Cause, int] | None = None
         self._not_before = self._due_since = clock()
         self._interval = settings.min_interval_seconds
         self._healed = float("-inf")
-        self._trigger("this router started; jobs may have been dropped while none was there")
+        self._trigger(Cause.STARTED)
 
     async def run(self) -> None:
         """Checks for ever. Cancel it to end."""
@@ -174,13 +145,13 @@ class Healer:
             count = int(failures - self._seen)
             self._seen = failures
             # While some go on failing, healing waits for a while and not for ever.
-            self._trigger(f"{count} of Immich's requests failed", patience=10 * self._settings.settle_seconds)
+            self._trigger(Cause.FAILED, count, patience=10 * self._settings.settle_seconds)
         elif not self._can_serve():
-            self._trigger("no service could answer")
+            self._trigger(Cause.NO_SERVICE)
 
-    def _trigger(self, reason: str, patience: float = math.inf) -> None:
+    def _trigger(self, cause: Cause, failed: int = 0, patience: float = math.inf) -> None:
         if self._begun:
-            self._again = reason  # what was started already is started once more afterwards
+            self._again = cause, failed  # what was started already is started once more afterwards
             return
         again = bool(self._pending)
         if not again:
@@ -189,15 +160,25 @@ class Healer:
         self._metrics.due.set(1)
         settled = min(self._clock() + self._settings.settle_seconds, self._due_since + patience)
         self._not_before = max(self._not_before, settled)
-        self.status = replace(self.status, state=HealerState.WAITING, reason=reason)
+        self.status = replace(self.status, cause=cause, failed=failed, queue="", jobs=0)
+        self._wait(Wait.SETTLED if self._can_serve() else Wait.SERVICE)
         if not again:
-            log.info("healing due", reason=reason)
+            log.info("healing due", reason=self.status.reason)
+
+    def _wait(self, wait: Wait, state: HealerState = HealerState.WAITING, queue: str = "", jobs: int = 0) -> None:
+        left = timedelta(seconds=max(0.0, self._not_before - self._clock()))
+        next_at = self._now() + left if wait is Wait.SETTLED else None
+        self.status = replace(self.status, state=state, waits_for=wait, next_at=next_at, queue=queue, jobs=jobs)
 
     async def _heal(self) -> None:
-        if self._clock() < self._not_before or not self._can_serve():
+        if not self._can_serve():
+            self._wait(Wait.SERVICE)
+            return
+        if self._clock() < self._not_before:
+            self._wait(Wait.SETTLED)
             return
         if not await self._coordination.lead():
-            self.status = replace(self.status, state=HealerState.WAITING, reason="another router heals")
+            self._wait(Wait.ROUTER)
             return
         states = await self._queues.states()
         self._pending = [queue for queue in self._pending if queue in states]
@@ -213,9 +194,7 @@ class Healer:
             self._pending.remove(queue)
             return
         if jobs:
-            self.status = replace(
-                self.status, state=HealerState.HEALING, reason=f"{queue}: {jobs} jobs are to be done first"
-            )
+            self._wait(Wait.QUEUE, HealerState.HEALING, queue, jobs)
             return
         requeued = 0
         if queue is Queue.OCR and self._lost_text is not None:
@@ -226,13 +205,8 @@ class Healer:
         self._metrics.starts.labels(queue, "started").inc()
         self._metrics.requeued.inc(requeued)
         started = {**self.status.started, str(queue): self.status.started.get(str(queue), 0) + 1}
-        self.status = replace(
-            self.status,
-            state=HealerState.HEALING,
-            reason=f"{queue}: Immich queues what is missing",
-            requeued=self.status.requeued + requeued,
-            started=started,
-        )
+        self.status = replace(self.status, requeued=self.status.requeued + requeued, started=started)
+        self._wait(Wait.NOTHING, HealerState.HEALING, queue)
         log.info("healing started", queue=str(queue), lost_forced_run=requeued)
         if requeued < self._settings.requeue_batch:
             self._pending.remove(queue)
@@ -240,16 +214,17 @@ class Healer:
     async def _done(self) -> None:
         await self._coordination.yield_lead()
         self._metrics.due.set(0)
-        self.status = replace(self.status, state=HealerState.WATCHING, reason="", healed_at=self._now())
+        self.status = replace(self.status, cause=None, failed=0, healed_at=self._now())
+        self._wait(Wait.NOTHING, HealerState.WATCHING)
         # What fails again and again is not to be queued again and again at the same pace.
         soon = self._clock() - self._healed < 3 * self._interval
         self._interval = min(self._interval * 2, MAX_INTERVAL_SECONDS) if soon else self._settings.min_interval_seconds
         self._healed = self._clock()
         self._not_before = self._healed + self._interval
         log.info("healed")
-        again, self._again, self._begun = self._again, "", False
+        again, self._again, self._begun = self._again, None, False
         if again:
-            self._trigger(again)
+            self._trigger(*again)
 
     def _failed(self, reason: str) -> None:
         if reason != self.status.error:

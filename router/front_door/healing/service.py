@@ -11,10 +11,11 @@ from prometheus_client import CollectorRegistry
 from router.config.front_door import FrontDoorSettings
 from router.config.healing import HealingSettings
 from router.front_door.healing.coordination import Coordination, FileCoordination, NoCoordination
-from router.front_door.healing.healer import Healer, HealingStatus
+from router.front_door.healing.healer import Healer
 from router.front_door.healing.metrics import HealingMetrics
 from router.front_door.healing.postgres_coordination import PostgresCoordination
 from router.front_door.healing.queues import ImmichQueues
+from router.front_door.healing.status import HealingStatus
 from router.front_door.immich.api import ImmichApi
 from sql.healing import HealingRepository
 

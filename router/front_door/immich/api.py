@@ -10,10 +10,10 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, C
 from mesh.core.errors import InvalidInputError
 from router.front_door.errors import (
     LOOP,
-    UNREACHABLE,
     ImmichAnswerError,
     ImmichAwayError,
     ImmichSlowError,
+    ImmichUnreachableError,
     LoopError,
     slow,
 )
@@ -99,11 +99,11 @@ class ImmichApi:
                     raise LoopError(LOOP)
                 return Reply(response.status, await _body(response, asked), response.headers, asked)
         except ConnectionTimeoutError as error:
-            raise ImmichAwayError(UNREACHABLE) from error
+            raise ImmichUnreachableError from error
         except TimeoutError as error:
             raise ImmichSlowError(slow(self._timeout_seconds)) from error
         except ClientError as error:
-            raise ImmichAwayError(UNREACHABLE) from error
+            raise ImmichUnreachableError from error
 
     async def me(self, credentials: Credentials) -> Reply:
         """The caller's own user."""

@@ -19,11 +19,12 @@ from aiohttp import (
 from multidict import CIMultiDict
 from yarl import URL
 
-from router.front_door.errors import UNREACHABLE, ImmichAwayError, ImmichSlowError, slow
+from router.front_door.errors import ImmichSlowError, ImmichUnreachableError, slow
 from router.front_door.pages.injection import ScriptInjection
 from router.front_door.passthrough.away import away
 from router.front_door.passthrough.headers import Forwarding, end_to_end
 from router.front_door.passthrough.hops import HOP_HEADER, Hops
+from router.front_door.reach import Reach
 
 log = structlog.get_logger()
 
@@ -64,6 +65,9 @@ class ImmichProxy:
         immich_url: where Immich answers, e.g. `http://immich-server:2283`; a path in it is kept as a prefix.
         hops: this front door's name, which every request to Immich carries.
         idle_timeout_seconds: how long Immich may stay silent before its reply, and between two pieces of it.
+
+    Attributes:
+        reach: whether Immich can be reached.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class ImmichProxy:
     ) -> None:
         self._session = session
         self._base = immich_url.rstrip("/")
+        self.reach = Reach(self._base)
         self._forwarding = forwarding
         self._hops = hops or Hops()
         self._idle_timeout_seconds = idle_timeout_seconds
@@ -133,14 +138,15 @@ class ImmichProxy:
         except ClientError as error:
             if _client_left(request):
                 return web.Response(status=CLIENT_LEFT)
-            log.warning("Immich cannot be reached", url=self._base, error=str(error))
-            return away(request, ImmichAwayError(UNREACHABLE))
+            self.reach.failed(str(error))
+            return away(request, ImmichUnreachableError())
+        self.reach.answered()
         async with upstream:
             try:
                 changed = None if injection is None else await injection.change(upstream)
             except (TimeoutError, ClientError) as error:
                 log.warning("reply of Immich broke off", path=request.path, error=str(error))
-                return away(request, ImmichAwayError(UNREACHABLE))
+                return away(request, ImmichUnreachableError())
             if isinstance(changed, web.Response):
                 return changed
             return await self._relay(request, upstream, changed or b"")

@@ -7,7 +7,7 @@ import aiohttp
 import structlog
 from aiohttp import ClientSession, WSCloseCode, WSMsgType, hdrs, web
 
-from router.front_door.errors import UNREACHABLE, ImmichAwayError, ImmichSlowError
+from router.front_door.errors import ImmichSlowError, ImmichUnreachableError
 from router.front_door.passthrough.proxy import ImmichProxy
 from router.front_door.replies import failure, mesh_failure
 
@@ -70,7 +70,7 @@ async def relay_websocket(
     except TimeoutError:
         return mesh_failure(ImmichSlowError("Immich is slow: it did not open the WebSocket in time"))
     except aiohttp.ClientError:
-        return mesh_failure(ImmichAwayError(UNREACHABLE))
+        return mesh_failure(ImmichUnreachableError())
     async with upstream:
         downstream = web.WebSocketResponse(
             protocols=[upstream.protocol] if upstream.protocol else (),

@@ -67,10 +67,12 @@ def check_line(check: Check) -> str:
 
 def immich_view(monitor: ImmichMonitor, healing: Healing) -> dict[str, Any]:
     """How Immich is, and what self-healing does; `off` says why it does nothing."""
+    status = healing.status
+    shown = asdict(status) | {"reason": status.reason} if status else {}
     return {
         "looked_at": monitor.looked_at,
         "checks": [asdict(check) for check in monitor.checks],
-        "healing": {"off": healing.off or None, **(asdict(healing.status) if healing.status else {})},
+        "healing": {"off": healing.off or None, **shown},
     }
 
 

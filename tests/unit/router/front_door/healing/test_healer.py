@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,16 @@ from pydantic import SecretStr
 from router.config.front_door import FrontDoorSettings
 from router.config.healing import HealingSettings
 from router.front_door.healing.coordination import Coordination, FileCoordination, NoCoordination
-from router.front_door.healing.healer import Healer, HealerState
+from router.front_door.healing.healer import Healer
 from router.front_door.healing.metrics import HealingMetrics
 from router.front_door.healing.queues import ImmichQueues, Queue
 from router.front_door.healing.service import why_off
+from router.front_door.healing.status import Cause, HealerState, Wait
 from router.front_door.immich.api import ImmichApi
 from tests.doubles.immich import DoubleKey, ImmichDouble
 
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+SETTLE = timedelta(seconds=HealingSettings().settle_seconds)
 VERSIONS = pytest.mark.parametrize("version", [(2, 2, 3), (2, 7, 5), (3, 0, 3), (3, 2, 2)], ids=str)
 
 
@@ -103,6 +107,7 @@ def _situation(
         HealingMetrics(registry),
         HealingSettings(**settings),
         clock=lambda: place[0].time if place else 0.0,
+        now=lambda: MOMENT,
     )
     made = Situation(healer, double, lost, registry)
     place.append(made)
@@ -155,6 +160,29 @@ async def test_nothing_is_started_while_nobody_can_serve() -> None:
         assert at.started() == [0, 0, 0]  # services that come and go are not well yet
         await at.pass_time(120)
         assert at.started() == [1, 1, 1]
+
+
+async def test_what_is_waited_for_is_true_now_and_says_until_when() -> None:
+    async with situation() as at:
+        status = at.healer.status
+        assert (status.cause, status.waits_for, status.next_at) == (Cause.STARTED, Wait.SETTLED, MOMENT + SETTLE)
+        at.can_serve = False
+        await at.pass_time(15)
+        assert (at.healer.status.cause, at.healer.status.waits_for) == (Cause.NO_SERVICE, Wait.SERVICE)
+        assert at.healer.status.reason == "for a while no service could answer; waits for a service that can answer"
+        at.can_serve = True
+        await at.pass_time(15)
+        status = at.healer.status
+        assert (status.cause, status.waits_for) == (Cause.NO_SERVICE, Wait.SETTLED)
+        assert status.next_at is not None
+        assert status.next_at <= MOMENT + SETTLE
+        assert "waits for a service" not in status.reason
+        at.immich.queues["ocr"].jobs = 2
+        await at.pass_time(60)
+        assert (at.healer.status.waits_for, at.healer.status.queue, at.healer.status.jobs) == (Wait.QUEUE, "ocr", 2)
+        at.immich.queues["ocr"].jobs = 0
+        await at.pass_time(120)
+        assert (at.healer.status.cause, at.healer.status.reason, at.healer.status.next_at) == (None, "", None)
 
 
 async def test_busy_queues_are_waited_for_and_paused_ones_left_alone() -> None:
