@@ -6,9 +6,10 @@ else was found at all. In a long text it is likely an error as well where it mak
 (燃乞缴费单 for 燃气缴费单).
 """
 
-import re
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from sql.search.query.terms import FoldedTerm
 from sql.search.query.text_query import TextQuery
@@ -68,8 +69,9 @@ def _cost(term: FoldedTerm, body: str, squeezed: str) -> float:
     best = min((_in_place(text, squeezed, start) for start in starts), default=ANOTHER_WORD * 2)
     if best <= LIKELY:
         return best
-    shifted = (squeezed[max(0, start - 1) : start + len(text) + 1] for start in starts)
-    return min([best, *(_distance(text, window) for window in shifted)])
+    for window in {squeezed[max(0, start - 1) : start + len(text) + 1] for start in starts}:
+        best = min(best, _distance(text, window, min(best, ANOTHER_WORD)))
+    return best
 
 
 def _word_cost(term: FoldedTerm, body: str) -> float:
@@ -128,9 +130,7 @@ def _starts(text: str, squeezed: str) -> Sequence[int]:
     those behind it speak for the next place."""
     width = 2 if len(text) > 3 else 1
     votes = Counter(
-        match.start() - at
-        for at in range(len(text) - width + 1)
-        for match in re.finditer(re.escape(text[at : at + width]), squeezed)
+        place - at for at in range(len(text) - width + 1) for place in _places(text[at : at + width], squeezed)
     )
     errors = 2 if len(text) >= LONG_TEXT else 1
     needed = max(1, len(text) - width + 1 - width * errors)
@@ -141,18 +141,31 @@ def _starts(text: str, squeezed: str) -> Sequence[int]:
     ]
 
 
-def _distance(text: str, window: str) -> float:
-    """The cheapest way from the text to some part of the window. Without its first or last character it is another."""
+def _places(part: str, text: str) -> Iterator[int]:
+    at = text.find(part)
+    while at >= 0:
+        yield at
+        at = text.find(part, at + 1)
+
+
+def _distance(text: str, window: str, most: float) -> float:
+    """The cheapest way from the text to some part of the window, infinite where none costs at most `most`. Without its
+    first or last character it is another."""
     previous = [0.0] * (len(window) + 1)
     for row, asked in enumerate(text):
         lost = GAP if 0 < row < len(text) - 1 else ANOTHER_WORD
-        current = [previous[0] + lost]
+        left = previous[0] + lost
+        current = [left]
         for at, read in enumerate(window):
-            current.append(min(previous[at] + substitution(asked, read), previous[at + 1] + lost, current[at] + GAP))
+            left = min(previous[at] + substitution(asked, read), previous[at + 1] + lost, left + GAP)
+            current.append(left)
+        if min(current) > most:
+            return math.inf
         previous = current
     return min(previous)
 
 
+@lru_cache(2**16)
 def substitution(asked: str, read: str) -> float:
     """What it takes to read one character for another."""
     if asked == read:
