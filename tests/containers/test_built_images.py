@@ -5,6 +5,7 @@ Needs buildah and two images that it has or can fetch, which stand for the Docke
     make test-images PYTHON_IMAGE=localhost/python:3.12-slim UV_IMAGE=localhost/uv
 """
 
+import io
 import json
 import os
 import shutil
@@ -12,23 +13,28 @@ import socket
 import subprocess
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 import pytest
+from immich_mesh.clip.v1 import clip_pb2, clip_pb2_grpc
+from immich_mesh.face.v1 import face_pb2, face_pb2_grpc
 from immich_mesh.ocr.v1 import ocr_pb2, ocr_pb2_grpc
+from PIL import Image as Picture
 
-from tests.containers.dockerfile import ROOT, Dockerfile
+from tests.builders import CLIP_DIMENSION, marker_photo, write_clip, write_faces
+from tests.containers.dockerfile import ROOT, SERVICES, Dockerfile
 from tests.waiting import wait_until
 
 PYTHON_IMAGE, UV_IMAGE = os.environ.get("MESH_TEST_PYTHON_IMAGE", ""), os.environ.get("MESH_TEST_UV_IMAGE", "")
 DOCKERFILE = Dockerfile()
 USER = 65532
 
-LARGEST_MB = {"cli": 150, "router": 400, "ocr": 1300}
+BUILT = ("cli", "router", *SERVICES)
+LARGEST_MB = {"cli": 150, "router": 400, "ocr": 1050, "clip": 1050, "face": 1050}
 """On the slim Python image, which is 125 MB; what stands for it may be 50 MB larger."""
 
 
@@ -53,6 +59,10 @@ def buildah(*words: str) -> str:
     return done.stdout.strip()
 
 
+MODELS: Mapping[str, Callable[[Path], Path]] = {"clip": write_clip, "face": write_faces}
+"""What writes small models into the volume of a service that has none in its image."""
+
+
 @dataclass(frozen=True)
 class Image:
     """A built image, mounted."""
@@ -75,7 +85,10 @@ class Image:
         with tempfile.TemporaryDirectory() as folder:
             models = Path(folder) / "models"
             models.mkdir()
-            os.chown(models, USER, USER)
+            if self.target in MODELS:
+                MODELS[self.target](models)
+            for path in (models, *models.rglob("*")):
+                os.chown(path, USER, USER)
             script = f"""
                 set -e
                 mount --make-rprivate /
@@ -113,13 +126,19 @@ class Image:
             return process.returncode, output
 
 
-@pytest.fixture(scope="module", params=["cli", "router", "ocr"])
-def image(request: pytest.FixtureRequest) -> Iterator[Image]:
-    target: str = request.param
+def build(target: str) -> str:
+    """The image's name."""
     name = f"localhost/immich-mesh-{target}:test"
     given = {"PYTHON_IMAGE": PYTHON_IMAGE, "UV_IMAGE": UV_IMAGE, "GPU": "none"}
     arguments = [word for argument in given.items() for word in ("--build-arg", "=".join(argument))]
     buildah("build", "--isolation", "chroot", "--layers", "--quiet", "--target", target, *arguments, "-t", name, ".")
+    return name
+
+
+@pytest.fixture(scope="module", params=BUILT)
+def image(request: pytest.FixtureRequest) -> Iterator[Image]:
+    target: str = request.param
+    name = build(target)
     container = buildah("from", "--pull=false", name)
     try:
         yield Image(target, name, Path(buildah("mount", container)))
@@ -128,6 +147,7 @@ def image(request: pytest.FixtureRequest) -> Iterator[Image]:
 
 
 def test_an_image_is_no_larger_than_it_must_be(image: Image) -> None:
+    print(f"{image.target}: {image.megabytes:.0f} MB")
     assert image.megabytes <= LARGEST_MB[image.target]
 
 
@@ -140,7 +160,7 @@ def test_an_image_holds_no_installer_no_compiler_and_no_more_runtimes_than_one(i
     assert not programs & {"uv", "gcc", "cc", "make", "git"}
     (packages,) = (image.root / "opt" / "immich-mesh" / "lib").glob("python3.*/site-packages")
     runtimes = [path.name for path in packages.glob("onnxruntime*.dist-info")]
-    assert len(runtimes) == (1 if image.target == "ocr" else 0)
+    assert len(runtimes) == (1 if image.target in SERVICES else 0)
     assert not [path.name for path in packages.glob("torch*")]
     assert not list((image.root / "usr" / "local" / "lib").glob("python3.*/site-packages/pip"))
 
@@ -183,9 +203,10 @@ def test_the_router_answers_and_the_service_reads(image: Image) -> None:
             "ROUTER_LISTENERS__ADMIN__PORT": str(port),
         }
         environment |= {"ROUTER_LISTENERS__IMMICH_ML__HOST": "127.0.0.1", "ROUTER_METRICS_PORT": str(free_port())}
-    elif image.target == "ocr":
-        environment = {"OCR_HOST": "127.0.0.1", "OCR_PORT": str(port), "OCR_METRICS_PORT": str(free_port())}
-        environment |= {"MESH_OFFLINE": "true", "MESH_DEVICE": "cpu", "OCR_THREADS": "1"}
+    elif image.target in SERVICES:
+        settings = {"HOST": "127.0.0.1", "PORT": str(port), "METRICS_PORT": str(free_port()), "THREADS": "1"}
+        environment = {f"{image.target.upper()}_{name}": value for name, value in settings.items()}
+        environment |= {"MESH_OFFLINE": "true", "MESH_DEVICE": "cpu"}
     else:
         assert image.run("immich-mesh", "db", "migrate", "--help")[0] == 0
         return
@@ -201,12 +222,46 @@ def answers(target: str, port: int) -> bool:
                 return bool(json.load(response)["version"])
         except OSError:
             return False
-    photo = (ROOT / "helm" / "immich-mesh" / "files" / "photo.png").read_bytes()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        stub: ocr_pb2_grpc.OcrServiceStub = ocr_pb2_grpc.OcrServiceStub(channel)
         try:
-            reply = stub.Recognize(ocr_pb2.RecognizeRequest(image=photo), timeout=60)
+            RIGHT[target](channel)
         except grpc.RpcError:
             return False
-    assert [line.text for line in reply.lines] == ["IMMICH MESH 2026"]
     return True
+
+
+def reads_text(channel: grpc.Channel) -> None:
+    stub: ocr_pb2_grpc.OcrServiceStub = ocr_pb2_grpc.OcrServiceStub(channel)
+    reply = stub.Recognize(ocr_pb2.RecognizeRequest(image=PHOTO), timeout=60)
+    assert [line.text for line in reply.lines] == ["IMMICH MESH 2026"]
+
+
+def embeds_a_photo(channel: grpc.Channel) -> None:
+    stub: clip_pb2_grpc.ClipServiceStub = clip_pb2_grpc.ClipServiceStub(channel)
+    reply = stub.EncodeImage(clip_pb2.EncodeImageRequest(image=PHOTO), timeout=60)
+    assert len(reply.embedding) == CLIP_DIMENSION
+    assert sum(number * number for number in reply.embedding) == pytest.approx(1, abs=1e-3)
+
+
+def finds_a_face(channel: grpc.Channel) -> None:
+    box, photo = (60, 40, 180, 160), io.BytesIO()
+    Picture.fromarray(marker_photo(320, 240, {"magenta": box})).save(photo, "PNG")
+    stub: face_pb2_grpc.FaceServiceStub = face_pb2_grpc.FaceServiceStub(channel)
+    reply = stub.Detect(face_pb2.DetectRequest(image=photo.getvalue()), timeout=60)
+    assert len(reply.faces) == 1
+
+
+PHOTO = (ROOT / "helm" / "immich-mesh" / "files" / "photo.png").read_bytes()
+RIGHT: Mapping[str, Callable[[grpc.Channel], None]] = {
+    "ocr": reads_text,
+    "clip": embeds_a_photo,
+    "face": finds_a_face,
+}
+
+
+def test_services_share_every_layer_but_the_last() -> None:
+    """Runtimes above all: a node that has one service's image fetches only the other's own files."""
+    layers = [json.loads(buildah("inspect", "--type", "image", build(target)))["OCIv1"] for target in SERVICES]
+    shared = [image["rootfs"]["diff_ids"][:-1] for image in layers]
+    assert shared[0]
+    assert shared == [shared[0]] * len(SERVICES)
