@@ -38,7 +38,8 @@ PROVIDERS = {
 }
 REMEDIES = {
     Device.CUDA: "install the extra `cuda` instead of `cpu` (DEVICE=cuda make run)",
-    Device.TENSORRT: "install the extra `cuda` instead of `cpu` (DEVICE=tensorrt make run)",
+    Device.TENSORRT: "install the extra `cuda` instead of `cpu` (DEVICE=tensorrt make run), and NVIDIA's TensorRT 10 "
+    "for CUDA 13 with its libraries on LD_LIBRARY_PATH; the images hold none",
     Device.ROCM: "install AMD's wheel onnxruntime-migraphx in place of onnxruntime",
     Device.COREML: "CoreML is part of onnxruntime on macOS alone",
 }
@@ -270,6 +271,8 @@ def require(runtime: RuntimeSettings) -> None:
         if runtime.device not in (Device.CUDA, Device.TENSORRT):
             raise
         fault = driver_fault(runtime.device_id, str(getattr(onnxruntime, "cuda_version", "") or LEAST_CUDA))
+        if fault is None and runtime.device is Device.TENSORRT:  # the wheel has the provider, but not its library
+            fault = REMEDIES[Device.TENSORRT]
         raise UnavailableError(f"{error.message}: {fault}" if fault else error.message) from error
     numbers = np.arange(4, dtype=np.float32).reshape(2, 2)
     try:
