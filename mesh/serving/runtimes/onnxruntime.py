@@ -271,7 +271,7 @@ def require(runtime: RuntimeSettings) -> None:
         if runtime.device not in (Device.CUDA, Device.TENSORRT):
             raise
         fault = driver_fault(runtime.device_id, str(getattr(onnxruntime, "cuda_version", "") or LEAST_CUDA))
-        if fault is None and runtime.device is Device.TENSORRT:  # the wheel has the provider, but not its library
+        if not fault and runtime.device is Device.TENSORRT:  # the wheel has the provider, but not its library
             fault = REMEDIES[Device.TENSORRT]
         raise UnavailableError(f"{error.message}: {fault}" if fault else error.message) from error
     numbers = np.arange(4, dtype=np.float32).reshape(2, 2)
