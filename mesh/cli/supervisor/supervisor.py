@@ -17,6 +17,8 @@ from mesh.cli.supervisor.process import LineListener, ManagedProcess, ProcessSta
 from mesh.cli.supervisor.sockets import BoundRouter
 
 POLL_SECONDS = 0.5
+STEADY_SECONDS = 5.0
+"""A process that was ready is asked again after this time; whether it still runs is looked at every time."""
 SILENCE_SECONDS = 30.0
 """A process that has answered keeps its condition for so long without another answer."""
 
@@ -128,8 +130,17 @@ class Supervisor:
         """What the process says of itself while it runs, else what became of it."""
         process = self._processes[name]
         if process.state is ProcessState.RUNNING:
+            if self._is_steady(name, process.pid):
+                return self.conditions[name]
             return self._answer(name, process.pid, await self._probes[name].check())
         return _ended(process) if process.last_exit is not None else starting()
+
+    def _is_steady(self, name: str, pid: int | None) -> bool:
+        """Whether this life of it said lately that it is ready, with nothing under way."""
+        answered_pid, at = self._answered.get(name, (None, 0.0))
+        known = self.conditions.get(name)
+        ready = known is not None and known.level is Level.READY and known.progress is None
+        return ready and answered_pid == pid and self._clock() - at < STEADY_SECONDS
 
     def _answer(self, name: str, pid: int | None, answer: ProcessCondition | None) -> ProcessCondition:
         """A running process's condition. One answer that does not come is no news: on a busy machine it is late."""

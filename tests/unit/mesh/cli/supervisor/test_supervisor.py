@@ -14,7 +14,7 @@ from mesh.cli.supervisor.exits import Exit, oom_kills
 from mesh.cli.supervisor.probes import Level, ProcessCondition
 from mesh.cli.supervisor.process import LineListener, ManagedProcess, ProcessState
 from mesh.cli.supervisor.sockets import BoundRouter
-from mesh.cli.supervisor.supervisor import SILENCE_SECONDS, Supervisor
+from mesh.cli.supervisor.supervisor import SILENCE_SECONDS, STEADY_SECONDS, Supervisor
 from mesh.core.sockets import listening_socket
 from router.config import RouterSettings
 from tests.waiting import PATIENCE_SECONDS
@@ -68,8 +68,10 @@ class FixedProbe:
 
     def __init__(self, condition: ProcessCondition | None) -> None:
         self.condition = condition
+        self.asked = 0
 
     async def check(self) -> ProcessCondition | None:
+        self.asked += 1
         return self.condition
 
 
@@ -139,6 +141,25 @@ async def test_an_answer_that_does_not_come_is_no_news() -> None:
     assert stage.supervisor._answer("ocr", None, None) == ProcessCondition(Level.COMING, "does not answer")
     # The next life of it has not answered anything yet.
     assert stage.supervisor._answer("ocr", 4711, None) == ProcessCondition(Level.COMING, "starting")
+    stage.stop.set()
+    await running
+
+
+async def test_who_is_ready_is_asked_again_only_after_a_while() -> None:
+    stage = SupervisedFakes()
+    running = asyncio.create_task(stage.supervisor.run(stage.stop, stage.hurry))
+    await stage.until_settled()
+    probe = stage.probes["ocr"]
+    asked = probe.asked
+    probe.condition = coming = ProcessCondition(Level.COMING, "loading")
+    await stage.supervisor._look("ocr")
+    assert (probe.asked, stage.told["ocr"]) == (asked, READY)
+    stage.now += STEADY_SECONDS
+    for _ in range(2):  # and who is not ready, at every look
+        asked = probe.asked
+        await stage.supervisor._look("ocr")
+        assert probe.asked > asked
+        assert stage.told["ocr"] == coming
     stage.stop.set()
     await running
 
