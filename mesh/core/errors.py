@@ -17,6 +17,9 @@ UnauthenticatedError    UNAUTHENTICATED       401                      no
 anything else           INTERNAL              500                      once, elsewhere
 ======================  ====================  =======================  =================
 
+A service's own UNAUTHENTICATED is about the router's token, which no caller can mend: the router holds the request, and
+ends it as UnavailableError.
+
 `mesh.core.rpc.status` says how an error's own word travels beside its gRPC code.
 """
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import grpc
 
 TIMEOUT_SECONDS = 5.0
+PREFIXES = ("OCR", "CLIP", "FACE")
+"""Of each family's settings. Named here, for the check runs every few seconds and imports next to nothing."""
 
 
 def http_ready(url: str) -> bool:
@@ -55,8 +57,7 @@ def grpc_serving(port: int, service: str) -> bool:
 def _credentials(service: str) -> "grpc.ChannelCredentials | None":
     """Those of OCR_TLS__* for `immich_mesh.ocr.v1.OcrService`; ModelService is on every server, any will do."""
     family = service.split(".")[1].upper() if service.count(".") > 1 else ""
-    prefixes = [family] if family in {"OCR", "CLIP", "FACE"} else ["OCR", "CLIP", "FACE"]
-    for prefix in prefixes:
+    for prefix in (family,) if family in PREFIXES else PREFIXES:
         if certificate := os.environ.get(f"{prefix}_TLS__CERT_FILE"):
             import grpc
 

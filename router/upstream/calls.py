@@ -62,6 +62,9 @@ class FailureKind(StrEnum):
     """The endpoint said that it cannot answer now: the request is held."""
     MODEL_UNAVAILABLE = "model_unavailable"
     """The endpoint said that it cannot have the model now: told at once, unless another endpoint has it."""
+    REFUSED = "refused"
+    """The endpoint takes another token than the router's: a fault of the set-up, and not the caller's. The request is
+    held, the endpoint gets nothing until it takes the token."""
     DIED = "died"
     """The endpoint had begun to work on the request, and the connection broke."""
     HUNG = "hung"

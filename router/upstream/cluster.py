@@ -238,6 +238,9 @@ class Cluster:
             endpoint.outlier.succeeded()
         elif failed.kind is FailureKind.OVERLOADED:
             self._back_off(endpoint, failed)
+        elif failed.kind is FailureKind.REFUSED:
+            endpoint.failures += 1
+            self._members.refused(endpoint)
         elif failed.kind in ENDPOINTS_FAULT:
             endpoint.failures += 1
             self._judge(endpoint)

@@ -60,6 +60,8 @@ _NOT_STARTED = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: FailureKind.OVERLOADED,
     grpc.StatusCode.UNAUTHENTICATED: FailureKind.CLIENT,
 }
+# With a service's own mark: its token is another than the router's. A caller has no say in it.
+_REFUSED = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
 # Where a service is known to mark its own, these come from the connection or a proxy too.
 _MADE_UP = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN})
 
@@ -96,6 +98,7 @@ class GrpcTransport:
         self._way = _Way(address, tls)
         self._other = _Way(address, None) if tls is not None and tls.permissive else None
         self._token = token
+        self._accepted = False  # whether this endpoint was seen to take the token, and has not refused it since
         self._marks = False  # whether this endpoint was seen to mark what is its own
         self._health_request = health_pb2.HealthCheckRequest(service=service).SerializeToString()
 
@@ -109,6 +112,7 @@ class GrpcTransport:
             reply: bytes = await running
         except grpc.aio.AioRpcError as error:
             raise self._failure(error) from error
+        self._accepted = True
         if not self._marks:
             self._marks = bool(status.find(await running.initial_metadata(), status.STARTED))
         if timed:
@@ -127,7 +131,13 @@ class GrpcTransport:
         return (self._token.header(),) if self._token else ()
 
     async def probe(self, seconds: float) -> Probe:
-        """One health check of the service."""
+        """One health check of the service, and whether it takes the token, which health checks alone do not tell."""
+        found = await self._reach(seconds)
+        if self._accepted or found not in (Probe.SERVING, Probe.NOT_SERVING):
+            return found
+        return Probe.REFUSED if await self._refuses(seconds) else found
+
+    async def _reach(self, seconds: float) -> Probe:
         found = await self._check(self._way, seconds)
         if found is Probe.UNREACHABLE and self._other is not None:
             otherwise = await self._check(self._other, seconds)
@@ -147,6 +157,20 @@ class GrpcTransport:
             return self._probe_failure(error)
         status = health_pb2.HealthCheckResponse.FromString(reply).status
         return Probe.SERVING if status == health_pb2.HealthCheckResponse.SERVING else Probe.NOT_SERVING
+
+    async def _refuses(self, seconds: float) -> bool:
+        """Whether the service refuses the token; asked until it was seen to take it, or has no call to ask with."""
+        request = model_pb2.ListModelsRequest().SerializeToString()
+        try:
+            async with asyncio.timeout(seconds + 0.5):
+                await self.invoke(LIST_METHOD, request, seconds)
+        except TimeoutError:
+            return False
+        except grpc.aio.AioRpcError as error:
+            self._accepted = error.code() is grpc.StatusCode.UNIMPLEMENTED
+            return _refused(error)
+        self._accepted = True
+        return False
 
     async def progress(self, seconds: float) -> str:
         """The models on their way, e.g. `is downloading ViT-B-16__cn-clip (43%)`; empty when nothing can be told."""
@@ -183,6 +207,11 @@ class GrpcTransport:
         mark = status.find(error.trailing_metadata(), status.STATUS)
         started = status.find(error.initial_metadata(), status.STARTED)
         self._marks = self._marks or bool(mark or started)
+        if _refused(error):
+            self._accepted = False
+            remedy = "set the same MESH_AUTH_TOKEN on both sides"
+            problem = UnavailableError(f"endpoint {self.address} refuses the router's token: {remedy}")
+            return TryFailedError(FailureKind.REFUSED, problem)
         if mark or code in _NEVER_MADE_UP:
             return self._answered(error)
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -205,6 +234,10 @@ class GrpcTransport:
         if kind is FailureKind.BROKEN:
             problem = MeshError(f"endpoint {self.address} failed ({error.code().name}); its logs tell why")
         return TryFailedError(kind, problem, status.pushback_seconds(error.trailing_metadata()))
+
+
+def _refused(error: grpc.aio.AioRpcError) -> bool:
+    return error.code() in _REFUSED and bool(status.find(error.trailing_metadata(), status.STATUS))
 
 
 def answered_error(error: grpc.aio.AioRpcError, prefix: str = "") -> MeshError:

@@ -63,7 +63,7 @@ def ps(
 
     with admin(admin_url) as client:
         models = client.models()
-    shown = [part for part in models.parts if everything or part.state not in {"absent", "cached"}]
+    shown = models.parts if everything else _in_use(models)
     if as_json:
         typer.echo(json.dumps({"models": [asdict(part) for part in shown], "errors": models.errors}))
         return
@@ -119,11 +119,11 @@ def top(as_json: JsonOption = False, admin_url: AdminOption = "") -> None:
     with admin(admin_url) as client:
         clusters, models = client.clusters(), client.models()
         if as_json:
-            typer.echo(json.dumps({"clusters": clusters, "models": [asdict(part) for part in models.parts]}))
+            parts = [asdict(part) for part in models.parts]
+            typer.echo(json.dumps({"clusters": clusters, "models": parts, "errors": models.errors}))
             return
-        loaded = [part for part in models.parts if part.state == "loaded"]
         if not console.is_terminal:
-            console.print(Group(clusters_table(clusters, {}), "", models_table(loaded)))
+            console.print(Group(clusters_table(clusters, {}, models.parts), "", models_table(_in_use(models))))
             return
         with Live(console=console, screen=True, auto_refresh=False) as live:
             while True:
@@ -131,8 +131,8 @@ def top(as_json: JsonOption = False, admin_url: AdminOption = "") -> None:
                 time.sleep(TOP_SECONDS)
                 clusters, models = client.clusters(), client.models()
                 pace = rates(before, clusters, time.monotonic() - seen)
-                loaded = [part for part in models.parts if part.state == "loaded"]
-                live.update(Group(clusters_table(clusters, pace), "", models_table(loaded)), refresh=True)
+                services = clusters_table(clusters, pace, models.parts)
+                live.update(Group(services, "", models_table(_in_use(models))), refresh=True)
 
 
 def admin(url: str) -> "AdminClient":
@@ -205,6 +205,11 @@ def _done(parts: "tuple[EndpointModel, ...]", name: str, text: str, as_json: boo
         return
     memory = sum(part.memory_bytes for part in parts if part.name == name)
     typer.echo(text.format(model=name) + (f": {memory / 1e6:,.0f} MB" if memory else ""))
+
+
+def _in_use(models: "ModelList") -> "list[EndpointModel]":
+    """What `ps` and `top` show: not what merely lies in a cache."""
+    return [part for part in models.parts if part.state not in {"absent", "cached"}]
 
 
 def _print(content: object) -> None:

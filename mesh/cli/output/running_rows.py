@@ -33,8 +33,15 @@ def models_table(parts: Sequence[EndpointModel]) -> Table:
     return table
 
 
-def clusters_table(clusters: Sequence[Mapping[str, Any]], pace: Mapping[str, float]) -> Table:
-    """One row for each endpoint, with what its cluster holds. `pace`: requests per second by endpoint."""
+def clusters_table(
+    clusters: Sequence[Mapping[str, Any]], pace: Mapping[str, float], parts: Sequence[EndpointModel] = ()
+) -> Table:
+    """One row for each endpoint, with what its cluster holds.
+
+    Args:
+        pace: requests per second by endpoint.
+        parts: of all models; one that failed is told in the words of `ps`, for its service's health says nothing of it.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in (tr("SERVICE"), tr("AT"), tr("STATE")):
         table.add_column(column, no_wrap=True)
@@ -45,17 +52,28 @@ def clusters_table(clusters: Sequence[Mapping[str, Any]], pace: Mapping[str, flo
         held = str(sum(cluster["held"].values()))
         for endpoint in cluster["endpoints"]:
             address = endpoint["address"]
+            own = [part for part in parts if (part.cluster, part.endpoint) == (cluster["name"], address)]
+            state, detail = _condition(endpoint, own)
             table.add_row(
                 cluster["name"],
                 address,
-                localised(endpoint["state"]),
+                state,
                 f"{pace[address]:.1f}" if address in pace else "",
                 str(endpoint["active"]),
                 held,
                 str(endpoint["failures"]),
-                localised(endpoint["detail"] or ""),
+                escape(detail),
             )
     return table
+
+
+def _condition(endpoint: Mapping[str, Any], parts: Sequence[EndpointModel]) -> tuple[str, str]:
+    """State and detail of an endpoint: its health, unless it is healthy and has a model that failed."""
+    failed = dict.fromkeys((part.name, part.error) for part in parts if part.state == "failed")
+    if endpoint["state"] != "healthy" or not failed:
+        return localised(endpoint["state"]), localised(endpoint["detail"] or "")
+    serves = any(part.state == "loaded" for part in parts)
+    return localised("healthy" if serves else "failed"), "; ".join(": ".join(map(localised, one)) for one in failed)
 
 
 def rates(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]], seconds: float) -> dict[str, float]:

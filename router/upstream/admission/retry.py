@@ -15,7 +15,7 @@ from router.upstream.calls import FailureKind, TryFailedError, Turn
 PROBATION_SECONDS = (0.5, 2.0, 5.0, 10.0, 20.0, 40.0)
 
 # These were never worked on by an endpoint, so repeating them is no extra load and outside of the retry budget.
-NEVER_STARTED = frozenset({FailureKind.OVERLOADED, FailureKind.UNREACHABLE})
+NEVER_STARTED = frozenset({FailureKind.OVERLOADED, FailureKind.UNREACHABLE, FailureKind.REFUSED})
 # Failures whose cause is the endpoint.
 ENDPOINTS_FAULT = frozenset(
     {

@@ -30,6 +30,8 @@ class Probe(StrEnum):
     NOT_SERVING = "not_serving"
     UNREACHABLE = "unreachable"
     TIMEOUT = "timeout"
+    REFUSED = "refused"
+    """It is there, and takes another token than the router's."""
 
 
 class Transport(Protocol):
@@ -63,6 +65,7 @@ class Endpoint:
         limit: how many may, as learnt from the endpoint's own refusals.
         on_probation: whether it works on a payload during whose call a process died.
         hung: whether it lets health checks time out.
+        refuses: whether it takes another token than the router's.
         changed_at: when its health last changed, on the clock given.
     """
 
@@ -86,6 +89,7 @@ class Endpoint:
         self.failures = 0
         self.on_probation = False
         self.hung = False
+        self.refuses = False
         self.backoff_until = 0.0
         self.limit = math.inf
         self.changed_at = clock()

@@ -12,6 +12,7 @@ _DETAILS = {
     Probe.NOT_SERVING: "says that it is not serving",
     Probe.UNREACHABLE: "cannot be connected to",
     Probe.TIMEOUT: "does not answer health checks",
+    Probe.REFUSED: "refuses the router's token: set the same MESH_AUTH_TOKEN on both sides",
 }
 
 
@@ -44,11 +45,18 @@ class HealthChecker:
 
     def suspect(self, detail: str) -> None:
         """A request found the endpoint gone: unhealthy from now on, and checked again at once."""
+        self._doubt(detail)
+
+    def refused(self) -> None:
+        """A request found that the endpoint takes another token than the router's: likewise."""
+        self._doubt(_DETAILS[Probe.REFUSED], refuses=True)
+
+    def _doubt(self, detail: str, *, refuses: bool = False) -> None:
         self._soon.set()
         if self._timing.now() >= self._vouched_until:
             self._passed = 0
             self._suspected = True
-            self._set(HealthState.UNHEALTHY, detail)
+            self._set(HealthState.UNHEALTHY, detail, refuses=refuses)
 
     async def stop(self) -> None:
         """Ends checking."""
@@ -82,12 +90,15 @@ class HealthChecker:
             if self._endpoint.health is HealthState.HEALTHY or self._passed >= self._settings.healthy_threshold:
                 self._set(HealthState.HEALTHY, _DETAILS[probe], same_process=suspected)
         elif probe is not Probe.TIMEOUT or self._timed_out >= self._settings.unhealthy_threshold:
-            self._set(HealthState.UNHEALTHY, progress or _DETAILS[probe])
+            self._set(HealthState.UNHEALTHY, progress or _DETAILS[probe], refuses=probe is Probe.REFUSED)
 
-    def _set(self, state: HealthState, detail: str, *, same_process: bool = False) -> None:
+    def _set(self, state: HealthState, detail: str, *, same_process: bool = False, refuses: bool = False) -> None:
         endpoint = self._endpoint
         endpoint.health_detail = detail
+        newly_refuses, endpoint.refuses = refuses and not endpoint.refuses, refuses
         if endpoint.health is state:
+            if newly_refuses:
+                self._changed(endpoint)  # a person must act, unlike before
             return
         was, endpoint.health = endpoint.health, state
         endpoint.changed_at = self._timing.now()

@@ -90,6 +90,11 @@ class Membership:
         if (checker := self._checkers.get(endpoint)) is not None:
             checker.suspect(detail)
 
+    def refused(self, endpoint: Endpoint) -> None:
+        """A request found that the endpoint takes another token than the router's."""
+        if (checker := self._checkers.get(endpoint)) is not None:
+            checker.refused()
+
     def settled(self, endpoint: Endpoint) -> None:
         """A call left the endpoint: one that is being drained and has none left goes."""
         if endpoint.draining and endpoint.active == 0 and endpoint in self.endpoints:
@@ -129,6 +134,8 @@ class Membership:
         if endpoint.health is HealthState.HEALTHY:
             self._proven.add(endpoint)
             event = "endpoint is healthy"
+        elif endpoint.refuses:
+            write, event = log.warning, "endpoint refuses the router's token"
         elif endpoint in self._proven:
             write, event = log.warning, f"endpoint is {endpoint.health}"
         write(

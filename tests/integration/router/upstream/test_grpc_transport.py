@@ -9,11 +9,13 @@ from typing import Any
 import grpc
 import pytest
 from immich_mesh.clip.v1 import clip_pb2
+from pydantic import SecretStr
 
 from bench.chaos.fleet import Process, free_ports, replica_process
 from bench.chaos.replica import CRASHING_PAYLOAD
 from mesh.core.errors import MeshError, ModelUnavailableError, OverloadedError, UnavailableError
-from mesh.serving.interceptors import CallInterceptor
+from mesh.core.rpc.tokens import BearerToken
+from mesh.serving.interceptors import CallInterceptor, TokenInterceptor
 from router.config import RetrySettings
 from router.domain.requests import Content
 from router.domain.tasks import Lane
@@ -214,6 +216,38 @@ async def test_a_service_of_a_version_without_marks(code: grpc.StatusCode, kind:
         assert told.kind is kind
         if kind is FailureKind.OVERLOADED:
             assert told.retry_after_seconds == 0.7
+        await transport.close()
+
+
+async def test_another_token_is_the_set_ups_fault_and_seen_before_a_request_needs_it(tmp_path: Path) -> None:
+    """The service's token is changed and mended in its file, as a Secret is."""
+    file = tmp_path / "token"
+    file.write_text("the service's")
+    theirs = BearerToken.of(None, file)
+    assert theirs is not None
+    async with serving(MeshService(), [TokenInterceptor(theirs), CallInterceptor()]) as address:
+        transport = GrpcTransport(Address(address), CLIP_SERVICE, None, BearerToken.of(SecretStr("the router's")))
+        without = GrpcTransport(Address(address), CLIP_SERVICE, None, None)
+        for one in (transport, without):
+            assert await one.probe(10) is Probe.REFUSED
+            told = await failure(one.send(call(), 10))
+            assert told.kind is FailureKind.REFUSED
+            assert isinstance(told.error, UnavailableError)
+            assert "MESH_AUTH_TOKEN" in told.error.message
+        file.write_text("the router's, and more\nthe router's")
+        assert await transport.probe(10) is Probe.SERVING
+        assert await transport.send(call(), 10)
+        assert await without.probe(10) is Probe.REFUSED
+        await transport.close()
+        await without.close()
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED])
+async def test_a_services_own_refusal_of_the_token_is_no_callers_error(code: grpc.StatusCode) -> None:
+    async with running_services() as services:
+        transport = GrpcTransport(Address(services.address), CLIP_SERVICE, None, None)
+        services.behave = aborting(code, "no", x_immich_mesh_status="unauthenticated")
+        assert (await failure(transport.send(call(), 10))).kind is FailureKind.REFUSED
         await transport.close()
 
 

@@ -14,7 +14,7 @@ from mesh.cli.commands import running
 from mesh.cli.doctor.elsewhere import check_elsewhere
 from mesh.cli.doctor.finding import Verdict
 from mesh.cli.output.outcome import CommandError, ExitCode
-from mesh.cli.output.running_rows import rates
+from mesh.cli.output.running_rows import clusters_table, rates
 
 URL = "http://127.0.0.1:9901"
 PART = {
@@ -94,6 +94,32 @@ def test_ps_tells_services_apart_and_who_does_not_answer(at: Use, capsys: pytest
     told = json.loads(capsys.readouterr().out)
     assert [part["memory_bytes"] for part in told["models"]] == [350_000_000, 350_000_000]
     assert told["errors"] == {"face": "cannot be connected to"}
+
+
+def test_top_says_in_the_words_of_ps_what_failed(at: Use, capsys: pytest.CaptureFixture[str]) -> None:
+    gone = {"state": "failed", "memory_bytes": 0, "error": "the hub [Errno 104] does not answer"}
+    api = at(FakeAdmin(PART | gone, PART | gone | {"part": "textual"}, PART | {"cluster": "face", "name": "buffalo_l"}))
+    endpoint = {"address": PART["endpoint"], "state": "healthy", "detail": "serving"}
+    endpoint |= {"active": 0, "failures": 0, "requests": 0}
+    api.clusters = [{"name": name, "held": {"image": 0}, "endpoints": [endpoint]} for name in ("clip", "face")]
+    assert cli.run(["top"]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    clip, shown = lines[1], " ".join(lines)
+    assert clip.startswith("clip 127.0.0.1:50052 failed 0 0 0 ViT")
+    assert "[Errno 104]" in shown
+    assert "face 127.0.0.1:50052 healthy 0 0 0 serving" in shown
+    assert "ViT-B-16__cn-clip visual clip failed" in shown
+    assert cli.run(["ps"]) == 0
+    assert "ViT-B-16__cn-clip: the hub [Errno 104] does not answer" in capsys.readouterr().err
+
+
+def test_top_leaves_a_service_healthy_that_has_another_model() -> None:
+    failed = EndpointModel.of(PART | {"name": "ViT-B-32__openai", "state": "failed", "error": "no room"})
+    endpoint = {"address": PART["endpoint"], "state": "healthy", "detail": "serving", "active": 0, "failures": 0}
+    clusters = [{"name": "clip", "held": {}, "endpoints": [endpoint]}]
+    table = clusters_table(clusters, {}, [EndpointModel.of(PART), failed])
+    cells = [next(iter(column.cells)) for column in table.columns]
+    assert (cells[2], cells[-1]) == ("healthy", "ViT-B-32__openai: no room")
 
 
 def test_the_doctor_of_a_mesh_elsewhere_says_what_its_router_does(at: Use) -> None:

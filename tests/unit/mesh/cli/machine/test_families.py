@@ -8,6 +8,7 @@ from mesh.cli.machine.plans import METRICS_PORTS
 from mesh.cli.machine.settings import FAMILIES, SERVICES
 from mesh.cli.supervisor.display import COLOURS
 from mesh.cli.supervisor.probes import HEALTH_NAMES
+from mesh.core import healthcheck
 from mesh.core.settings.unknown import PREFIXES
 from mesh.hub.catalogue import Family
 from router.config.settings import DEFAULT_CLUSTERS
@@ -33,7 +34,9 @@ def test_each_service_is_in(table: object) -> None:
 
 def test_each_service_has_a_colour_and_its_settings_a_prefix() -> None:
     assert set(SERVICES) <= set(COLOURS)
-    assert {str(kind.model_config["env_prefix"]) for kind in SERVICES.values()} <= set(PREFIXES)
+    prefixes = {str(kind.model_config["env_prefix"]) for kind in SERVICES.values()}
+    assert prefixes <= set(PREFIXES)
+    assert prefixes == {f"{prefix}_" for prefix in healthcheck.PREFIXES}
 
 
 def test_each_family_is_a_service_and_a_task_with_a_health_of_its_own() -> None:
