@@ -1,5 +1,6 @@
 """The script in Immich's own page: refresh items in its menus, progress, what changed, and the hint in the search."""
 
+import asyncio
 from importlib import import_module
 
 import pytest
@@ -65,6 +66,21 @@ async def test_an_open_photos_menu_refreshes_its_text_and_tells_what_changed(bro
     await until_panel(browser, "new vector")
     assert photo.id in album.door.refresh.embeddings  # type: ignore[union-attr]
     assert await browser.complaints() == []
+
+
+async def test_a_second_refresh_does_not_end_the_first(browser: Browser, album: Album) -> None:
+    photo = album.immich.photo(album.alice)
+    gate = album.door.mesh.wait_for = asyncio.Event()  # type: ignore[union-attr]
+    await open_photo(browser, album, photo)
+    await browser.until_run(ITEMS)
+    await click(browser, "Refresh OCR")
+    await until_panel(browser, "Refreshing … 0 of 1")
+    await click(browser, "Refresh smart search")
+    await until_panel(browser, "Refreshing … 0 of 2")
+    gate.set()
+    await until_panel(browser, "Refreshed 2 of 2")
+    assert photo.id in album.door.refresh.texts  # type: ignore[union-attr]
+    assert photo.id in album.door.refresh.embeddings  # type: ignore[union-attr]
 
 
 async def test_the_items_stay_while_the_menu_lies_over_its_button(browser: Browser, album: Album) -> None:

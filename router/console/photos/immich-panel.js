@@ -2,7 +2,7 @@
 // page's styles reach the other.
 
 import { el } from "./dom.js";
-import { changes } from "./refresh.js";
+import { changes, RefreshRun } from "./refresh.js";
 import { t } from "./words.js";
 
 const SHOWN = 50;
@@ -42,9 +42,11 @@ export class Panel {
   #offered = null;
   #title = el("p", { class: "title", role: "status" });
 
-  watch(run, note) {
-    this.#run?.stop();
-    [this.#run, this.#note] = [run, note];
+  /** Refreshes photos, [{id, ocr, clip}]: after those of a run that is under way, which must not lose its own. */
+  refresh(wanted, note) {
+    this.#note = note;
+    if (["running", "paused"].includes(this.#run?.state)) this.#run.add(wanted);
+    else this.#run = new RefreshRun(wanted, () => this.show());
     this.show();
   }
 
@@ -90,9 +92,10 @@ export class Panel {
     const button = (key, act) => el("button", { type: "button", onclick: act }, t(key));
     const ended = run.done.length + run.failed.length;
     const close = () => { run.stop(); this.#run = null; this.show(); };
+    const onkeydown = ({ key }) => { if (key === "Escape" && run.state === "done") close(); };
     const title = { running: "refreshing", paused: "paused", stopped: "stopped", done: "refreshed" }[run.state];
     this.#title.textContent = `${t(title)} ${t("progress", { done: ended, total: run.total })}`;
-    return el("div", { class: "panel", role: "region", "aria-label": t("title") },
+    return el("div", { class: "panel", role: "region", "aria-label": t("title"), onkeydown },
       this.#title,
       el("progress", { max: run.total, value: ended, "aria-label": t(title) }),
       this.#note ? el("p", {}, this.#note) : null,

@@ -6,7 +6,6 @@
 import { asset, me } from "./api.js";
 import { Panel } from "./immich-panel.js";
 import { Selection } from "./immich-selection.js";
-import { RefreshRun } from "./refresh.js";
 import { t } from "./words.js";
 
 const REFRESHES = new URL(import.meta.url).searchParams.has("refresh");
@@ -92,7 +91,7 @@ function start(kinds, menu) {
   const photo = openPhoto();
   const { ids, note } = photo ? { ids: [photo], note: "" } : selection.chosen(menu);
   if (!ids.length) return;
-  panel.watch(new RefreshRun(ids.map((id) => ({ id, ...kinds })), () => panel.show()), note);
+  panel.refresh(ids.map((id) => ({ id, ...kinds })), note);
 }
 
 function offer(menu) {

@@ -63,6 +63,14 @@ export class RefreshRun {
     return running > 0 ? ((this.done.length + this.failed.length) * 1000) / running : 0;
   }
 
+  /** More photos, after those that wait. */
+  add(wanted) {
+    this.#waiting.push(...wanted);
+    this.total += wanted.length;
+    this.changed(this);
+    this.#fill();
+  }
+
   pause() { this.#become("running", "paused"); }
 
   resume() {
