@@ -60,7 +60,7 @@ async def test_the_router_refuses_it(
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(InvalidInputError, 400), (ModelNotFoundError, 404), (DimensionMismatchError, 422), (UnauthenticatedError, 401)],
+    [(InvalidInputError, 400), (ModelNotFoundError, 404), (DimensionMismatchError, 422)],
 )
 async def test_a_service_refuses_it_once(stage: Front, error: type[MeshError], status: int) -> None:
     stage.services.behave = raising(error("this is no photo: send JPEG"))
