@@ -15,7 +15,6 @@ from mesh.core.errors import (
     InvalidInputError,
     MeshError,
     ModelNotFoundError,
-    UnauthenticatedError,
 )
 from tests.doubles.router import Front
 from tests.doubles.services import raising
