@@ -1,11 +1,12 @@
-"""Services on the same cores share them; one that works alone has them all."""
+"""Services on the same cores share them; one that works alone has them all; a query comes before a photo."""
 
 import asyncio
 import threading
 from pathlib import Path
 
-from mesh.serving.inference.compute import ComputePool
+from mesh.serving.inference.compute import ComputePool, Priority
 from mesh.serving.inference.traffic import Traffic
+from mesh.serving.runtimes.session import InterruptedRunError, Interruption
 from tests.waiting import PATIENCE_SECONDS
 
 CORES = 4
@@ -65,3 +66,28 @@ async def test_a_container_with_cores_of_its_own_shares_none(tmp_path: Path) -> 
         work.go.set()
         await asyncio.gather(*runs)
     pool.close()
+
+
+async def test_a_query_ends_the_run_of_a_photo_which_begins_anew_when_it_is_answered() -> None:
+    pool, ended, order = ComputePool(1), threading.Event(), list[str]()
+    begun = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def photo(interruption: Interruption) -> None:
+        order.append("photo begins")
+        with interruption.may_end(ended.set):
+            loop.call_soon_threadsafe(begun.set)
+            if len(order) == 1:
+                assert ended.wait(PATIENCE_SECONDS)
+                raise InterruptedRunError
+
+    def query() -> None:
+        assert ended.wait(PATIENCE_SECONDS)
+        order.append("query answered")
+
+    run = asyncio.create_task(pool.run_graph(photo))
+    await begun.wait()
+    await pool.run(query, Priority.INTERACTIVE)
+    await run
+    assert order == ["photo begins", "query answered", "photo begins"]
+    await asyncio.to_thread(pool.close)

@@ -1,13 +1,11 @@
 """Engines on real onnxruntime sessions of a tiny graph, and the choice between narrow and wide sessions on fakes."""
 
 import asyncio
-import math
 import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,23 +15,20 @@ from onnx import TensorProto, helper
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from mesh.core import context, tracing
-from mesh.core.errors import DeadlineExceededError, UnavailableError
+from mesh.core.errors import DeadlineExceededError
 from mesh.core.settings import BatchingSettings, Device
-from mesh.serving.inference import calibration
-from mesh.serving.inference.calibration import Calibration, calibrate
+from mesh.serving.inference.calibration import Calibration
 from mesh.serving.inference.compute import ComputePool, Priority
 from mesh.serving.inference.engine import Engine
 from mesh.serving.inference.working_memory import PAUSE_SECONDS, WorkingMemory
-from mesh.serving.runtimes.onnxruntime import OnnxSession
 from mesh.serving.runtimes.session import (
     NOTHING_ENDS_IT,
-    Array,
-    Interruption,
     RuntimeSettings,
     TensorInfo,
     dummy_feeds,
 )
 from tests.clock import FakeClock
+from tests.doubles.sessions import FakeSession
 
 
 def doubling_graph(path: Path, batch: int | None) -> Path:
@@ -85,40 +80,16 @@ async def test_it_tells_the_graph_apart(tmp_path: Path, compute: ComputePool) ->
     assert dummy_feeds(engine.inputs, {0: 5})["x"].shape == (5, 3)
 
 
-class FakeSession:
-    """Remembers how it was run."""
-
-    inputs = (TensorInfo("x", (None, 1), "float32"),)
-    outputs = (TensorInfo("y", (None, 1), "float32"),)
-    metadata: Mapping[str, str] = {}
-    provider = "Fake"
-    memory_bytes = 10
-
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
-        self.batches: list[int] = []
-        self.released = 0
-        self.closed = False
-
-    def run(self, feeds: Mapping[str, Array], interruption: Interruption = NOTHING_ENDS_IT) -> list[Array]:
-        self.batches.append(len(feeds["x"]))
-        return [feeds["x"]]
-
-    def release_memory(self) -> bool:
-        self.released += 1
-        return True
-
-    def close(self) -> None:
-        self.closed = True
-
-
 WIDE_PAYS_ALONE = Calibration(side_by_side_per_second=2.0, alone_narrow_seconds=1.0, alone_wide_seconds=0.6)
 WIDE_PAYS_ALWAYS = Calibration(side_by_side_per_second=1.5, alone_narrow_seconds=1.0, alone_wide_seconds=0.5)
 WIDE_NEVER_PAYS = Calibration(side_by_side_per_second=2.0, alone_narrow_seconds=1.0, alone_wide_seconds=0.95)
 
 
 def fake_engine(
-    compute: ComputePool, device: Device = Device.CPU, measured: Calibration | None = WIDE_PAYS_ALONE
+    compute: ComputePool,
+    device: Device = Device.CPU,
+    measured: Calibration | None = WIDE_PAYS_ALONE,
+    lane: Priority = Priority.BULK,
 ) -> tuple[Engine, list[FakeSession]]:
     made: list[FakeSession] = []
 
@@ -128,7 +99,14 @@ def fake_engine(
 
     runtime = RuntimeSettings(device=device, cores=2)
     return Engine(
-        Path("m"), runtime, compute, model="m", part="p", open_session=open_session, measure=lambda *_: measured
+        Path("m"),
+        runtime,
+        compute,
+        model="m",
+        part="p",
+        priority=lane,
+        open_session=open_session,
+        measure=lambda *_: measured,
     ), made
 
 
@@ -332,71 +310,13 @@ async def test_a_requests_trace_shows_its_time_in_the_queue_and_in_the_model(
     assert inference.parent.span_id == request.context.span_id
 
 
-class TimedSession(FakeSession):
-    """Takes a known processor time."""
-
-    def __init__(self, threads: int, seconds: float, *, sleeping: float = 0.0) -> None:
-        super().__init__(threads)
-        self.seconds, self.sleeping = seconds, sleeping
-
-    def run(self, feeds: Mapping[str, Array], interruption: Interruption = NOTHING_ENDS_IT) -> list[Array]:
-        until = time.thread_time() + self.seconds
-        while time.thread_time() < until:
-            pass
-        time.sleep(self.sleeping)
-        return super().run(feeds)
-
-
-def test_calibration_knows_a_busy_machine_by_time_without_processor_and_gives_up() -> None:
-    narrow = TimedSession(1, 0.002, sleeping=0.01)
-    assert calibrate(narrow, TimedSession(2, 0.002), ITEM, 2) is None
-    assert len(narrow.batches) == 1 + 1 + 2 + 1
-
-
-class ElsewhereSession(TimedSession):
-    """Runs on a thread of its own, as some runtimes do."""
-
-    def run(self, feeds: Mapping[str, Array], interruption: Interruption = NOTHING_ENDS_IT) -> list[Array]:
-        with ThreadPoolExecutor(1) as own:
-            return own.submit(super().run, feeds).result()
-
-
-def test_calibration_sees_the_processor_time_of_a_runtimes_own_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration, "BUSY_RATIO", 50)  # this machine may be busy; a time of none would still be below
-    assert calibrate(ElsewhereSession(1, 0.004), ElsewhereSession(2, 0.0001), ITEM, 1) is not None
-
-
-def test_calibration_runs_every_way_and_stays_within_its_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration, "BUSY_RATIO", math.inf)  # this machine may be busy, and slow
-    monkeypatch.setattr(calibration, "BUDGET_SECONDS", math.inf)
-    narrow, wide = FakeSession(1), FakeSession(2)
-    calibrate(narrow, wide, ITEM, 2)
-    assert len(wide.batches) == 1 + 3
-    assert len(narrow.batches) == 1 + 3 + 3 * 2
-
-
-def test_a_broken_file_is_a_clear_error(tmp_path: Path) -> None:
-    (tmp_path / "bad.onnx").write_bytes(b"not a model")
-    with pytest.raises(UnavailableError, match=r"cannot read the model .*bad\.onnx"):
-        OnnxSession(tmp_path / "bad.onnx", RuntimeSettings())
-
-
-def test_threads_of_a_run_give_their_cores_back_when_it_is_over(tmp_path: Path) -> None:
-    size = 512
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "x"], ["y"])],
-        "square",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [size, size])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [size, size])],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(model, str(tmp_path / "square.onnx"))
-    session = OnnxSession(tmp_path / "square.onnx", RuntimeSettings(), threads=2)
-    feeds = {"x": np.ones((size, size), np.float32)}
-    wasted = []
-    for _ in range(3):
-        session.run(feeds)
-        before = time.process_time()
-        time.sleep(0.02)  # a thread that spins on burns all of it
-        wasted.append(time.process_time() - before)
-    assert min(wasted) < 0.005
+async def test_a_query_may_end_a_photos_run_on_a_processor_alone(compute: ComputePool) -> None:
+    for device, lane, may_end in (
+        (Device.CPU, Priority.BULK, True),
+        (Device.CPU, Priority.INTERACTIVE, False),
+        (Device.CUDA, Priority.BULK, False),
+    ):
+        engine, made = fake_engine(compute, device, lane=lane)
+        await engine.infer(ITEM)
+        asked = [interruption for session in made for interruption in session.interruptions]
+        assert [interruption is not NOTHING_ENDS_IT for interruption in asked] == [may_end]

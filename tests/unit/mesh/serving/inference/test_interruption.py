@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from prometheus_client import REGISTRY
 
 from mesh.serving.inference.interruption import MAX_INTERRUPTIONS, PAUSE_SECONDS, Interrupter
 from mesh.serving.inference.precedence import POLL_SECONDS, Precedence
@@ -107,6 +108,10 @@ def started(interrupter: Interrupter) -> Iterator[Callable[[Run], Callable[[], s
 Start = Callable[[Run], Callable[[], str]]
 
 
+def interrupted_runs() -> float:
+    return REGISTRY.get_sample_value("immich_mesh_interrupted_runs_total") or 0.0
+
+
 def test_a_run_without_a_query_goes_through(started: Start) -> None:
     run = Run()
     answer = started(run)
@@ -116,7 +121,7 @@ def test_a_run_without_a_query_goes_through(started: Start) -> None:
 
 
 def test_a_query_ends_a_run_which_begins_anew_after_it(started: Start, precedence: Precedence, watch: Watch) -> None:
-    run = Run()
+    run, before = Run(), interrupted_runs()
     answer = started(run)
     with precedence.query():
         watch.look_again()
@@ -126,6 +131,7 @@ def test_a_query_ends_a_run_which_begins_anew_after_it(started: Start, precedenc
     run.finish()
     assert answer() == "answer"
     assert run.begins == 2
+    assert interrupted_runs() - before == 1
 
 
 def test_after_runs_were_ended_the_next_query_ends_none_for_a_while(

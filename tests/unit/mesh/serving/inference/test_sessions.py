@@ -10,11 +10,11 @@ from mesh.serving.inference.sessions import Sessions
 from mesh.serving.runtimes.compiled import CompiledFiles, Records
 from mesh.serving.runtimes.selection import RuntimeChoice
 from mesh.serving.runtimes.session import Feeds, ModelSession
+from tests.doubles.sessions import FakeSession
 from tests.unit.mesh.serving.inference.test_engine import (
     WIDE_NEVER_PAYS,
     WIDE_PAYS_ALONE,
     WIDE_PAYS_ALWAYS,
-    FakeSession,
 )
 
 CORES = 2

@@ -1,8 +1,10 @@
 """The device that was asked for and no other: provider options, and what happens when the provider is not there."""
 
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime
 import pytest
@@ -92,3 +94,26 @@ def test_a_run_that_fails_never_moves_to_another_device(tmp_path: Path, monkeypa
     graph.save(tmp_path / "m.onnx")
     OnnxSession(tmp_path / "m.onnx", RuntimeSettings())
     assert disabled == [True]
+
+
+def test_a_broken_file_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"not a model")
+    with pytest.raises(UnavailableError, match=r"cannot read the model .*bad\.onnx"):
+        OnnxSession(tmp_path / "bad.onnx", RuntimeSettings())
+
+
+def test_threads_of_a_run_give_their_cores_back_when_it_is_over(tmp_path: Path) -> None:
+    size = 512
+    graph = Graph()
+    number = graph.input("x", [size, size])
+    graph.output(graph.op("MatMul", number, number), "y", [size, size])
+    onnx.save(graph.model(), str(tmp_path / "square.onnx"))
+    session = OnnxSession(tmp_path / "square.onnx", RuntimeSettings(), threads=2)
+    feeds = {"x": np.ones((size, size), np.float32)}
+    wasted = []
+    for _ in range(3):
+        session.run(feeds)
+        before = time.process_time()
+        time.sleep(0.02)  # a thread that spins on burns all of it
+        wasted.append(time.process_time() - before)
+    assert min(wasted) < 0.005
