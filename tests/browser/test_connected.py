@@ -13,7 +13,7 @@ ROW = """
 const [subject] = arguments;
 const rows = [...document.querySelectorAll('.check')];
 const row = rows.find((row) => row.querySelector('.subject').textContent === subject);
-return row ? [row.querySelector('.mark').getAttribute('aria-label'), row.querySelector('.seen').innerText] : null;
+return row ? [row.querySelector('.mark').getAttribute('aria-label'), row.querySelector('.seen').innerText] : ['', ''];
 """
 TEXT = "return document.querySelector(arguments[0])?.innerText ?? ''"
 
@@ -23,7 +23,7 @@ IMMICH = {"User-Agent": "immich-server/2.7.5"}
 
 async def row(browser: Browser, subject: str, mark: str) -> str:
     """What a row says, once it has this mark."""
-    await browser.until(lambda driver: (driver.execute_script(ROW, subject) or [None])[0] == mark)
+    await browser.until(lambda driver: driver.execute_script(ROW, subject)[0] == mark)
     return str((await browser.run(ROW, subject))[1])
 
 
