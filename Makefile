@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 VENV := .venv
 PY := $(VENV)/bin/python
-DEVELOPMENT := --extra openvino --extra otel --group dev --group bench
+DEVELOPMENT := --extra openvino --extra otel --extra quantise --group dev --group bench
 # What make itself asks for may stand in .env, as all that immich-mesh reads there.
 from-env-file = $(lastword $(shell sed -n "s/^ *\(export  *\)\{0,1\}$(1)=[\"']\{0,1\}\([^\"' ]*\).*/\2/p" .env 2>/dev/null))
 DEVICE ?= $(call from-env-file,DEVICE)

@@ -21,9 +21,9 @@ def build(settings: ClipSettings, context: ServiceContext) -> Service:
     """The service, its models not yet loaded."""
     models = ClipModels(context, LifecyclePolicy.of(settings))
     photos = PhotoIntake.of("clip", Gate.of(context.runtime, context.compute.traffic), settings)
-    servicer = ClipServicer(ClipPipeline(models, photos))
-    register = partial(clip_pb2_grpc.add_ClipServiceServicer_to_server, servicer)
-    return Service(NAME, register, models.manager)
+    pipeline = ClipPipeline(models, photos)
+    register = partial(clip_pb2_grpc.add_ClipServiceServicer_to_server, ClipServicer(pipeline))
+    return Service(NAME, register, models.manager, lambda photo: pipeline.encode_image(photo, ""))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def build(settings: FaceSettings, context: ServiceContext) -> Service:
         max_faces=settings.max_faces,
     )
     register = partial(face_pb2_grpc.add_FaceServiceServicer_to_server, FaceServicer(pipeline))
-    return Service(NAME, register, models.manager)
+    return Service(NAME, register, models.manager, partial(pipeline.find, min_score=None, model_name=""))
 
 
 if __name__ == "__main__":

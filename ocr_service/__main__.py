@@ -11,6 +11,7 @@ from mesh.serving.lifecycle.policy import LifecyclePolicy
 from mesh.serving.server import Service, ServiceContext, run
 from ocr_service.config import OcrSettings
 from ocr_service.models import OcrModels
+from ocr_service.options import Options
 from ocr_service.pipeline import OcrPipeline
 from ocr_service.servicer import OcrServicer
 
@@ -21,8 +22,9 @@ def build(settings: OcrSettings, context: ServiceContext) -> Service:
     """The service, its models not yet loaded."""
     models = OcrModels(context, LifecyclePolicy.of(settings), language_fallback=settings.language_fallback)
     photos = PhotoIntake.of("ocr", Gate.of(context.runtime, context.compute.traffic), settings)
-    servicer = OcrServicer(OcrPipeline(models, photos), settings)
-    return Service(NAME, partial(ocr_pb2_grpc.add_OcrServiceServicer_to_server, servicer), models.manager)
+    pipeline = OcrPipeline(models, photos)
+    register = partial(ocr_pb2_grpc.add_OcrServiceServicer_to_server, OcrServicer(pipeline, settings))
+    return Service(NAME, register, models.manager, lambda photo: pipeline.recognize(photo, "", Options()))
 
 
 if __name__ == "__main__":

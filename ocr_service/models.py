@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from mesh.core.errors import ModelNotFoundError, ModelUnavailableError
@@ -17,6 +18,8 @@ from ocr_service.detection.detector import TextDetector
 from ocr_service.recognition.recogniser import TextRecogniser
 from ocr_service.self_check import detection_check, recognition_check
 
+INT8_FOLDER = Path(__file__).parent / "int8"
+"""Int8 versions of the graphs that come in packages: `python -m bench.ocr.quantise` makes them."""
 TYPICAL_AXES = {"detection": {1: 736, 2: 736, 3: 992}, "recognition": {1: 48, 2: 48, 3: 320}}
 """Height and width, in pixels, of the usual photo and of the usual line, where a graph leaves them open: what
 calibration times. Axes 2 and 3 of most graphs, 1 and 2 of those that take bytes; a line has to be 48 high, so that one
@@ -36,7 +39,7 @@ class OcrModels:
     """
 
     def __init__(self, context: ServiceContext, policy: LifecyclePolicy, *, language_fallback: bool = False) -> None:
-        self._context = context
+        self._context = replace(context, runtime=replace(context.runtime, int8_folder=INT8_FOLDER))
         self._language_fallback = language_fallback
         self._detection = ModelPart("detection", self._read_detector)
         self._recognition = ModelPart("recognition", self._read_recogniser)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -53,11 +53,13 @@ class Service:
         name: full name of its gRPC service, e.g. `immich_mesh.ocr.v1.OcrService`.
         register: adds its servicer to a server.
         manager: its models.
+        read: puts one encoded photo through its default model, as a request does; raises what a request is refused by.
     """
 
     name: str
     register: Callable[[grpc.aio.Server], None]
     manager: ModelManager
+    read: Callable[[bytes], Awaitable[object]]
 
 
 @dataclass(frozen=True)

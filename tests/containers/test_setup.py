@@ -124,7 +124,9 @@ def test_run_installs_for_its_device_and_leaves_a_development_environment_one(
     ]
     (programs / "pytest").touch()
     assert project.make("run", DEVICE=device).returncode == 0
-    assert project.called[-2].endswith(f"--extra {extra} --extra openvino --extra otel --group dev --group bench")
+    assert project.called[-2].endswith(
+        f"--extra {extra} --extra openvino --extra otel --extra quantise --group dev --group bench"
+    )
 
 
 @pytest.mark.parametrize("given", ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL", "pip.conf"])

@@ -51,6 +51,12 @@ immich-mesh models import buffalo_l ~/.insightface/models/buffalo_l
 For machines without a network: the folder holds the files that `models pull` would download, or the model in \
 Immich's layout. They are copied, and converted where that is needed."""
 
+QUANTISE_EXAMPLES = """Examples: immich-mesh models quantise buffalo_l ~/Pictures
+immich-mesh models quantise cn-clip/ViT-B-16 ~/Pictures --photos 200
+
+Needs the extras `quantise` (nncf) and `openvino`. A service takes it with PRECISION=int8 on a processor with \
+VNNI, where its cosine with fp32 is 0.99 or more on photos that it did not learn from."""
+
 EXPORT_EXAMPLES = """Examples: immich-mesh models export cn-clip/ViT-B-16
 immich-mesh models export cn-clip/ViT-H-14 --checkpoint clip_cn_vit-h-14.pt --fp16
 
@@ -111,6 +117,28 @@ def import_model(
     with download_bar(entry.name) as progress:
         folder = store.adopt(entry.family, entry.name, source, progress)
     _tell_place(entry.name, folder, as_json)
+
+
+@app.command("quantise", epilog=QUANTISE_EXAMPLES)
+def quantise_model(
+    name: NameArgument,
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Photos to learn from.", exists=True, file_okay=False)
+    ],
+    photos: Annotated[int, typer.Option("--photos", min=1, help="How many, spread over the folder.")] = 100,
+    as_json: JsonOption = False,
+    cache_folder: CacheOption = None,
+) -> None:
+    """Make the int8 version of a model in the cache, for PRECISION=int8."""
+    from mesh.cli.commands import quantise
+
+    entry = _entry(name)
+    made = quantise.quantise(entry, _stores(cache_folder)[entry.family], folder, photos, _tell)
+    if as_json:
+        typer.echo(json.dumps({"name": entry.name, "graphs": quantise.as_json(made)}))
+        return
+    for part, manifest in made.items():
+        typer.echo(quantise.sentence(part, manifest))
 
 
 @app.command("export", epilog=EXPORT_EXAMPLES)

@@ -55,6 +55,8 @@ class Precision(StrEnum):
     FP32 = "fp32"
     BF16 = "bf16"
     FP16 = "fp16"
+    INT8 = "int8"
+    """Of graphs that have an int8 version, on processors that multiply bytes (VNNI)."""
 
 
 class BatchingSettings(Frozen):
@@ -137,8 +139,8 @@ class ServiceSettings(MeshSettings):
     )
     precision: Precision = Field(
         Precision.AUTO,
-        description="auto, fp32, bf16 or fp16, of OpenVINO's devices. Less than fp32 is used only for graphs whose "
-        "self-check passes when they are loaded.",
+        description="auto, fp32, bf16, fp16 or int8, of OpenVINO's devices. Less than fp32 is used only for graphs "
+        "whose self-check passes when they are loaded.",
     )
     device_id: int = Field(0, ge=0, description="Number of the GPU.")
     gpu_memory_limit_bytes: int = Field(

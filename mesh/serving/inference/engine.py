@@ -106,8 +106,8 @@ class Engine:
         on_cpu = self.on_cpu = runtime.device.is_processor
         several = on_cpu and priority is Priority.BULK and compute.cores > 1 and runtime.low_latency_sessions
         with session_threads(priority):
-            if open_session is not None:
-                chosen = RuntimeChoice(lambda threads: open_session(path, runtime, threads))
+            if (opens := open_session or runtime.open_session) is not None:
+                chosen = RuntimeChoice(lambda threads: opens(path, runtime, threads))
             else:
                 check = self_check or partial(default_check, typical_axes=typical_axes)
                 chosen = choose(path, runtime, check, several=several)

@@ -23,12 +23,15 @@ from typing import Any
 
 import structlog
 
+from mesh.serving.runtimes.int8.files import Int8Files
+
 log = structlog.get_logger()
 
 FOLDER = "compiled"
 UNUSED_SECONDS = 14 * 24 * 3600.0
 """What was made under other conditions (a version, a processor) goes when nobody opened it for so long: processes of
 other machines may share this folder."""
+VNNI = frozenset({"avx512_vnni", "avx_vnni"})
 _SAMPLE_BYTES = 1 << 20
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _STAGING = ".making-"
@@ -40,18 +43,21 @@ class CompiledFiles:
     Args:
         graph: its .onnx file.
         cache_folder: of all models.
+        int8: the graph's int8 version; None where there is none.
     """
 
-    def __init__(self, graph: Path, cache_folder: Path) -> None:
+    def __init__(self, graph: Path, cache_folder: Path, int8: Int8Files | None = None) -> None:
+        self.int8 = int8
         self._folder = (graph.parent if graph.is_relative_to(cache_folder) else cache_folder) / FOLDER
         self._stem = graph.stem
-        self._digest = fingerprint(graph)[:12]
+        digest = fingerprint(graph)
+        # What was found out about another int8 version counts no more.
+        self._digest = (_joined(digest, fingerprint(int8.manifest_path)) if int8 else digest)[:12]
         self._remove_leftovers()
 
     def path(self, kind: str, *depends_on: str) -> Path:
         """Where a file of this kind (its suffix) lies that was made under these conditions: versions, precision."""
-        digest = hashlib.sha256("\n".join([kind, *depends_on]).encode()).hexdigest()[:12]
-        return self._folder / f"{self._stem}-{self._digest}-{digest}.{kind}"
+        return self._folder / f"{self._stem}-{self._digest}-{_joined(kind, *depends_on)[:12]}.{kind}"
 
     def make(self, target: Path, write: Callable[[Path], None], beside: str) -> bool:
         """Writes a file and its companion of another suffix whole, or not at all.
@@ -198,12 +204,25 @@ def _is_unused(path: Path) -> bool:
     return time.time() - path.stat().st_mtime > UNUSED_SECONDS
 
 
+def _joined(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
 def processor() -> str:
     """Tells processors apart by what they can compute with: packed weights are of one such kind."""
+    return f"{platform.machine()} {platform.processor()} {_flags()}"
+
+
+def multiplies_bytes() -> bool:
+    """Whether this processor has VNNI. Without, sums of products of bytes overflow, and int8 is hardly faster."""
+    return not VNNI.isdisjoint(_flags().split())
+
+
+def _flags() -> str:
+    """The line of /proc/cpuinfo that says what this processor can compute with; empty where there is none."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text("utf-8").splitlines() if cpuinfo.exists() else []
-    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return f"{platform.machine()} {platform.processor()} {flags}"
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
 
 
 def fingerprint(graph: Path) -> str:

@@ -36,7 +36,8 @@ log = structlog.get_logger()
 
 DEVICE_NAMES = {Device.OPENVINO_GPU: "GPU", Device.OPENVINO_NPU: "NPU"}
 """OpenVINO's names of what is not the processor."""
-HINTS = {Precision.FP32: "f32", Precision.BF16: "bf16", Precision.FP16: "f16"}
+HINTS = {Precision.FP32: "f32", Precision.BF16: "bf16", Precision.FP16: "f16", Precision.INT8: "f32"}
+"""An int8 graph says itself which of its operators compute in eight bits."""
 FAST_PRECISIONS = {"CPU": Precision.BF16, "GPU": Precision.FP16, "NPU": Precision.FP16}
 """What each device computes fast in where it says that it can. A processor's fp16 is left out: it overflows."""
 REMEDIES = {
@@ -106,9 +107,14 @@ def convert(graph: Path, target: Path, precision: Precision) -> None:
         UnavailableError: OpenVINO cannot read the graph.
         OSError: the files cannot be written.
     """
+    save(read(graph), target, halved=precision is not Precision.FP32)
+
+
+def save(model: "openvino.Model", target: Path, *, halved: bool) -> None:
+    """Writes a graph as `target` (.xml) and the weights, in two bytes where wanted, as .bin. Raises OSError."""
     import openvino
 
-    openvino.save_model(_read(graph), str(target), compress_to_fp16=precision is not Precision.FP32)
+    openvino.save_model(model, str(target), compress_to_fp16=halved)
     if not target.with_suffix(".bin").exists():
         raise OSError(f"OpenVINO wrote no weights beside {target}")
 
@@ -139,7 +145,7 @@ class OpenVinoSession:
         name = device_name(runtime.device)
         at_once = max(1, runtime.cores // threads) if name == "CPU" else 1
         config = _config(path, name, precision, threads, at_once)
-        graph = _read(path)
+        graph = read(path)
         model = _as_compiled(compiled, path, name, config) if compiled else None
         self.was_compiled = model is None
         try:
@@ -261,7 +267,8 @@ def _core() -> "openvino.Core":
     return _cores[0]
 
 
-def _read(path: Path) -> "openvino.Model":
+def read(path: Path) -> "openvino.Model":
+    """A graph as OpenVINO has it. Raises UnavailableError: it cannot read the file."""
     try:
         return _core().read_model(str(path))
     except RuntimeError as error:

@@ -17,9 +17,10 @@ from mesh.core.errors import UnavailableError
 from mesh.core.memory import return_memory
 from mesh.core.settings import Device, Precision
 from mesh.serving.runtimes import onnxruntime, openvino
-from mesh.serving.runtimes.compiled import CompiledFiles, Records, processor
+from mesh.serving.runtimes.compiled import CompiledFiles, Records, multiplies_bytes, processor
 from mesh.serving.runtimes.devices import OPENVINO_DEVICES
 from mesh.serving.runtimes.guarded import GuardedSession
+from mesh.serving.runtimes.int8.files import NO_VERSION, Int8Files
 from mesh.serving.runtimes.onnxruntime import OnnxSession
 from mesh.serving.runtimes.openvino import OpenVinoSession
 from mesh.serving.runtimes.self_check import MakeCheck, SelfCheck
@@ -75,7 +76,7 @@ def choose(graph: Path, runtime: RuntimeSettings, make_check: MakeCheck, *, seve
         UnavailableError: the file cannot be read, or the device that was asked for cannot run it.
     """
     several = several and runtime.device.is_processor
-    files = CompiledFiles(graph, runtime.cache_folder)
+    files = CompiledFiles(graph, runtime.cache_folder, Int8Files.find(graph, runtime.int8_folder))
     if runtime.device is Device.AUTO and not openvino.is_installed():
         return _in_onnxruntime(graph, files, runtime, several, "no other runtime is installed")
     if runtime.device is not Device.AUTO and runtime.device not in OPENVINO_DEVICES:
@@ -119,10 +120,10 @@ class _Comparison:
             return_memory()  # two runtimes' worth of weights and arenas
 
     def _compare(self, exact: ModelSession, check: SelfCheck) -> RuntimeVerdict:
-        wanted = check.run(exact)
         faults: list[str] = []
         for precision in self._precisions(faults):
             try:
+                judged = self._check_of(precision, check)
                 session = _open_source(self._graph, self._files, self._runtime, precision, threads=1)
             except UnavailableError as error:
                 if not self._may_refuse:
@@ -130,7 +131,7 @@ class _Comparison:
                 faults.append(error.message)
                 continue
             try:
-                agreement = check.compare(wanted, check.run(session))
+                agreement = judged.compare(judged.run(exact), judged.run(session))
                 if agreement.fault:
                     faults.append(f"{precision.value}: {agreement.fault}")
                     continue
@@ -142,7 +143,8 @@ class _Comparison:
                 continue
             self._tell(faults)
             outcome = "same result" if check.judge else f"cosine {agreement.cosine:.4f}"
-            return RuntimeVerdict(precision, f"{speed:.1f} x as fast as onnxruntime, {outcome}")
+            refused = "" if self._runtime.precision is Precision.AUTO else "".join(f"; {fault}" for fault in faults)
+            return RuntimeVerdict(precision, f"{speed:.1f} x as fast as onnxruntime, {outcome}{refused}")
         self._tell(faults)
         if not self._may_refuse:
             raise UnavailableError(f"OpenVINO cannot run {self._graph} rightly: {'; '.join(faults)}")
@@ -151,14 +153,24 @@ class _Comparison:
     def _precisions(self, faults: list[str]) -> Iterator[Precision]:
         """What to try, the fastest first."""
         wanted, fast = self._runtime.precision, openvino.fast_precision(self._runtime.device)
+        int8, able = self._files.int8, self._runtime.device.is_processor and multiplies_bytes()
         if wanted is Precision.AUTO:
-            wanted = fast
-        if wanted is not Precision.FP32:
-            if wanted is fast:
-                yield wanted
-            else:
-                faults.append(f"{wanted.value}: this device does not compute in it")
+            measured = able and int8 is not None and int8.comes_with_service
+            wanted = Precision.INT8 if measured and fast is Precision.FP32 else fast
+        if wanted is Precision.INT8:
+            fault = (int8.fault(self._graph) if int8 else NO_VERSION) if able else "needs a processor with VNNI"
+        else:
+            fault = "" if wanted in (fast, Precision.FP32) else "this device does not compute in it"
+        if fault:
+            faults.append(f"{wanted.value}: {fault}")
+        elif wanted is not Precision.FP32:
+            yield wanted
         yield Precision.FP32
+
+    def _check_of(self, precision: Precision, check: SelfCheck) -> SelfCheck:
+        """What is compared: where no judge knows better, int8 on the inputs that are kept beside its files."""
+        int8 = self._files.int8 if precision is Precision.INT8 and check.judge is None else None
+        return (int8 and int8.own_check()) or check
 
     def _times_as_fast(self, exact: ModelSession, session: ModelSession, check: SelfCheck) -> float:
         """How many times the speed of onnxruntime. On a processor by its own time, since others may keep it busy."""
@@ -260,6 +272,8 @@ def _prepacked_path(files: CompiledFiles) -> Path:
 
 
 def _source_path(files: CompiledFiles, precision: Precision) -> Path:
+    if precision is Precision.INT8 and files.int8 is not None:
+        return files.int8.graph
     return files.path("xml", openvino.version(), "fp32" if precision is Precision.FP32 else "half")
 
 
@@ -273,6 +287,8 @@ def _open_source(
 ) -> OpenVinoSession:
     """A session of OpenVINO's own file of the graph, made first when it is not there or damaged."""
     source = _source_path(files, precision)
+    if precision is Precision.INT8:
+        return OpenVinoSession(source, runtime, precision, threads, compiled)
     if source.exists():
         try:
             return OpenVinoSession(source, runtime, precision, threads, compiled)

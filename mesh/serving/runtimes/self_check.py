@@ -37,10 +37,12 @@ class SelfCheck:
     Attributes:
         feeds: what the graph is run on.
         judge: of a family's own meaning (boxes, text); None compares directions.
+        least_cosine: what directions must agree to.
     """
 
     feeds: Sequence[Feeds]
     judge: Judge | None = None
+    least_cosine: float = LEAST_COSINE
 
     def compare(self, exact: Sequence[Sequence[Array]], outputs: Sequence[Sequence[Array]]) -> Agreement:
         """Of the outputs for all feeds, in their order."""
@@ -50,7 +52,7 @@ class SelfCheck:
                 return Agreement(-1.0, "its outputs are not finite")
             nearest = min(cosine_of(a, b) for a, b in zip(wanted, given, strict=True))
             cosine = min(cosine, nearest)
-            fault = self.judge(wanted, given) if self.judge else _direction(nearest)
+            fault = self.judge(wanted, given) if self.judge else self._direction(nearest)
             if fault:
                 return Agreement(cosine, fault)
         return Agreement(cosine)
@@ -58,6 +60,11 @@ class SelfCheck:
     def run(self, session: ModelSession) -> list[list[Array]]:
         """The outputs for all feeds. Raises what the session raises."""
         return [session.run(feeds) for feeds in self.feeds]
+
+    def _direction(self, cosine: float) -> str:
+        if cosine >= self.least_cosine:
+            return ""
+        return f"its outputs have a cosine of {cosine:.4f} to fp32's, below {self.least_cosine:g}"
 
 
 MakeCheck = Callable[[Sequence[TensorInfo]], SelfCheck | None]
@@ -96,10 +103,6 @@ def cosine_of(a: Array, b: Array) -> float:
         return 1.0
     length = float(np.linalg.norm(first) * np.linalg.norm(second))
     return min(1.0, float(first @ second) / length) if length else 0.0
-
-
-def _direction(cosine: float) -> str:
-    return "" if cosine >= LEAST_COSINE else f"its outputs have a cosine of {cosine:.4f} to fp32's"
 
 
 def _noise(info: TensorInfo, shape: tuple[int, ...]) -> Array:

@@ -47,6 +47,8 @@ class RuntimeSettings:
         gpu_memory_limit_bytes: of one session: onnxruntime bounds each session's arena by itself. 0 for no limit.
         cores: cores that a CPU's runs may keep busy.
         cache_folder: of the models; what runtimes make of them is kept there too.
+        int8_folder: of int8 versions that come with the service; None for none.
+        open_session: opens every session with so many threads; None chooses the runtime.
     """
 
     device: Device = Device.CPU
@@ -58,6 +60,8 @@ class RuntimeSettings:
     low_latency_sessions: bool = True
     cache_folder: Path = DEFAULT_CACHE_FOLDER
     batching: BatchingSettings = field(default_factory=BatchingSettings)
+    int8_folder: Path | None = None
+    open_session: "Callable[[Path, RuntimeSettings, int], ModelSession] | None" = None
 
     @classmethod
     def of(cls, settings: ServiceSettings) -> "RuntimeSettings":

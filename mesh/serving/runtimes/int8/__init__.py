@@ -1,0 +1,1 @@
+"""Graphs in eight bits: `files` says where they lie, `inputs` and `quantiser` make them."""
