@@ -135,7 +135,7 @@ def _watched() -> Iterator[list[RecordedRun]]:
 
     def choose_watched(graph: Path, runtime: RuntimeSettings, make_check: MakeCheck, *, several: bool) -> RuntimeChoice:
         choice = choose(graph, runtime, make_check, several=several)
-        return RuntimeChoice(lambda threads: Watched(choice.open(threads), graph, log), choice.reason)
+        return RuntimeChoice(lambda threads: Watched(choice.open(threads), graph, log), reason=choice.reason)
 
     with patch("mesh.serving.inference.engine.choose", choose_watched):
         yield log

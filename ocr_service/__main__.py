@@ -20,7 +20,12 @@ NAME = "immich_mesh.ocr.v1.OcrService"
 
 def build(settings: OcrSettings, context: ServiceContext) -> Service:
     """The service, its models not yet loaded."""
-    models = OcrModels(context, LifecyclePolicy.of(settings), language_fallback=settings.language_fallback)
+    models = OcrModels(
+        context,
+        LifecyclePolicy.of(settings),
+        shapes=settings.shapes,
+        language_fallback=settings.language_fallback,
+    )
     photos = PhotoIntake.of("ocr", Gate.of(context.runtime, context.compute.traffic), settings)
     pipeline = OcrPipeline(models, photos)
     register = partial(ocr_pb2_grpc.add_OcrServiceServicer_to_server, OcrServicer(pipeline, settings))

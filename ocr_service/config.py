@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from mesh.core.settings import ServiceSettings
+from mesh.core.settings import Device, ServiceSettings
+from ocr_service.shapes import sizes_for
 
 DEFAULT_MODEL = "PP-OCRv6_small"
 
@@ -36,3 +37,15 @@ class OcrSettings(ServiceSettings):
     min_detection_score: float = Field(0.5, ge=0, le=1, description="Least certainty of a box, 0 to 1.")
     min_recognition_score: float = Field(0.8, ge=0, le=1, description="Least certainty of a text, 0 to 1.")
     max_resolution: int = Field(736, ge=32, le=8192, description="Short side of the photo during detection, in pixels.")
+    shapes: str = Field(
+        "auto",
+        description="Sizes that photos and lines are padded to, for devices that compile a graph for each: auto (on"
+        " tensorrt, rocm, coreml, openvino:GPU, openvino:NPU), dynamic (never), fixed (on any device), or a list like"
+        " 736x992,992x736,48x320: rows x columns, the most frequent first; lines are 48 high.",
+    )
+
+    @field_validator("shapes")
+    @classmethod
+    def _check_shapes(cls, value: str) -> str:
+        sizes_for(value, Device.AUTO)
+        return value

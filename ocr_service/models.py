@@ -17,6 +17,7 @@ from mesh.serving.server import ServiceContext
 from ocr_service.detection.detector import TextDetector
 from ocr_service.recognition.recogniser import TextRecogniser
 from ocr_service.self_check import detection_check, recognition_check
+from ocr_service.shapes import AUTO, sizes_for
 
 INT8_FOLDER = Path(__file__).parent / "int8"
 """Int8 versions of the graphs that come in packages: `python -m bench.ocr.quantise` makes them."""
@@ -32,14 +33,18 @@ class OcrModels:
     Args:
         context: where files come from and graphs run.
         policy: when models leave memory.
+        shapes: `OCR_SHAPES`.
         language_fallback: the default model answers for a language whose own model cannot be had.
 
     Attributes:
         manager: loads, hands out and unloads the parts.
     """
 
-    def __init__(self, context: ServiceContext, policy: LifecyclePolicy, *, language_fallback: bool = False) -> None:
+    def __init__(
+        self, context: ServiceContext, policy: LifecyclePolicy, *, shapes: str = AUTO, language_fallback: bool = False
+    ) -> None:
         self._context = replace(context, runtime=replace(context.runtime, int8_folder=INT8_FOLDER))
+        self._sizes = sizes_for(shapes, context.runtime.device)
         self._language_fallback = language_fallback
         self._detection = ModelPart("detection", self._read_detector)
         self._recognition = ModelPart("recognition", self._read_recogniser)
@@ -86,5 +91,6 @@ class OcrModels:
             model=files.model,
             part=files.part,
             typical_axes=TYPICAL_AXES[files.part],
+            sizes=self._sizes[files.part],
             self_check=check,
         )

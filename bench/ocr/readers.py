@@ -22,6 +22,7 @@ from ocr_service.detection.detector import TextDetector
 from ocr_service.options import Options
 from ocr_service.reader import read_photo
 from ocr_service.recognition.recogniser import TextRecogniser
+from ocr_service.shapes import DYNAMIC, sizes_for
 
 Reader = Callable[[bytes], list[ReadLine]]
 
@@ -39,12 +40,13 @@ def graphs(model: str) -> tuple[Path, Path]:
     return files[0], files[1]
 
 
-def mesh(model: str, options: Options | None = None) -> Reader:
-    """This project's service, from bytes to lines."""
+def mesh(model: str, options: Options | None = None, *, shapes: str = DYNAMIC) -> Reader:
+    """This project's service, from bytes to lines; `shapes` as `OCR_SHAPES`."""
     runtime, compute = RuntimeSettings(cores=1), ComputePool(1)
-    detection, recognition = graphs(model)
-    detector = TextDetector(Engine(detection, runtime, compute, model=model, part="detection"))
-    engine = Engine(recognition, runtime, compute, model=model, part="recognition")
+    sizes = sizes_for(shapes, runtime.device)
+    (detection, recognition), (photos, widths) = graphs(model), sizes.values()
+    detector = TextDetector(Engine(detection, runtime, compute, model=model, part="detection", sizes=photos))
+    engine = Engine(recognition, runtime, compute, model=model, part="recognition", sizes=widths)
     recogniser = TextRecogniser(engine, recognition.parent)
     loop = asyncio.new_event_loop()
 

@@ -46,6 +46,11 @@ NON_FINITE_RUNS = Counter(
     "immich_mesh_non_finite_runs", "Runs whose numbers were not finite, computed again in fp32.", ["provider"]
 )
 INTERRUPTED_RUNS = Counter("immich_mesh_interrupted_runs", "Runs of photos that a query ended, begun anew after it.")
+SHAPES_READY = Gauge(
+    "immich_mesh_shapes_ready",
+    "Shapes that a model is compiled for, of those that its inputs are padded to.",
+    ["model", "part"],
+)
 MODEL_LOAD_SECONDS = Histogram(
     "immich_mesh_model_load_seconds",
     "Time to read a model into memory, download excluded.",

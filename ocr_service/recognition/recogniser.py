@@ -44,7 +44,8 @@ class Widths(Enum):
     FINE = "fine"
     """A CPU runs lines one by one: every column of padding is work for nothing."""
     COARSE = "coarse"
-    """A GPU wants equal shapes, to fill its batches and to keep the memory it has set aside for each."""
+    """A GPU wants equal shapes, to fill its batches and to keep the memory it has set aside for each; where the engine
+    pads lines itself, without a say for the padding, they may come as they are."""
 
 
 LONG = 4.0
@@ -102,7 +103,7 @@ class TextRecogniser:
         self.half_known = half_known_letters(self._decoder.character)
         self._rare = rare_characters(self._decoder.character)
         self._space, self._point = (self._class_of(character) for character in (" ", "."))
-        self._widths = Widths.FINE if engine.on_cpu else Widths.COARSE
+        self._widths = Widths.FINE if engine.on_cpu or engine.pads else Widths.COARSE
         self._places = asyncio.Semaphore(lines_at_once)
         self._weights = lru_cache(maxsize=8)(lambda language: language_weights(language, self._decoder.character))
 

@@ -46,6 +46,16 @@ class Device(StrEnum):
         """Whether runs take cores of this machine's processor (`auto` too, once it has found no card)."""
         return self in (Device.AUTO, Device.CPU, Device.OPENVINO)
 
+    @property
+    def compiles_per_shape(self) -> bool:
+        """Whether each new shape of its inputs costs a compilation: seconds, or minutes."""
+        return self in (Device.TENSORRT, Device.ROCM, Device.COREML, Device.OPENVINO_GPU, Device.OPENVINO_NPU)
+
+    @property
+    def compiles_for_batches(self) -> bool:
+        """Whether one such compilation holds for batches of several sizes."""
+        return self is Device.TENSORRT
+
 
 class Precision(StrEnum):
     """What a graph is computed in."""

@@ -109,6 +109,10 @@ class ComputePool:
         """Whether a run may take all cores: nothing is on the priority's threads, and no other photo on the machine."""
         return self._under_way[priority] == 0 and self.traffic.is_alone()
 
+    def is_calm(self) -> bool:
+        """Whether nobody waits for anything: no photo and no query is under way on this machine, nor was just now."""
+        return self.traffic.is_calm() and not self._precedence.query_under_way
+
     def close(self) -> None:
         """Lets running work finish and drops what waits."""
         for executor in self._executors.values():

@@ -34,6 +34,8 @@ from mesh.serving.runtimes.session import (
     RuntimeSettings,
     TensorInfo,
 )
+from mesh.serving.shapes.padding import Padding
+from mesh.serving.shapes.shape_set import ShapeSet, Size, batches_up_to
 
 T = TypeVar("T")
 SessionFactory = Callable[[Path, RuntimeSettings, int], ModelSession]
@@ -47,6 +49,7 @@ class _Item:
 
     feeds: Feeds
     submitted_ns: int
+    place: Size | None = None
     started_ns: int = 0
     batch_size: int = 0
 
@@ -73,6 +76,7 @@ class Engine:
             leaves the first axis of every input and output open. (SCRFD's first axis may count anchors.)
         typical_axes: usual size of the axes that the graph leaves open, by index: the inputs that calibration times. A
             graph that leaves more open than its batch is neither calibrated nor compared in other runtimes without.
+        sizes: rows and columns that pictures are padded to, the most frequent first; none leaves them as they are.
         self_check: what a precision below fp32 must agree on; None compares the outputs' directions on made-up inputs.
         open_session: makes a session with so many threads; None chooses the runtime. Tests put a fake here.
         measure: times narrow against wide runs on a CPU; tests put a known result here.
@@ -93,6 +97,7 @@ class Engine:
         priority: Priority = Priority.BULK,
         can_stack: Callable[[Sequence[TensorInfo]], bool] = lambda outputs: True,
         typical_axes: Mapping[int, int] | None = None,
+        sizes: Sequence[Size] = (),
         self_check: MakeCheck | None = None,
         open_session: SessionFactory | None = None,
         measure: Measure = calibrate,
@@ -105,14 +110,24 @@ class Engine:
         self._batch_size = metrics.BATCH_SIZE.labels(model, part)
         on_cpu = self.on_cpu = runtime.device.is_processor
         several = on_cpu and priority is Priority.BULK and compute.cores > 1 and runtime.low_latency_sessions
+        batching = runtime.batching
+        size = batching.max_batch_size or (1 if on_cpu else GPU_BATCH_SIZE)
+        which = {"model": model, "part": part}
+        check = self_check or partial(default_check, typical_axes=typical_axes)
+
+        def choose_for(graph: Path, check: MakeCheck) -> RuntimeChoice:
+            if (opens := open_session or runtime.open_session) is None:
+                return choose(graph, runtime, check, several=several)
+            opening = partial(opens, graph, runtime)
+            return RuntimeChoice(opening, lambda shapes: opening(1))
+
         with session_threads(priority):
-            if (opens := open_session or runtime.open_session) is not None:
-                chosen = RuntimeChoice(lambda threads: opens(path, runtime, threads))
-            else:
-                check = self_check or partial(default_check, typical_axes=typical_axes)
-                chosen = choose(path, runtime, check, several=several)
+            shapes = ShapeSet(tuple(sizes), batches_up_to(size))
+            self._padding = (
+                Padding.of(path, runtime, shapes, choose_for, check, compute.is_calm, which) if sizes else None
+            )
+            chosen = self._padding.choice if self._padding else choose_for(path, check)
             if several:
-                which = {"model": model, "part": part}
                 self._sessions = Sessions.best(chosen, compute.cores, typical_axes, which=which, measure=measure)
             elif on_cpu and priority is Priority.INTERACTIVE:
                 # A person's queries come one by one: all cores for each, and one copy in memory.
@@ -130,11 +145,8 @@ class Engine:
         self.reason = chosen.reason
         self._shown = metrics.MODEL_RUNTIME.labels(*self._labels, self.provider)
         self._shown.set(1)
-        self.memory_bytes = self._sessions.memory_bytes
         open_axes = [bool(info.shape) and info.shape[0] is None for info in (*self.inputs, *self.outputs)]
         self.stackable = all(open_axes) and can_stack(self.outputs)
-        batching = runtime.batching
-        size = batching.max_batch_size or (1 if on_cpu else GPU_BATCH_SIZE)
         self._batcher: Batcher[_Item, list[Array]] = Batcher(
             self._run_batch,
             workers=compute.cores if on_cpu and not self._sessions.always_wide else 1,
@@ -143,6 +155,22 @@ class Engine:
             max_queue_delay_seconds=batching.max_queue_delay_ms / 1000,
             observer=_Metrics(*self._labels),
         )
+
+    @property
+    def pads(self) -> bool:
+        """Whether pictures are padded to a few sizes, which changes nothing of what is said of them."""
+        return self._padding is not None
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the weights of its sessions take."""
+        of_shapes = self._padding.memory_bytes if self._padding else None
+        return self._sessions.memory_bytes if of_shapes is None else of_shapes
+
+    def start(self) -> None:
+        """What goes on in the background of a loaded model: shapes are compiled, while nobody waits for anything."""
+        if self._padding:
+            self._padding.start()
 
     async def infer(self, feeds: Feeds) -> list[Array]:
         """The graph's outputs for one item.
@@ -158,8 +186,10 @@ class Engine:
             DeadlineExceededError: the request's deadline (`mesh.core.context.deadline`) passed in the queue.
             UnavailableError: the model is being unloaded.
         """
-        key = tuple((name, array.shape, array.dtype.str) for name, array in feeds.items())
-        item = _Item(feeds, submitted_ns=time.time_ns())
+        place = self._padding.runs.place_for(feeds) if self._padding else None
+        shapes = place or tuple((name, array.shape) for name, array in feeds.items())
+        key = (shapes, tuple(array.dtype.str for array in feeds.values()))
+        item = _Item(feeds, submitted_ns=time.time_ns(), place=place)
         try:
             return await self._batcher.submit(item, key=key, deadline=context.deadline.get())
         finally:
@@ -179,6 +209,8 @@ class Engine:
 
     async def drain(self) -> None:
         """Refuses new items and returns when the waiting ones are answered."""
+        if self._padding:
+            await self._padding.stop()
         await self._batcher.close()
 
     def release_idle(self) -> bool:
@@ -188,6 +220,8 @@ class Engine:
     def close(self) -> None:
         """Gives the memory back; nothing may run any more."""
         self._shown.set(0)
+        if self._padding:
+            self._padding.keep_wanted()
         self._sessions.close()
 
     async def _run_batch(self, batch: Sequence["_Item"]) -> list[list[Array]]:
@@ -199,7 +233,7 @@ class Engine:
             for item in batch:
                 item.started_ns, item.batch_size = started_ns, len(batch)
             try:
-                results = run_stacked(session, [item.feeds for item in batch], interruption)
+                results = self._results(session, batch, interruption)
             finally:
                 self._working_memory.ran(session)
             self._seconds.observe(time.perf_counter() - started)
@@ -209,6 +243,14 @@ class Engine:
         if not self.on_cpu:  # the cores are free meanwhile
             return await self._compute.run(partial(infer, NOTHING_ENDS_IT), self._priority)
         return await self._compute.run_graph(infer, self._priority)
+
+    def _results(
+        self, session: ModelSession, batch: Sequence["_Item"], interruption: Interruption
+    ) -> list[list[Array]]:
+        feeds, place = [item.feeds for item in batch], batch[0].place
+        if self._padding is None or place is None:
+            return run_stacked(session, feeds, interruption)
+        return self._padding.runs.run(session, feeds, place, interruption)
 
 
 def run_stacked(

@@ -50,6 +50,7 @@ class Traffic:
         self._clock = clock
         self._under_way = 0
         self._crowded_at = float("-inf")
+        self._ended_at: float | None = None
         pages = _shared_numbers(folder, 2 * SLOTS)
         self._moments, self._work = pages[:SLOTS], pages[SLOTS:]
         """Until when each process has photos, 0 where there is none; and its pieces of work, which count until then."""
@@ -66,12 +67,18 @@ class Traffic:
         finally:
             self._under_way -= 1
             if not self._under_way:
-                self._moments[self._own] = self._clock()
+                self._moments[self._own] = self._ended_at = self._clock()
 
     def is_alone(self) -> bool:
         """Whether at most one photo is under way, here and elsewhere, and was so in the last second."""
         self._look()
         return self._clock() - self._crowded_at > CALM_SECONDS
+
+    def is_calm(self) -> bool:
+        """Whether no photo is under way, here or elsewhere, nor was in the last second."""
+        now = self._clock()
+        just_now = self._ended_at is not None and now - self._ended_at <= CALM_SECONDS
+        return not self._under_way and not just_now and not self._others_had_photos(now)
 
     def has_work(self, pieces: int) -> None:
         """So many pieces of work, runs and others, are under way or wait in this service."""

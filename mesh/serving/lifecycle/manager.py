@@ -212,6 +212,7 @@ class ModelManager:
             slot.progress = None
         slot.loaded, slot.state, slot.failure = loaded, SlotState.LOADED, None
         slot.last_used = self._clock()
+        loaded.engine.start()
         metrics.show_memory(slot.model, slot.part, slot.memory_bytes)
         return loaded
 

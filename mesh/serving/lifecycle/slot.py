@@ -15,9 +15,15 @@ M = TypeVar("M")
 class LoadedEngine(Protocol):
     """What the lifecycle asks of `mesh.serving.inference.engine.Engine`."""
 
-    memory_bytes: int
     provider: str
     reason: str
+
+    @property
+    def memory_bytes(self) -> int:
+        """What its weights take now."""
+
+    def start(self) -> None:
+        """What goes on in its background begins, on the running loop."""
 
     async def drain(self) -> None:
         """Refuses new work and returns when the work under way is done."""

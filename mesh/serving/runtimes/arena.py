@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mesh.serving.runtimes.tiny_graph import TINY_GRAPH
+from mesh.serving.runtimes.providers import TINY_GRAPH
 
 if TYPE_CHECKING:
     import onnxruntime

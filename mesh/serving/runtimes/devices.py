@@ -7,6 +7,7 @@ import structlog
 from mesh.core.errors import UnavailableError
 from mesh.core.settings import Device, Precision
 from mesh.serving.runtimes import onnxruntime, openvino
+from mesh.serving.runtimes.providers import PROVIDERS
 from mesh.serving.runtimes.session import RuntimeSettings
 
 log = structlog.get_logger()
@@ -23,9 +24,9 @@ def require_device(runtime: RuntimeSettings) -> RuntimeSettings:
     _require_precision(runtime)
     if runtime.device in OPENVINO_DEVICES:
         openvino.require(runtime.device)
-    elif runtime.device in onnxruntime.PROVIDERS:
+    elif runtime.device in PROVIDERS:
         onnxruntime.require(runtime)
-    elif runtime.device is Device.AUTO and onnxruntime.PROVIDERS[Device.CUDA] in onnxruntime.offered_providers():
+    elif runtime.device is Device.AUTO and PROVIDERS[Device.CUDA] in onnxruntime.offered_providers():
         with_card = replace(runtime, device=Device.CUDA)
         try:
             onnxruntime.require(with_card)

@@ -1,6 +1,6 @@
 """Graphs in onnxruntime: on the processor in fp32, or on CUDA, TensorRT, ROCm (MIGraphX) and CoreML as providers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from mesh.core.memory import trim_heap
 from mesh.core.settings import Device
 from mesh.serving.runtimes.arena import shrink_arena, use_shared_arena
 from mesh.serving.runtimes.cuda_driver import driver_fault
+from mesh.serving.runtimes.providers import PROVIDERS, TINY_GRAPH, engine_cache, provider_options
 from mesh.serving.runtimes.session import (
     NOTHING_ENDS_IT,
     Array,
@@ -18,24 +19,17 @@ from mesh.serving.runtimes.session import (
     InterruptedRunError,
     Interruption,
     RuntimeSettings,
+    StaticShapes,
     TensorInfo,
     first_line,
     size_with_external_data,
 )
-from mesh.serving.runtimes.tiny_graph import TINY_GRAPH
 
 if TYPE_CHECKING:
     import onnxruntime
 
 LEAST_CUDA = "13.0"
 """What the locked wheel was built for, where a wheel does not say."""
-CPU_PROVIDER = "CPUExecutionProvider"
-PROVIDERS = {
-    Device.CUDA: "CUDAExecutionProvider",
-    Device.TENSORRT: "TensorrtExecutionProvider",
-    Device.ROCM: "MIGraphXExecutionProvider",
-    Device.COREML: "CoreMLExecutionProvider",
-}
 REMEDIES = {
     Device.CUDA: "install the extra `cuda` instead of `cpu` (DEVICE=cuda make run)",
     Device.TENSORRT: "install the extra `cuda` instead of `cpu` (DEVICE=tensorrt make run), and NVIDIA's TensorRT 10 "
@@ -57,7 +51,15 @@ _DTYPES = {
 class OnnxSession:
     """An ONNX model in onnxruntime."""
 
-    def __init__(self, path: Path, runtime: RuntimeSettings, threads: int = 1, *, spin: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        runtime: RuntimeSettings,
+        threads: int = 1,
+        *,
+        spin: bool = True,
+        shapes: StaticShapes | None = None,
+    ) -> None:
         """Reads the model. Blocking: seconds for large models. Its threads have the niceness of the caller's.
 
         Args:
@@ -65,6 +67,7 @@ class OnnxSession:
             runtime: device and its limits.
             threads: threads of one run on the CPU.
             spin: whether several threads wait for each other spinning.
+            shapes: the only ones that will be run; None for any.
 
         Raises:
             UnavailableError: the file cannot be read, or the device that was asked for is not active.
@@ -82,7 +85,7 @@ class OnnxSession:
         self._in_shared_arena = runtime.device not in PROVIDERS
         if self._in_shared_arena:
             use_shared_arena(options)
-        session = self._session = open_on_device(path, runtime, options)
+        session = self._session = open_on_device(path, runtime, options, shapes)
         self.provider: str = session.get_providers()[0]
         self.inputs = tuple(_tensor_info(node) for node in session.get_inputs())
         self.outputs = tuple(_tensor_info(node) for node in session.get_outputs())
@@ -128,8 +131,40 @@ class OnnxSession:
             shrink_arena()
 
 
+class ReferenceRun:
+    """A graph as it is written, in fp32 on one thread, its operators neither joined nor moved: to look into it.
+
+    Args:
+        graph: an .onnx file, or what would be in one.
+
+    Raises:
+        UnavailableError: it cannot be read.
+    """
+
+    def __init__(self, graph: Path | bytes) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.intra_op_num_threads = 1
+        self._session = open_on_device(graph, RuntimeSettings(device=Device.CPU), options)
+        self.inputs = tuple(_tensor_info(node) for node in self._session.get_inputs())
+
+    def __call__(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> list[Array]:
+        """These tensors of it, or its outputs. Blocking. Raises UnavailableError: it takes no such inputs."""
+        try:
+            found: list[Array] = self._session.run(outputs, dict(feeds))
+        except Exception as error:
+            # onnxruntime's own classes, derived from Exception alone.
+            raise UnavailableError(f"the model cannot be run: {first_line(error)}") from error
+        return found
+
+
 def open_on_device(
-    source: Path | bytes, runtime: RuntimeSettings, options: "onnxruntime.SessionOptions"
+    source: Path | bytes,
+    runtime: RuntimeSettings,
+    options: "onnxruntime.SessionOptions",
+    shapes: StaticShapes | None = None,
 ) -> "onnxruntime.InferenceSession":
     """An onnxruntime session on the device that was asked for, and on no other, now and later.
 
@@ -140,13 +175,15 @@ def open_on_device(
 
     options.log_severity_level = 3
     options.inter_op_num_threads = 1
-    providers = provider_options(runtime)
+    for axis, size in shapes.open_axes.items() if shapes else ():
+        options.add_free_dimension_override_by_name(axis, size)
+    providers = provider_options(runtime, shapes)
     wanted = providers[0][0]
     if wanted in (PROVIDERS[Device.CUDA], PROVIDERS[Device.TENSORRT]):
         onnxruntime.preload_dlls()
     if runtime.device is Device.TENSORRT:
         try:
-            _engine_cache(runtime).mkdir(parents=True, exist_ok=True)
+            engine_cache(runtime, shapes).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UnavailableError(f"TensorRT needs a folder for the engines that it builds: {error}") from error
     name = source if isinstance(source, Path) else Path("a graph of one operator")
@@ -165,49 +202,6 @@ def open_on_device(
             "run `immich-mesh doctor`"
         )
     return session
-
-
-def provider_options(runtime: RuntimeSettings) -> list[tuple[str, dict[str, str]]]:
-    """onnxruntime's providers for a device, the wanted one first.
-
-    The CPU stands last for a graph's few nodes that a GPU provider has no kernel for (shape arithmetic); a GPU provider
-    that is not active at all is refused by `open_on_device`.
-    """
-    cpu: tuple[str, dict[str, str]] = (CPU_PROVIDER, {})
-    if runtime.device not in PROVIDERS:
-        return [cpu]
-    device_id = {"device_id": str(runtime.device_id)}
-    limit = {"gpu_mem_limit": str(runtime.gpu_memory_limit_bytes)} if runtime.gpu_memory_limit_bytes else {}
-    provider = PROVIDERS[runtime.device]
-    if runtime.device is Device.COREML:
-        return [(provider, {}), cpu]
-    if runtime.device is Device.ROCM:
-        return [(provider, {**device_id, "migraphx_fp16_enable": str(int(runtime.fp16))}), cpu]
-    cuda = (
-        PROVIDERS[Device.CUDA],
-        {
-            **device_id,
-            # Shapes vary (OCR): grow by what is asked, not by powers of two, and do not search algorithms per shape.
-            "arena_extend_strategy": "kSameAsRequested",
-            "cudnn_conv_algo_search": "HEURISTIC",
-            "cudnn_conv_use_max_workspace": "1",
-            **limit,
-        },
-    )
-    if runtime.device is Device.CUDA:
-        return [cuda, cpu]
-    workspace = {"trt_max_workspace_size": limit["gpu_mem_limit"]} if limit else {}
-    tensorrt = {
-        **device_id,
-        "trt_fp16_enable": str(runtime.fp16),
-        # An engine is built for minutes, for every new range of shapes: kept beside the models, not built again.
-        "trt_engine_cache_enable": "True",
-        "trt_engine_cache_path": str(_engine_cache(runtime)),
-        "trt_timing_cache_enable": "True",
-        "trt_timing_cache_path": str(_engine_cache(runtime)),
-        **workspace,
-    }
-    return [(provider, tensorrt), cuda, cpu]
 
 
 def can_prepack() -> bool:
@@ -282,10 +276,6 @@ def require(runtime: RuntimeSettings) -> None:
         raise UnavailableError(f"device {runtime.device.value} cannot run a graph: {first_line(error)}") from error
     if not np.allclose(product, numbers @ numbers):
         raise UnavailableError(f"device {runtime.device.value} computes wrong numbers: check driver and card")
-
-
-def _engine_cache(runtime: RuntimeSettings) -> Path:
-    return runtime.cache_folder / "tensorrt"
 
 
 def _tensor_info(node: Any) -> TensorInfo:

@@ -24,6 +24,7 @@ from mesh.serving.runtimes.session import (
     InterruptedRunError,
     Interruption,
     RuntimeSettings,
+    StaticShapes,
     TensorInfo,
     first_line,
     size_with_external_data,
@@ -129,6 +130,7 @@ class OpenVinoSession:
         precision: Precision,
         threads: int = 1,
         compiled: bytes | None = None,
+        shapes: StaticShapes | None = None,
     ) -> None:
         """Compiles the graph, or takes it as it was compiled. Blocking. Its threads have the niceness of the caller's.
 
@@ -138,6 +140,7 @@ class OpenVinoSession:
             precision: what it computes in.
             threads: threads of one run on the processor; as many runs go side by side as the cores have room for.
             compiled: what `export` gave of such a session of these files, device and version.
+            shapes: the only ones that will be run; None for any.
 
         Raises:
             UnavailableError: the file cannot be read or compiled for the device.
@@ -146,6 +149,8 @@ class OpenVinoSession:
         at_once = max(1, runtime.cores // threads) if name == "CPU" else 1
         config = _config(path, name, precision, threads, at_once)
         graph = read(path)
+        if shapes is not None:
+            graph.reshape({name: list(shape) for name, shape in shapes.inputs.items()})
         model = _as_compiled(compiled, path, name, config) if compiled else None
         self.was_compiled = model is None
         try:

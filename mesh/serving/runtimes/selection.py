@@ -22,9 +22,14 @@ from mesh.serving.runtimes.devices import OPENVINO_DEVICES
 from mesh.serving.runtimes.guarded import GuardedSession
 from mesh.serving.runtimes.int8.files import NO_VERSION, Int8Files
 from mesh.serving.runtimes.onnxruntime import OnnxSession
-from mesh.serving.runtimes.openvino import OpenVinoSession
+from mesh.serving.runtimes.openvino_files import open_kept, open_source, source_path
 from mesh.serving.runtimes.self_check import MakeCheck, SelfCheck
-from mesh.serving.runtimes.session import ModelSession, RuntimeSettings, first_line, size_with_external_data
+from mesh.serving.runtimes.session import (
+    ModelSession,
+    RuntimeSettings,
+    StaticShapes,
+    size_with_external_data,
+)
 
 log = structlog.get_logger()
 
@@ -52,12 +57,14 @@ class RuntimeChoice:
 
     Attributes:
         open: a session whose runs have so many threads. Blocking; raises UnavailableError.
+        open_for: a session for inputs of these shapes alone; None where nothing compiles for them.
         reason: why this runtime, in a few words; empty where settings left no choice.
         shares_weights: whether all sessions hold one copy of the weights.
         records: where it is kept what was measured of them; None where nothing is.
     """
 
     open: Callable[[int], ModelSession]
+    open_for: Callable[[StaticShapes], ModelSession] | None = None
     reason: str = ""
     shares_weights: bool = False
     records: Records | None = None
@@ -90,11 +97,10 @@ def choose(graph: Path, runtime: RuntimeSettings, make_check: MakeCheck, *, seve
     precision = verdict.precision
     if precision is None:
         return _in_onnxruntime(graph, files, runtime, several, verdict.reason, record)
-    files.remove_others({record, _source_path(files, precision)})
+    files.remove_others({record, source_path(files, precision)})
     records = Records(files, (openvino.version(), openvino.processor_name(), precision.value))
-    return RuntimeChoice(
-        lambda threads: _open_openvino(graph, files, runtime, precision, threads), verdict.reason, records=records
-    )
+    open_one = partial(_open_openvino, graph, files, runtime, precision)
+    return RuntimeChoice(open_one, partial(open_one, 1), verdict.reason, records=records)
 
 
 class _Comparison:
@@ -120,11 +126,12 @@ class _Comparison:
             return_memory()  # two runtimes' worth of weights and arenas
 
     def _compare(self, exact: ModelSession, check: SelfCheck) -> RuntimeVerdict:
+        shapes = check.shapes if self._runtime.device.compiles_per_shape else None
         faults: list[str] = []
         for precision in self._precisions(faults):
             try:
                 judged = self._check_of(precision, check)
-                session = _open_source(self._graph, self._files, self._runtime, precision, threads=1)
+                session = open_source(self._graph, self._files, self._runtime, precision, 1, shapes=shapes)
             except UnavailableError as error:
                 if not self._may_refuse:
                     raise
@@ -195,13 +202,9 @@ def _conditions(runtime: RuntimeSettings) -> tuple[str, ...]:
 
 
 def _read_verdict(files: CompiledFiles, record: Path) -> RuntimeVerdict | None:
-    noted = files.noted(record)
+    noted = files.noted(record) or {}
     try:
-        return (
-            RuntimeVerdict(Precision(noted["precision"]) if noted["precision"] else None, noted["reason"])
-            if noted
-            else None
-        )
+        return RuntimeVerdict(Precision(noted["precision"]) if noted["precision"] else None, noted["reason"])
     except (KeyError, ValueError):
         return None
 
@@ -219,7 +222,13 @@ def _in_onnxruntime(
         return GuardedSession(session)
 
     records = Records(files, (onnxruntime.version(), processor()))
-    return RuntimeChoice(open_one, reason, shares_weights=source != graph, records=records)
+    return RuntimeChoice(
+        open_one,
+        lambda shapes: GuardedSession(OnnxSession(graph, runtime, shapes=shapes)),
+        reason,
+        shares_weights=source != graph,
+        records=records,
+    )
 
 
 def _prepacked(graph: Path, files: CompiledFiles) -> Path:
@@ -233,68 +242,29 @@ def _prepacked(graph: Path, files: CompiledFiles) -> Path:
 
 
 def _open_openvino(
-    graph: Path, files: CompiledFiles, runtime: RuntimeSettings, precision: Precision, threads: int
-) -> ModelSession:
-    def open_exact() -> ModelSession:
-        return OnnxSession(graph, replace(runtime, device=Device.CPU))
-
-    if not runtime.device.is_processor:
-        session = _open_source(graph, files, runtime, precision, threads)
-    else:
-        session = _open_kept(graph, files, runtime, precision, threads)
-    return GuardedSession(session, None if precision is Precision.FP32 else open_exact)
-
-
-def _open_kept(
-    graph: Path, files: CompiledFiles, runtime: RuntimeSettings, precision: Precision, threads: int
-) -> OpenVinoSession:
-    """A session on the processor as it was compiled by an earlier one, else kept for the next."""
-    versions = (openvino.version(), openvino.processor_name(), precision.value)
-    kept = files.path("blob", *versions, str(runtime.cores), str(threads))
-    session = _open_source(graph, files, runtime, precision, threads, files.stored(kept))
-    if session.was_compiled and _source_path(files, precision).exists():
-        try:
-            files.store(kept, session.export())
-        except RuntimeError as error:
-            log.info("compiled at each start", graph=str(graph), reason=first_line(error))
-    return session
-
-
-def _remove_losers(files: CompiledFiles, verdict: RuntimeVerdict) -> None:
-    """Deletes the files of what was compared and is not run."""
-    winner = _prepacked_path(files) if verdict.precision is None else _source_path(files, verdict.precision)
-    for path in {_prepacked_path(files), *(_source_path(files, precision) for precision in Precision)} - {winner}:
-        files.remove(path)
-
-
-def _prepacked_path(files: CompiledFiles) -> Path:
-    return files.path("onnx", onnxruntime.version(), processor())
-
-
-def _source_path(files: CompiledFiles, precision: Precision) -> Path:
-    if precision is Precision.INT8 and files.int8 is not None:
-        return files.int8.graph
-    return files.path("xml", openvino.version(), "fp32" if precision is Precision.FP32 else "half")
-
-
-def _open_source(
     graph: Path,
     files: CompiledFiles,
     runtime: RuntimeSettings,
     precision: Precision,
     threads: int,
-    compiled: bytes | None = None,
-) -> OpenVinoSession:
-    """A session of OpenVINO's own file of the graph, made first when it is not there or damaged."""
-    source = _source_path(files, precision)
-    if precision is Precision.INT8:
-        return OpenVinoSession(source, runtime, precision, threads, compiled)
-    if source.exists():
-        try:
-            return OpenVinoSession(source, runtime, precision, threads, compiled)
-        except UnavailableError as error:
-            log.warning("made again", file=str(source), reason=error.message)
-            source.unlink(missing_ok=True)
-    if not files.make(source, lambda target: openvino.convert(graph, target, precision), ".bin"):
-        source = graph
-    return OpenVinoSession(source, runtime, precision, threads)
+    shapes: StaticShapes | None = None,
+) -> ModelSession:
+    def open_exact() -> ModelSession:
+        return OnnxSession(graph, replace(runtime, device=Device.CPU))
+
+    if not runtime.device.is_processor:
+        session = open_source(graph, files, runtime, precision, threads, shapes=shapes)
+    else:
+        session = open_kept(graph, files, runtime, precision, threads)
+    return GuardedSession(session, None if precision is Precision.FP32 else open_exact)
+
+
+def _remove_losers(files: CompiledFiles, verdict: RuntimeVerdict) -> None:
+    """Deletes the files of what was compared and is not run."""
+    winner = _prepacked_path(files) if verdict.precision is None else source_path(files, verdict.precision)
+    for path in {_prepacked_path(files), *(source_path(files, precision) for precision in Precision)} - {winner}:
+        files.remove(path)
+
+
+def _prepacked_path(files: CompiledFiles) -> Path:
+    return files.path("onnx", onnxruntime.version(), processor())

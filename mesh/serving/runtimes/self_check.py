@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mesh.serving.runtimes.session import Array, Feeds, ModelSession, TensorInfo
+from mesh.serving.runtimes.session import Array, Feeds, ModelSession, StaticShapes, TensorInfo
 
 LEAST_COSINE = 0.999
 """Between fp32's outputs and those of the precision."""
@@ -56,6 +56,12 @@ class SelfCheck:
             if fault:
                 return Agreement(cosine, fault)
         return Agreement(cosine)
+
+    @property
+    def shapes(self) -> StaticShapes | None:
+        """Of its feeds; None where they are not alike."""
+        shapes = [{name: array.shape for name, array in feeds.items()} for feeds in self.feeds]
+        return StaticShapes(shapes[0]) if all(one == shapes[0] for one in shapes) else None
 
     def run(self, session: ModelSession) -> list[list[Array]]:
         """The outputs for all feeds. Raises what the session raises."""

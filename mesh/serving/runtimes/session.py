@@ -35,6 +35,41 @@ class TensorInfo:
     dtype: str
 
 
+@dataclass(frozen=True)
+class StaticShapes:
+    """The shapes that a session is opened for, where a device compiles a graph for each.
+
+    Attributes:
+        inputs: of each input, by its name; axis 0 is the batch.
+        batches: least, usual and most items of a batch where the device compiles for a range of them; None where it is
+            for exactly those of `inputs`.
+    """
+
+    inputs: Mapping[str, tuple[int, ...]]
+    batches: tuple[int, int, int] | None = None
+
+    @property
+    def open_axes(self) -> dict[str, int]:
+        """The size of each axis that is known, by the name that graphs of the mesh's own making give it."""
+        first = 0 if self.batches is None else 1
+        return {
+            axis_name(name, axis): shape[axis]
+            for name, shape in self.inputs.items()
+            for axis in range(first, len(shape))
+        }
+
+    @property
+    def name(self) -> str:
+        """Of the first input, e.g. `1x3x736x992`; `any` for a batch of several sizes."""
+        shape = next(iter(self.inputs.values()))
+        return "x".join(["any" if self.batches else str(shape[0]), *map(str, shape[1:])])
+
+
+def axis_name(tensor: str, axis: int) -> str:
+    """What an open axis of an input is called in graphs of the mesh's own making."""
+    return f"{tensor}_{axis}"
+
+
 GRAPHS_OF_A_MODEL = 2
 """Detector and recogniser, or the encoders of photos and of text; on a card each has one session."""
 

@@ -11,8 +11,8 @@ import structlog
 
 from mesh.core.errors import UnavailableError
 from mesh.serving.runtimes.compiled import CompiledFiles
-from mesh.serving.runtimes.reference import ReferenceRun
-from mesh.serving.runtimes.session import Array, TensorInfo, first_line
+from mesh.serving.runtimes.onnxruntime import ReferenceRun
+from mesh.serving.runtimes.session import Array, TensorInfo, axis_name, first_line
 from mesh.serving.shapes.growth import COLUMNS, ROWS, Growth, PictureInput, UnmaskableGraphError, example, growths
 from mesh.serving.shapes.masked import MASK, mask
 
@@ -148,11 +148,6 @@ def _granularity(growth: Mapping[str, Growth]) -> Size:
         for side in (ROWS, COLUMNS)
     )
     return rows, columns
-
-
-def axis_name(tensor: str, axis: int) -> str:
-    """What an open axis of an input is called, in graphs that are written here."""
-    return f"{tensor}_{axis}"
 
 
 def _name_axes(model: "onnx.ModelProto") -> None:

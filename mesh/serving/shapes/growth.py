@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mesh.serving.runtimes.reference import ReferenceRun
+from mesh.serving.runtimes.onnxruntime import ReferenceRun
 from mesh.serving.runtimes.session import TensorInfo
 
 if TYPE_CHECKING:

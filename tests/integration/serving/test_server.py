@@ -77,6 +77,8 @@ class Echo(ocr_pb2_grpc.OcrServiceServicer):
 class IdleEngine:
     memory_bytes, provider, reason = 1, "Fake", ""
 
+    def start(self) -> None: ...
+
     async def drain(self) -> None: ...
 
     def release_idle(self) -> bool:

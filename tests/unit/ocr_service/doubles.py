@@ -20,6 +20,7 @@ class FakeEngine:
     def __init__(self, answer: Answer, characters: str = "") -> None:
         self.inputs = (TensorInfo("x", (None, 3, None, None), "float32"),)
         self.on_cpu = True
+        self.pads = False
         self.metadata = {"character": "\n".join(characters)}
         self.shapes: list[tuple[int, ...]] = []
         self.running = self.most_running = 0

@@ -43,3 +43,27 @@ def test_immichs_names_of_the_next_server(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("MACHINE_LEARNING_MODEL_REVISION", "../../etc")
     with pytest.raises(ValidationError):
         OcrSettings()
+
+
+@pytest.mark.parametrize("value", ["auto", "dynamic", "FIXED", "736x992, 992x736,48x320"])
+def test_sizes_that_inputs_are_padded_to(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("OCR_SHAPES", value)
+    assert OcrSettings().shapes == value
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("always", "auto, dynamic, fixed, or sizes"),
+        ("736", "auto, dynamic, fixed, or sizes"),
+        ("700x992", "multiples of 32"),
+        ("32x16384", "at most 8192"),
+        ("48x100", "a multiple of 8 wide"),
+        ("48x4000", "at most 3200"),
+        ("0x32", "multiples of 32"),
+    ],
+)
+def test_what_is_no_size_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch, value: str, reason: str) -> None:
+    monkeypatch.setenv("OCR_SHAPES", value)
+    with pytest.raises(ValidationError, match=reason):
+        OcrSettings()

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from mesh.serving.inference.calibration import Calibration
 from mesh.serving.inference.compute import ComputePool, Priority
 from mesh.serving.inference.engine import Engine
 from mesh.serving.inference.working_memory import PAUSE_SECONDS, WorkingMemory
+from mesh.serving.runtimes.onnxruntime import OnnxSession
 from mesh.serving.runtimes.session import (
     NOTHING_ENDS_IT,
     RuntimeSettings,
@@ -29,6 +31,8 @@ from mesh.serving.runtimes.session import (
 )
 from tests.clock import FakeClock
 from tests.doubles.sessions import FakeSession
+from tests.unit.mesh.serving.shapes.doubles import SET, CountingSession, approximately, picture, save_convolution
+from tests.waiting import until
 
 
 def doubling_graph(path: Path, batch: int | None) -> Path:
@@ -320,3 +324,89 @@ async def test_a_query_may_end_a_photos_run_on_a_processor_alone(compute: Comput
         await engine.infer(ITEM)
         asked = [interruption for session in made for interruption in session.interruptions]
         assert [interruption is not NOTHING_ENDS_IT for interruption in asked] == [may_end]
+
+
+@dataclass
+class Padded:
+    """An engine of a convolution whose pictures are padded, and what its sessions were compiled for and ran."""
+
+    engine: Engine
+    opened: list[Path]
+    ran: list[tuple[int, ...]]
+
+
+def padded_engine(folder: Path, compute: ComputePool, device: Device) -> Padded:
+    ran: list[tuple[int, ...]] = []
+    opened: list[Path] = []
+
+    def open_session(path: Path, runtime: RuntimeSettings, threads: int) -> CountingSession:
+        opened.append(path)
+        return CountingSession(path, ran)
+
+    engine = Engine(
+        save_convolution(folder),
+        RuntimeSettings(device=device, cores=2, cache_folder=folder, batching=BatchingSettings(max_batch_size=4)),
+        compute,
+        model="m",
+        part="p",
+        sizes=SET.sizes,
+        open_session=open_session,
+    )
+    return Padded(engine, opened, ran)
+
+
+@pytest.mark.parametrize("device", [Device.CPU, Device.ROCM])
+async def test_pictures_are_padded_to_the_sizes_and_get_their_own_answers(
+    tmp_path: Path, compute: ComputePool, device: Device
+) -> None:
+    padded = padded_engine(tmp_path, compute, device)
+    plain = OnnxSession(tmp_path / "model.onnx", RuntimeSettings())
+    assert padded.engine.pads
+    assert padded.engine.stackable
+    pictures = [picture((20 + 7 * number, 90 - 5 * number), number) for number in range(12)]
+
+    answers = await asyncio.gather(*(padded.engine.infer(one) for one in pictures))
+
+    for one, (answer,) in zip(pictures, answers, strict=True):
+        assert answer == approximately(plain.run(one)[0])
+    assert {shape[2:] for shape in padded.ran} <= set(SET.sizes)
+    await padded.engine.drain()
+    padded.engine.close()
+
+
+async def test_a_device_that_compiles_gets_ready_in_the_background(tmp_path: Path, compute: ComputePool) -> None:
+    padded = padded_engine(tmp_path, compute, Device.OPENVINO_NPU)
+    await padded.engine.infer(picture((128, 160)))
+    assert len(padded.opened) == 1  # not the best for it, but ready
+    padded.engine.start()
+    await until(lambda: len(padded.opened) >= len(SET))
+    await padded.engine.drain()
+    assert padded.engine.memory_bytes > 0
+    padded.engine.close()
+
+
+async def test_nothing_is_compiled_in_the_background_where_all_shapes_are_alike(
+    tmp_path: Path, compute: ComputePool
+) -> None:
+    padded = padded_engine(tmp_path, compute, Device.CPU)
+    before = len(padded.opened)
+    padded.engine.start()
+    await padded.engine.infer(picture((30, 30)))
+    await padded.engine.drain()
+    assert len(padded.opened) == before
+    padded.engine.close()
+
+
+async def test_a_graph_that_cannot_be_masked_takes_inputs_as_they_are(tmp_path: Path, compute: ComputePool) -> None:
+    engine = Engine(
+        doubling_graph(tmp_path / "m.onnx", None),
+        RuntimeSettings(cores=2, cache_folder=tmp_path),
+        compute,
+        model="double",
+        part="all",
+        sizes=SET.sizes,
+    )
+    assert not engine.pads
+    assert (await engine.infer({"x": np.ones((1, 3), np.float32)}))[0].tolist() == [[2.0] * 3]
+    await engine.drain()
+    engine.close()

@@ -127,3 +127,25 @@ def test_the_work_of_a_service_that_died_is_forgotten(tmp_path: Path) -> None:
     assert here.share(4) == 2
     clock.now += LONGEST_SECONDS + 1
     assert here.share(4) == 4
+
+
+def test_it_is_calm_when_no_photo_is_under_way_nor_was_just_now(tmp_path: Path) -> None:
+    clock = Clock()
+    one, other = (Traffic(tmp_path, clock=clock, draw=draw) for draw in (first, last))
+    assert one.is_calm()
+    with other.photo():
+        assert not one.is_calm()
+        assert not other.is_calm()
+    assert not one.is_calm()
+    assert not other.is_calm()
+    clock.now += CALM_SECONDS + 0.1
+    assert one.is_calm()
+    assert other.is_calm()
+
+
+def test_a_long_photo_of_this_service_is_no_calm() -> None:
+    clock = Clock()
+    traffic = Traffic(clock=clock)
+    with traffic.photo():
+        clock.now += 10 * LONGEST_SECONDS
+        assert not traffic.is_calm()

@@ -35,9 +35,13 @@ class FakeModel:
     memory_bytes: int = 100
     provider: str = "Fake"
     reason: str = ""
+    started: int = 0
     drained: bool = False
     released: int = 0
     closed: bool = False
+
+    def start(self) -> None:
+        self.started += 1
 
     async def drain(self) -> None:
         self.drained = True

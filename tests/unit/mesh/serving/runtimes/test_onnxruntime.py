@@ -11,9 +11,9 @@ import pytest
 
 from mesh.core.errors import UnavailableError
 from mesh.core.settings import Device, ServiceSettings
-from mesh.serving.runtimes.onnxruntime import OnnxSession, provider_options
-from mesh.serving.runtimes.session import RuntimeSettings
-from mesh.serving.runtimes.tiny_graph import TINY_GRAPH
+from mesh.serving.runtimes.onnxruntime import OnnxSession
+from mesh.serving.runtimes.providers import TINY_GRAPH, provider_options
+from mesh.serving.runtimes.session import RuntimeSettings, StaticShapes
 from tests.builders.graph import Graph
 
 
@@ -52,6 +52,28 @@ def test_tensorrt_keeps_its_engines_beside_the_models(tmp_path: Path) -> None:
     assert tensorrt["trt_fp16_enable"] == "True"
     assert tensorrt["trt_engine_cache_path"] == tensorrt["trt_timing_cache_path"] == str(tmp_path / "tensorrt")
     assert tensorrt["trt_max_workspace_size"] == providers["CUDAExecutionProvider"]["gpu_mem_limit"] == str(10**9 // 2)
+
+
+def test_tensorrt_builds_an_engine_for_one_size_and_a_range_of_batches(tmp_path: Path) -> None:
+    runtime = RuntimeSettings(device=Device.TENSORRT, cache_folder=tmp_path)
+    shapes = StaticShapes({"x": (1, 3, 48, 320), "mask": (1, 1, 1, 40)}, batches=(1, 4, 32))
+    tensorrt = dict(provider_options(runtime, shapes))["TensorrtExecutionProvider"]
+    assert tensorrt["trt_profile_min_shapes"] == "x:1x3x48x320,mask:1x1x1x40"
+    assert tensorrt["trt_profile_opt_shapes"] == "x:4x3x48x320,mask:4x1x1x40"
+    assert tensorrt["trt_profile_max_shapes"] == "x:32x3x48x320,mask:32x1x1x40"
+    # Its names for engines say nothing of their shapes; what it measured of kernels holds for all.
+    assert tensorrt["trt_engine_cache_path"] == str(tmp_path / "tensorrt" / "anyx3x48x320")
+    assert tensorrt["trt_timing_cache_path"] == str(tmp_path / "tensorrt")
+    assert "x_0" not in shapes.open_axes
+    assert (shapes.open_axes["x_3"], shapes.open_axes["mask_3"]) == (320, 40)
+
+
+def test_an_engine_for_one_shape_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    runtime = RuntimeSettings(device=Device.TENSORRT, cache_folder=tmp_path)
+    shapes = StaticShapes({"x": (2, 3, 48, 320)})
+    tensorrt = dict(provider_options(runtime, shapes))["TensorrtExecutionProvider"]
+    assert tensorrt["trt_profile_min_shapes"] == tensorrt["trt_profile_max_shapes"] == "x:2x3x48x320"
+    assert tensorrt["trt_engine_cache_path"] == str(tmp_path / "tensorrt" / "2x3x48x320")
 
 
 @pytest.mark.parametrize(

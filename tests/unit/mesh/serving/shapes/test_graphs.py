@@ -15,9 +15,8 @@ from mesh.serving.shapes.graphs import MaskedGraph, masked_graph
 from mesh.serving.shapes.growth import UnmaskableGraphError, example
 from mesh.serving.shapes.masked import MASK
 from tests.builders.graph import UINT8, Graph
+from tests.unit.mesh.serving.shapes.doubles import INFO, PICTURES, convolved, save_convolution
 
-PICTURES = (None, 3, None, None)
-INFO = (TensorInfo("x", PICTURES, "float32"),)
 SMALL, LARGE = (64, 96), (128, 160)
 
 
@@ -49,7 +48,7 @@ def test_a_picture_among_noise_gives_what_it_gives_alone(model: str, part: int, 
 
 
 def test_a_masked_graph_is_kept(tmp_path: Path) -> None:
-    path = convolution(tmp_path)
+    path = save_convolution(tmp_path)
     first = masked(path)
     written = first.path.stat().st_mtime_ns
 
@@ -58,7 +57,7 @@ def test_a_masked_graph_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_damaged_note_means_that_it_is_made_again(tmp_path: Path) -> None:
-    path = convolution(tmp_path)
+    path = save_convolution(tmp_path)
     first = masked(path)
     first.path.with_suffix(".json").write_text('{"granularity": [1]}')
 
@@ -109,7 +108,7 @@ def test_a_graph_whose_masked_form_gives_other_numbers_is_refused(tmp_path: Path
 
 def test_what_takes_no_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnmaskableGraphError, match="one batch of pictures"):
-        masked(convolution(tmp_path), (TensorInfo("ids", (None, 77), "int64"),))
+        masked(save_convolution(tmp_path), (TensorInfo("ids", (None, 77), "int64"),))
 
 
 def test_a_file_that_is_no_graph_is_an_error(tmp_path: Path) -> None:
@@ -117,14 +116,3 @@ def test_a_file_that_is_no_graph_is_an_error(tmp_path: Path) -> None:
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(UnavailableError, match="cannot read the model"):
         masked(path)
-
-
-def convolved(graph: Graph, x: str) -> str:
-    weights = np.random.default_rng(1).normal(size=(4, 3, 3, 3)).astype(np.float32)
-    return graph.op("Conv", x, graph.weight(weights), pads=[1, 1, 1, 1])
-
-
-def convolution(folder: Path) -> Path:
-    graph = Graph()
-    graph.output(convolved(graph, graph.input("x", PICTURES)), "y", [None, 4, None, None])
-    return graph.save(folder / "model.onnx")

@@ -1,0 +1,142 @@
+"""What an engine has where its pictures are padded to a few shapes: how its sessions open, run and get ready."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from mesh.serving import metrics
+from mesh.serving.runtimes.onnxruntime import ReferenceRun
+from mesh.serving.runtimes.selection import RuntimeChoice
+from mesh.serving.runtimes.self_check import MakeCheck, SelfCheck
+from mesh.serving.runtimes.session import RuntimeSettings, TensorInfo
+from mesh.serving.shapes.graphs import MaskedGraph, masked_graph
+from mesh.serving.shapes.growth import UnmaskableGraphError
+from mesh.serving.shapes.masked import MASK
+from mesh.serving.shapes.padded import PaddedRuns
+from mesh.serving.shapes.per_shape import BothForms, PerShapeSessions
+from mesh.serving.shapes.shape_set import Shape, ShapeSet
+from mesh.serving.shapes.warm_up import WarmUp, keep_wanted, wanted_before
+
+log = structlog.get_logger()
+
+Choose = Callable[[Path, MakeCheck], RuntimeChoice]
+
+
+class Padding:
+    """The shapes of one engine.
+
+    Args:
+        graph: the masked form of what it runs.
+        shapes: the set.
+        plain, masked: how sessions of both forms open.
+        runtime: where they run.
+        is_calm: whether nobody waits for anything on this machine.
+        which: the graph, for the log and the metrics: model and part.
+
+    Raises:
+        UnavailableError: the first shape cannot be compiled. Blocking.
+
+    Attributes:
+        runs: what puts pictures into shapes.
+        choice: how the engine's sessions open, of both forms.
+    """
+
+    def __init__(
+        self,
+        graph: MaskedGraph,
+        shapes: ShapeSet,
+        plain: RuntimeChoice,
+        masked: RuntimeChoice,
+        runtime: RuntimeSettings,
+        is_calm: Callable[[], bool],
+        which: Mapping[str, str],
+    ) -> None:
+        self._records = plain.records
+        self._sessions: PerShapeSessions | None = None
+        self._warm_up: WarmUp | None = None
+        wanted = wanted_before(self._records)
+        if runtime.device.compiles_per_shape and plain.open_for and masked.open_for:
+            first = Shape(1, *shapes.largest)  # holds whatever comes until the others are there
+            batches = (1, shapes.batches[len(shapes.batches) // 2], shapes.batches[-1])
+            sessions = self._sessions = PerShapeSessions(
+                graph,
+                masked.open_for,
+                plain.open_for,
+                first,
+                batches=batches if runtime.device.compiles_for_batches else None,
+                which=which,
+            )
+            self.choice = replace(plain, open=lambda threads: sessions)
+            self._warm_up = WarmUp(
+                shapes, sessions, wanted, is_calm, metrics.SHAPES_READY.labels(*which.values()), which
+            )
+        else:
+            self.choice = replace(plain, open=lambda threads: BothForms(plain.open(threads), masked.open(threads)))
+        self.runs = PaddedRuns(graph, shapes, self._sessions, wanted)
+
+    @classmethod
+    def of(
+        cls,
+        path: Path,
+        runtime: RuntimeSettings,
+        shapes: ShapeSet,
+        choose: Choose,
+        check: MakeCheck,
+        is_calm: Callable[[], bool],
+        which: Mapping[str, str],
+    ) -> "Padding | None":
+        """For a graph; None, with the reason in the log, for one that padding would have a say in.
+
+        Raises:
+            UnavailableError: it cannot be read or compiled. Blocking.
+        """
+        heights = {rows for rows, _ in shapes.sizes}
+        try:
+            graph = masked_graph(
+                path, runtime.cache_folder, ReferenceRun(path).inputs, heights.pop() if len(heights) == 1 else None
+            )
+        except UnmaskableGraphError as error:
+            log.warning("inputs keep their shapes, each of which may be compiled anew", **which, reason=str(error))
+            return None
+        if graph.picture.info.shape[0] is not None:
+            shapes = replace(shapes, batches=(1,))
+        plain, masked = choose(path, check), choose(graph.path, _with_mask(check, graph))
+        return cls(graph, shapes, plain, masked, runtime, is_calm, which)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Of all sessions that are open now; None where that does not change."""
+        return self._sessions.memory_bytes if self._sessions else None
+
+    def start(self) -> None:
+        """Compiles what is not ready in the background, on the running loop."""
+        if self._warm_up:
+            self._warm_up.start()
+
+    async def stop(self) -> None:
+        """Returns when nothing is compiled any more."""
+        if self._warm_up:
+            await self._warm_up.stop()
+
+    def keep_wanted(self) -> None:
+        """Notes for the next process what was wanted. Blocking."""
+        if self._sessions:
+            keep_wanted(self._records, self.runs.wanted)
+
+
+def _with_mask(make_check: MakeCheck, graph: MaskedGraph) -> MakeCheck:
+    """The check of a graph, for its masked form: the pictures of its inputs fill them."""
+
+    def make(inputs: Sequence[TensorInfo]) -> SelfCheck | None:
+        check = make_check([info for info in inputs if info.name != MASK])
+        if check is None:
+            return None
+        feeds = []
+        for one in check.feeds:
+            batch, size = next(iter(one.values())).shape[0], graph.picture.size_of(next(iter(one.values())).shape)
+            feeds.append({**one, MASK: graph.masks([size], size, batch)})
+        return replace(check, feeds=feeds)
+
+    return make
