@@ -98,7 +98,7 @@ async def find_boxes(pixels: Pixels, detector: TextDetector, options: Options) -
     known = boxes
     for place, look in await detector.engine.in_thread(lambda: lone_ink(pixels, known)):
         boxes = with_missed(boxes, await seen(look), look, place)
-    return boxes
+    return boxes.with_few_faint()
 
 
 def _candidates(

@@ -5,6 +5,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+FAINT = 0.65
+"""Least certainty of boxes around print, with few exceptions; those of textures have less."""
+
+MAX_FAINT = 64
+"""Fainter boxes of one photo that are read, the most certain ones: a texture may have a thousand."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bend:
@@ -51,6 +57,13 @@ class Boxes:
         places = np.cumsum(keep) - 1
         bends = {int(places[index]): bend for index, bend in self.bends.items() if keep[index]}
         return Boxes(self.quads[keep], self.scores[keep], bends, self.missed)
+
+    def with_few_faint(self) -> "Boxes":
+        """The boxes without the faintest of those that are hardly print."""
+        faint = self.scores[self.scores < FAINT]
+        if len(faint) <= MAX_FAINT:
+            return self
+        return self.where(self.scores >= np.partition(faint, -MAX_FAINT)[-MAX_FAINT])
 
     def moved(self, by: NDArray[np.float32]) -> "Boxes":
         """The boxes `by` (x, y) pixels farther on."""

@@ -1,8 +1,8 @@
 """Marks that were read as letters: a note as 月, a sun as 米, a yen sign as 夫.
 
 A model that was trained on letters sees one in every mark, and may be certain of it. But it is not certain of the same
-one when the mark is tilted, or stands in more room; of a letter it is. So lines of one character, once or again and
-again, are read in a few other ways, and are text when all of them agree.
+one when the mark is tilted, wider, or stands in more room; of a letter it is. So lines of one character, once or again
+and again, are read in a few other ways, and are text when all of them agree.
 """
 
 import unicodedata
@@ -15,15 +15,21 @@ from mesh.serving.images import Pixels
 from mesh.serving.images.transform import resize, warp_perspective
 from ocr_service.recognition.crops import Crop
 from ocr_service.recognition.orientation import Oriented, as_read
-from ocr_service.recognition.recogniser import HEIGHT, MAX_WIDTH, TextRecogniser
+from ocr_service.recognition.recogniser import HEIGHT, MAX_WIDTH, Reading, TextRecogniser
 
 TILT_DEGREES = 8.0
 ROOM = 0.25
 SLANT = 0.25
-"""The other ways: tilted, with so much of its height as room on all sides, slanted to the left by so much of it."""
+WIDER = 1.4
+"""The other ways: tilted, with so much of its height as room on all sides, slanted to the left by so much of it, and so
+many times as wide."""
 
-STEADY = 0.9
-"""Least certainty of each: nearly all letters and ideographs have 0.93 and more; a lone e or 一 may have less."""
+STEADY, STEADY_IN_A_ROW = 0.9, 0.95
+"""Least certainty of each: nearly all letters and ideographs have 0.93 and more; a lone e or 一 may have less. A rating
+is a row of one mark; words such as 哈哈 have 0.98."""
+
+CERTAIN_DIGIT = 0.99
+"""A digit of this certainty is one; in a row (∞∞ is as 88), or less certain, it must be legible in all ways."""
 
 MOST = 16
 """Lines of one photo that are read again, the least certain first: a rating has one, a table of grades many."""
@@ -42,29 +48,31 @@ async def mistaken_marks(
         crops, readings: of one photo, in the same order.
         language: of the request.
     """
-    doubtful = [index for index, found in enumerate(readings) if _may_be_marks(found)]
+    doubtful = [index for index, found in enumerate(readings) if _may_be_marks(found.reading)]
     doubtful = sorted(doubtful, key=lambda index: readings[index].reading.score)[:MOST]
     if not doubtful:
         return frozenset()
-    ways = [way for index in doubtful for way in _ways(as_read(crops[index], readings[index].turns))]
-    again = await recogniser.read(ways, language)
-    each = len(again) // len(doubtful)
+    ways = [_ways(as_read(crops[index], readings[index].turns)) for index in doubtful]
+    again = iter(await recogniser.read([line for lines in ways for line in lines], language))
     return frozenset(
         index
-        for place, index in enumerate(doubtful)
-        if readings[index].reading.score < STEADY
-        or any(
-            way.score < STEADY or _letters(way.text) != _letters(readings[index].reading.text)
-            for way in again[place * each : (place + 1) * each]
-        )
+        for index, lines in zip(doubtful, ways, strict=True)
+        if not _is_steady(readings[index].reading, [next(again) for _ in lines])
     )
 
 
-def _may_be_marks(found: Oriented) -> bool:
-    """Whether a line is one letter, or the same one again and again; digits are read as they are."""
-    letters = _letters(found.reading.text)
-    one = len(set(letters)) == 1 and not letters.isdecimal()
-    return one and found.reading.score >= LEGIBLE
+def _may_be_marks(reading: Reading) -> bool:
+    """Whether a line is one letter or digit, or the same one again and again."""
+    letters = _letters(reading.text)
+    sure = len(letters) == 1 and letters.isdecimal() and reading.score >= CERTAIN_DIGIT
+    return len(set(letters)) == 1 and reading.score >= LEGIBLE and not sure
+
+
+def _is_steady(reading: Reading, again: Sequence[Reading]) -> bool:
+    """Whether a line says the same, and as surely as text does, in all ways of reading it."""
+    letters = _letters(reading.text)
+    least = LEGIBLE if letters.isdecimal() else STEADY if len(letters) == 1 else STEADY_IN_A_ROW
+    return all(one.score >= least and _letters(one.text) == letters for one in (reading, *again))
 
 
 def _letters(text: str) -> str:
@@ -82,4 +90,5 @@ def _ways(line: Pixels) -> list[Pixels]:
     roomy = cv2.copyMakeBorder(line, *room, cv2.BORDER_REPLICATE)
     slant = np.array([[1, -SLANT, SLANT * HEIGHT / 2], [0, 1, 0], [0, 0, 1]])
     slanted = warp_perspective(line, slant, (width, HEIGHT))
-    return [tilted, roomy.astype(np.uint8, copy=False), slanted]
+    wider = resize(line, (min(MAX_WIDTH, round(WIDER * width)), HEIGHT))
+    return [tilted, roomy.astype(np.uint8, copy=False), slanted, wider]

@@ -29,6 +29,10 @@ CERTAIN = 0.95
 CERTAIN_TURNED = 0.97
 """The same of a line read upside down: so few are that a word of a foreign script is the likelier cause."""
 
+ROUND = 16
+"""Where no line says which way is up, so many doubtful lines are read upside down; the others too if one of them makes
+sense then. A texture has hundreds."""
+
 SETTLED = 3
 """So many different characters with a vote in one certain reading settle the matter."""
 
@@ -81,7 +85,7 @@ async def _read_group(
     recogniser: TextRecogniser, crops: Sequence[Crop], group: Sequence[int], language: str
 ) -> dict[int, Oriented]:
     """Reads the crops of one direction: the voters, then the others as they say."""
-    ranked = sorted(group, key=lambda index: abs(math.log(crops[index].aspect / VOTER_ASPECT)))
+    ranked = sorted(group, key=lambda index: _unlike_a_voter(crops[index]))
     upright: dict[int, Oriented] = {}
     turned: dict[int, Oriented] = {}
     for voter in ranked[:VOTERS]:
@@ -100,6 +104,10 @@ async def _read_group(
     return await _one_by_one(recogniser, crops, chosen, turned, language)
 
 
+def _unlike_a_voter(crop: Crop) -> float:
+    return abs(math.log(crop.aspect / VOTER_ASPECT))
+
+
 async def _one_by_one(
     recogniser: TextRecogniser,
     crops: Sequence[Crop],
@@ -109,8 +117,12 @@ async def _one_by_one(
 ) -> dict[int, Oriented]:
     """Where no line says which way is up: each line for itself, upright unless it is certain the other way up."""
     doubtful = [index for index, found in upright.items() if found.reading.score < CERTAIN and index not in turned]
-    turned = turned | await _read_one_way(recogniser, crops, doubtful, upside_down=True, language=language)
-    certain = {index: found for index, found in turned.items() if _vote(found.reading, CERTAIN_TURNED) > 0}
+    doubtful.sort(key=lambda index: _unlike_a_voter(crops[index]))
+    for part in (doubtful[:ROUND], doubtful[ROUND:]):
+        turned = turned | await _read_one_way(recogniser, crops, part, upside_down=True, language=language)
+        certain = {index: found for index, found in turned.items() if _vote(found.reading, CERTAIN_TURNED) > 0}
+        if not certain:
+            break
     return upright | certain
 
 

@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ocr_service.detection.boxes import FAINT
+
 _UNSEEN = ("Cc", "Cs", "Co", "Cn")
 """Unicode categories of what nobody can read: control characters (NUL fails Immich's database), unassigned ones."""
 
@@ -15,9 +17,6 @@ FEW_CHARACTERS = 2
 MOST_OF_THE_PHOTO = 0.7
 VERY_CERTAIN = 0.95
 """A reading of one or two such shapes, or whose box covers most of the photo, counts only when it is very certain."""
-
-FAINT_BOX = 0.65
-"""Least certainty of a box that holds one or two such shapes: print has 0.7 and more, textures less."""
 
 GRID = 12
 """So many shapes of at most two kinds are a grid, however certain: 000000000000."""
@@ -124,7 +123,7 @@ def _is_plausible(one: Candidate) -> bool:
         return False
     few = shapes and len(told) <= FEW_CHARACTERS
     marks = len(told) >= REPEATED and kinds == 1
-    if few and one.detection_score < FAINT_BOX:
+    if few and one.detection_score < FAINT:
         return False
     doubtful = one.coverage > MOST_OF_THE_PHOTO or few or marks
     return not doubtful or one.score >= VERY_CERTAIN

@@ -9,7 +9,7 @@ import pytest
 from mesh.serving.images import Pixels
 from ocr_service.detection.quads import turned
 from ocr_service.recognition.crops import Crop, cut
-from ocr_service.recognition.orientation import VOTERS, read_upright
+from ocr_service.recognition.orientation import ROUND, VOTERS, read_upright
 from ocr_service.recognition.recogniser import SQUEEZE, Reading, TextRecogniser
 
 UPRIGHT = Reading("upright line", 0.97)
@@ -96,6 +96,16 @@ async def test_no_line_lies_otherwise_where_the_photo_has_a_direction() -> None:
     crops = [crop() for _ in range(8)] + [crop(upside_down=True)]
     lines = await read_upright(FakeRecogniser(GARBAGE).as_recogniser(), crops, "")
     assert [line.turns for line in lines] == [0] * 9
+
+
+@pytest.mark.parametrize("signs", [0, 1])
+async def test_a_texture_is_read_upside_down_in_part_unless_a_sign_is_found(signs: int) -> None:
+    long, shape = (Crop(np.zeros((20, width, 3), np.uint8), 0) for width in (120, 30))
+    crops = [long] * VOTERS + [shape] * 40 + [crop(upside_down=True)] * signs
+    recogniser = FakeRecogniser(Reading("OO", 0.6), Reading("营业", 0.99))
+    lines = await read_upright(recogniser.as_recogniser(), crops, "")
+    assert [line.turns for line in lines] == [0] * (VOTERS + 40) + [2] * signs
+    assert recogniser.reads - len(crops) == VOTERS + (40 + signs if signs else ROUND)
 
 
 async def test_a_stray_character_is_no_evidence() -> None:

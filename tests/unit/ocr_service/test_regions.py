@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 from rapidocr_onnxruntime.ch_ppocr_det.utils import DBPostProcess
 
-from ocr_service.detection.boxes import NO_BOXES, Boxes
+from ocr_service.detection.boxes import FAINT, MAX_FAINT, NO_BOXES, Boxes
 from ocr_service.detection.regions import to_boxes
 from ocr_service.recognition.crops import cut_all
 
@@ -110,3 +110,11 @@ def test_bends_follow_their_boxes() -> None:
     np.testing.assert_allclose(both.bends[1].course, bent.bends[0].course + np.array([10, 5]))
     assert list(both.where(np.array([False, True])).bends) == [0]
     assert not both.where(np.array([True, False])).bends
+
+
+def test_of_a_thousand_faint_boxes_the_surest_stay_and_all_of_print() -> None:
+    scores = np.concatenate([np.linspace(0.5, FAINT - 0.001, 900), np.full(100, 0.8)]).astype(np.float32)
+    quads = np.zeros((1000, 4, 2), np.float32)
+    assert sorted(Boxes(quads, scores, {}).with_few_faint().scores) == sorted(scores[900 - MAX_FAINT :])
+    few = Boxes(quads[:MAX_FAINT], scores[:MAX_FAINT], {})
+    assert few.with_few_faint() is few
