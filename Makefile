@@ -14,6 +14,9 @@ OPENVINO := $(if $(findstring openvino,$(DEVICE))$(filter Linux-x86_64,$(shell u
 UV := $(or $(shell command -v uv),.tools/uv/bin/uv)
 UV_VERSION := $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.lock)
 unexport VIRTUAL_ENV
+# Processes that start together, for the first time or where Python may not write, would each compile every module.
+export UV_COMPILE_BYTECODE := 1
+compile-own = @test ! -x $(PY) || $(PY) -m compileall -q protos/immich_mesh mesh ocr_service clip_service face_service router sql
 # Where uv finds a Python that fits, for machines that have none and cannot reach GitHub (docs/china.md).
 PYTHON_MIRROR := $(or $(UV_PYTHON_INSTALL_MIRROR),$(call from-env-file,UV_PYTHON_INSTALL_MIRROR))
 ifneq ($(PYTHON_MIRROR),)
@@ -46,10 +49,12 @@ install: python ## Install what run needs, or bring it up to date, and start not
 	$(call install,--extra all --extra $(if $(filter cuda tensorrt,$(DEVICE)),cuda,cpu) $(OPENVINO) \
 	  $(foreach extra,$(sort $(EXTRA) $(if $(HAS_VIDEO),video)),--extra $(extra)) \
 	  $(if $(wildcard $(VENV)/bin/pytest),$(DEVELOPMENT)))
+	$(compile-own)
 
 .PHONY: setup
 setup: python ## Install the development environment into .venv
 	$(call install,--extra all --extra cpu $(DEVELOPMENT))
+	$(compile-own)
 
 .PHONY: python
 python: $(UV)

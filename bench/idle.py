@@ -32,7 +32,9 @@ from bench.processes import SERVICES, Quiet, free_port
 START_SECONDS = 120.0
 REQUESTS = 6
 """Of each family before its model is unloaded: enough for arenas to have grown."""
-IDLE_SECONDS = 10.0
+SETTLE_SECONDS = 60.0
+"""Until health checks have taken the pace of a mesh that is asked nothing."""
+IDLE_SECONDS = 30.0
 """Of nothing to do, over which the share of a core is taken that all processes use together."""
 
 
@@ -141,6 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = dict(setting.split("=", 1) for setting in options.set)
     with supervised(benchmark_cache(), report.OUT / "logs" / "idle.log", settings) as mesh:
         found = {"never used": mesh.proportional_mb()}
+        time.sleep(SETTLE_SECONDS)
         quiet, before = Quiet(mesh.cpu_seconds), mesh.cpu_seconds()
         time.sleep(IDLE_SECONDS)
         share = (mesh.cpu_seconds() - before) / IDLE_SECONDS

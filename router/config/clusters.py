@@ -31,7 +31,11 @@ class Balancer(StrEnum):
 class HealthCheckSettings(Frozen):
     """Active health checking of every endpoint."""
 
-    interval_seconds: float = Field(2.0, gt=0, description="Pause between checks of a healthy endpoint.")
+    interval_seconds: float = Field(
+        2.0,
+        gt=0,
+        description="Pause between checks of a healthy endpoint; five times that while nothing is asked of it.",
+    )
     unhealthy_interval_seconds: float = Field(0.5, gt=0, description="Pause between checks of an unhealthy endpoint.")
     timeout_seconds: float = Field(3.0, gt=0, description="A check without an answer by then has failed.")
     unhealthy_threshold: int = Field(

@@ -143,6 +143,7 @@ class Cluster:
         plan = RetryPlan(policy, self._rng, call.avoid, suspect=self.quarantine.is_suspect(call.content))
         while True:
             endpoint = await self._admission.enter(call, plan, hold_until)
+            self._members.used(endpoint)
             turn, started, unchanged_since = plan.turn, self._timing.now(), self._unchanged_since()
             call.exclusive = turn is Turn.PROBATION
             try:

@@ -5,6 +5,7 @@ from the marks of `mesh.core.rpc.status`, never from a text.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -100,6 +101,7 @@ class GrpcTransport:
         self._token = token
         self._accepted = False  # whether this endpoint was seen to take the token, and has not refused it since
         self._marks = False  # whether this endpoint was seen to mark what is its own
+        self._watching: asyncio.Task[None] | None = None
         self._health_request = health_pb2.HealthCheckRequest(service=service).SerializeToString()
 
     async def send(self, call: Call, seconds: float) -> bytes:
@@ -136,6 +138,21 @@ class GrpcTransport:
         if self._accepted or found not in (Probe.SERVING, Probe.NOT_SERVING):
             return found
         return Probe.REFUSED if await self._refuses(seconds) else found
+
+    def watch(self, lost: Callable[[], None]) -> bool:
+        """Calls back once when the connection of now breaks: a process that ends is noticed between two checks."""
+        if self._watching is not None and not self._watching.done():
+            return True
+        channel = self._way.channel
+        if channel.get_state() is not grpc.ChannelConnectivity.READY:
+            return False
+
+        async def wait() -> None:
+            await channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
+            lost()
+
+        self._watching = asyncio.create_task(wait(), name=f"connection to {self.address}")
+        return True
 
     async def _reach(self, seconds: float) -> Probe:
         found = await self._check(self._way, seconds)
@@ -191,6 +208,9 @@ class GrpcTransport:
 
     async def close(self) -> None:
         """Closes it; calls under way fail."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         await asyncio.gather(*(way.channel.close() for way in (self._way, self._other) if way is not None))
 
     @staticmethod

@@ -1,6 +1,6 @@
 """A native Immich ML server as a cluster: requests that are passed on unchanged, or in part."""
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,10 @@ class HttpTransport:
             return Probe.TIMEOUT
         except aiohttp.ClientError:
             return Probe.UNREACHABLE
+
+    def watch(self, lost: Callable[[], None]) -> bool:
+        """No connection is kept that could break."""
+        return False
 
     async def progress(self, seconds: float) -> str:
         """A native server does not say."""

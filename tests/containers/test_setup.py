@@ -136,7 +136,7 @@ def test_a_mirror_gives_the_files_and_the_lock_their_versions(project: Project, 
     project.program("python3", answers if given == "pip.conf" else "exit 1")
     project.program(
         "uv",
-        'case "$1" in export) cp uv.lock .venv.txt;; venv) mkdir -p .venv/bin && cp /bin/sh .venv/bin/python;; esac',
+        'case "$1" in export) cp uv.lock .venv.txt;; venv) mkdir -p .venv/bin && cp /bin/true .venv/bin/python;; esac',
     )
     variables = {} if given == "pip.conf" else {given: MIRROR}
     done = project.make("setup", **variables)
@@ -180,7 +180,7 @@ def test_the_env_file_says_device_and_index_to_make_as_well(project: Project) ->
     project.program("python3", "exit 1")
     project.program(
         "uv",
-        'case "$1" in export) cp uv.lock .venv.txt;; venv) mkdir -p .venv/bin && cp /bin/sh .venv/bin/python;; esac',
+        'case "$1" in export) cp uv.lock .venv.txt;; venv) mkdir -p .venv/bin && cp /bin/true .venv/bin/python;; esac',
     )
     programs = project.folder / ".venv/bin"
     programs.mkdir(parents=True)
@@ -194,3 +194,18 @@ def test_the_env_file_says_device_and_index_to_make_as_well(project: Project) ->
     assert all(f"--default-index {MIRROR}" in call for call in project.called if call.startswith("uv pip"))
     assert project.make("run", DEVICE="cpu").returncode == 0
     assert "--extra cpu" in [call for call in project.called if call.startswith("uv export")][-1]
+
+
+def test_modules_are_compiled_when_they_are_installed(project: Project) -> None:
+    """The dependencies by uv, our own by Python: where it may not write, every start would compile them."""
+    project.program("uv", 'echo "compiles: $UV_COMPILE_BYTECODE" >> calls')
+    project.program("python3", "exit 1")
+    programs = project.folder / ".venv/bin"
+    programs.mkdir(parents=True)
+    project.program("python", folder=programs)
+    done = project.make("install")
+    assert done.returncode == 0, done.stderr
+    assert "compiles: 1" in project.called
+    (own,) = [call for call in project.called if call.startswith("python -m compileall -q ")]
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert own.split()[4:] == wheel["packages"]

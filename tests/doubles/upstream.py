@@ -136,6 +136,9 @@ class FakeTransport:
         self.timeouts: list[float] = []
         self.busy_with = ""
         self.closed = False
+        self.probes = 0
+        self.tells_loss = True
+        self.lost: Callable[[], None] = lambda: None
 
     async def send(self, call: Call, seconds: float) -> Any:
         self.calls.append(call)
@@ -144,7 +147,12 @@ class FakeTransport:
 
     async def probe(self, seconds: float) -> Probe:
         await asyncio.sleep(0)
+        self.probes += 1
         return self.health
+
+    def watch(self, lost: Callable[[], None]) -> bool:
+        self.lost = lost
+        return self.tells_loss
 
     async def progress(self, seconds: float) -> str:
         return self.busy_with

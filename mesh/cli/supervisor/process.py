@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -67,7 +68,8 @@ class ManagedProcess:
         descriptors: Sequence[int] = (),
     ) -> None:
         self.name = name
-        self.state = ProcessState.STOPPED
+        self._state = ProcessState.STOPPED
+        self._turned = asyncio.Event()
         self.ends = 0
         """How often it ended by itself."""
         self.last_exit: Exit | None = None
@@ -80,6 +82,23 @@ class ManagedProcess:
         self._descriptors = tuple(descriptors)
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
+
+    @property
+    def state(self) -> ProcessState:
+        """Where it is in its life."""
+        return self._state
+
+    @state.setter
+    def state(self, state: ProcessState) -> None:
+        self._state = state
+        self._turned.set()
+
+    async def turn(self, seconds: float) -> None:
+        """Returns when its state has changed since the last call, after so long at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._turned.wait()
+        self._turned.clear()
 
     @property
     def pid(self) -> int | None:

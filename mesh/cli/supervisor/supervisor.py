@@ -17,8 +17,9 @@ from mesh.cli.supervisor.process import LineListener, ManagedProcess, ProcessSta
 from mesh.cli.supervisor.sockets import BoundRouter
 
 POLL_SECONDS = 0.5
-STEADY_SECONDS = 5.0
-"""A process that was ready is asked again after this time; whether it still runs is looked at every time."""
+STEADY_SECONDS = (5.0, 10.0, 20.0)
+"""A process that was ready is asked again after these times, one after the other, and then after the last of them:
+asking is most of what an idle mesh does. When it ends is known at once."""
 SILENCE_SECONDS = 30.0
 """A process that has answered keeps its condition for so long without another answer."""
 
@@ -76,6 +77,7 @@ class Supervisor:
         self._on_condition = on_condition
         self._clock = clock
         self._answered: dict[str, tuple[int | None, float]] = {}
+        self._same_answers = dict.fromkeys(self._plans, 0)
         self._ends_told = dict.fromkeys(self._plans, 0)
         self._keepers: list[asyncio.Task[None]] = []
 
@@ -111,7 +113,9 @@ class Supervisor:
     async def _watch(self, name: str) -> None:
         while True:
             await self._look(name)
-            await asyncio.sleep(POLL_SECONDS)
+            process = self._processes[name]
+            left = self._steady_until(name, process.pid) - self._clock()
+            await process.turn(left if left > 0 and process.state is ProcessState.RUNNING else POLL_SECONDS)
 
     async def _look(self, name: str) -> None:
         process = self._processes[name]
@@ -130,21 +134,24 @@ class Supervisor:
         """What the process says of itself while it runs, else what became of it."""
         process = self._processes[name]
         if process.state is ProcessState.RUNNING:
-            if self._is_steady(name, process.pid):
+            if self._clock() < self._steady_until(name, process.pid):
                 return self.conditions[name]
             return self._answer(name, process.pid, await self._probes[name].check())
         return _ended(process) if process.last_exit is not None else starting()
 
-    def _is_steady(self, name: str, pid: int | None) -> bool:
-        """Whether this life of it said lately that it is ready, with nothing under way."""
+    def _steady_until(self, name: str, pid: int | None) -> float:
+        """Until when this life of it counts as ready, having said so with nothing under way."""
         answered_pid, at = self._answered.get(name, (None, 0.0))
         known = self.conditions.get(name)
-        ready = known is not None and known.level is Level.READY and known.progress is None
-        return ready and answered_pid == pid and self._clock() - at < STEADY_SECONDS
+        if known is None or known.level is not Level.READY or known.progress is not None or answered_pid != pid:
+            return float("-inf")
+        return at + STEADY_SECONDS[min(self._same_answers[name], len(STEADY_SECONDS) - 1)]
 
     def _answer(self, name: str, pid: int | None, answer: ProcessCondition | None) -> ProcessCondition:
         """A running process's condition. One answer that does not come is no news: on a busy machine it is late."""
         if answer is not None:
+            same = answer == self.conditions.get(name) and self._answered.get(name, (None, 0.0))[0] == pid
+            self._same_answers[name] = self._same_answers[name] + 1 if same else 0
             self._answered[name] = pid, self._clock()
             return answer
         answered_pid, at = self._answered.get(name, (None, 0.0))

@@ -43,6 +43,9 @@ class Transport(Protocol):
     async def probe(self, seconds: float) -> Probe:
         """One health check; never raises for what the endpoint does."""
 
+    def watch(self, lost: Callable[[], None]) -> bool:
+        """Calls back once when the connection of now breaks; False where there is none that would tell."""
+
     async def progress(self, seconds: float) -> str:
         """What a service that is not serving yet is busy with, for a person, or empty; never raises likewise."""
 

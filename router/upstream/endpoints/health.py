@@ -1,4 +1,7 @@
-"""Active health checking: one task for each endpoint, which tells the cluster what it finds."""
+"""Active health checking: one task for each endpoint, which tells the cluster what it finds.
+
+A check is due after a pause, when a request finds the endpoint gone, and when the connection to it breaks.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -19,6 +22,10 @@ _DETAILS = {
 VOUCHED_SECONDS = 10.0
 """An endpoint that was suspected and passes the check that follows is not suspected again for so long: something in
 between drops calls, and neither state nor log may flap with every one of them."""
+QUIET_SECONDS = 30.0
+"""An endpoint rests when for so long nothing was asked of it."""
+REST_FACTOR = 5
+"""So many times the usual pause lies between checks of one that rests: they would be most of what an idle mesh does."""
 
 
 class HealthChecker:
@@ -40,6 +47,8 @@ class HealthChecker:
         self._passed = 0
         self._timed_out = 0
         self._suspected = False
+        self._used_at = float("-inf")
+        self._resting = False
         self._vouched_until = float("-inf")
         self._task = asyncio.create_task(self._run(), name=f"health of {endpoint.address}")
 
@@ -50,6 +59,13 @@ class HealthChecker:
     def refused(self) -> None:
         """A request found that the endpoint takes another token than the router's: likewise."""
         self._doubt(_DETAILS[Probe.REFUSED], refuses=True)
+
+    def used(self) -> None:
+        """A request is sent there: one that rests is checked at once, and as often as usual from now on."""
+        self._used_at = self._timing.now()
+        if self._resting:
+            self._resting = False
+            self._soon.set()
 
     def _doubt(self, detail: str, *, refuses: bool = False) -> None:
         self._soon.set()
@@ -70,13 +86,22 @@ class HealthChecker:
             probe = await transport.probe(limit)
             # Who waits for a model to be downloaded is told how far it is.
             self.note(probe, await transport.progress(limit) if probe is Probe.NOT_SERVING else "")
-            healthy = self._endpoint.health is HealthState.HEALTHY and not self._timed_out
-            pause = self._settings.interval_seconds if healthy else self._settings.unhealthy_interval_seconds
-            timer = self._timing.call_later(pause, self._soon.set)
+            timer = self._timing.call_later(self._pause(), self._soon.set)
             try:
                 await self._soon.wait()
             finally:
                 timer.cancel()
+
+    def _pause(self) -> float:
+        """Until the next check, unless something happens before."""
+        endpoint = self._endpoint
+        if endpoint.health is not HealthState.HEALTHY or self._timed_out:
+            return self._settings.unhealthy_interval_seconds
+        quiet_since = max(self._used_at, endpoint.changed_at)
+        quiet = not endpoint.active and self._timing.now() - quiet_since >= QUIET_SECONDS
+        # Only where a process that ends is noticed all the same.
+        self._resting = endpoint.transport.watch(self._soon.set) and quiet
+        return self._settings.interval_seconds * (REST_FACTOR if self._resting else 1)
 
     def note(self, probe: Probe, progress: str = "") -> None:
         """Takes one check's outcome into account; `progress` is what the service says that it is busy with."""

@@ -85,6 +85,11 @@ class Membership:
                 self.settled(endpoint)
         self._changed()
 
+    def used(self, endpoint: Endpoint) -> None:
+        """A request is sent to the endpoint."""
+        if (checker := self._checkers.get(endpoint)) is not None:
+            checker.used()
+
     def suspect(self, endpoint: Endpoint, detail: str) -> None:
         """A request found the endpoint gone."""
         if (checker := self._checkers.get(endpoint)) is not None:

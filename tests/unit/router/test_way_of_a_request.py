@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -63,6 +63,9 @@ class SeeingTransport:
 
     async def probe(self, seconds: float) -> Probe:
         return Probe.SERVING
+
+    def watch(self, lost: Callable[[], None]) -> bool:
+        return False
 
     async def progress(self, seconds: float) -> str:
         return ""

@@ -90,6 +90,18 @@ async def test_killed_during_a_call_and_not_there_after(replica: Process, transp
     assert await transport.send(call(), 10)
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_the_end_of_a_process_is_told_between_two_checks(
+    replica: Process, transport: GrpcTransport, number: signal.Signals
+) -> None:
+    lost = asyncio.Event()
+    assert transport.watch(lost.set)
+    replica.send_signal(number)
+    await asyncio.wait_for(lost.wait(), PATIENCE_SECONDS)
+    await probed(transport, Probe.UNREACHABLE)
+    assert not transport.watch(lost.set)  # there is no connection that could break
+
+
 async def test_draining_finishes_what_is_under_way_and_takes_nothing_new(
     replica: Process, transport: GrpcTransport
 ) -> None:

@@ -9,8 +9,9 @@ from router.upstream.endpoints.address import Address
 from router.upstream.endpoints.discovery import EndpointDiscovery, system_resolver
 from router.upstream.endpoints.endpoint import HealthState, Probe
 from router.upstream.endpoints.endpoint_slices import ApiServer
+from router.upstream.endpoints.health import QUIET_SECONDS
 from router.upstream.endpoints.membership import Membership
-from tests.doubles.upstream import FakeEndpoints, FakeTiming, Stand, settle
+from tests.doubles.upstream import Blocked, FakeEndpoints, FakeTiming, Stand, settle
 
 
 class FakeDns:
@@ -172,3 +173,41 @@ async def test_a_watch_with_news_is_heard_at_once_and_its_zones_are_known(tmp_pa
     await settle()
     assert members.endpoints == []
     await members.close()
+
+
+async def test_who_is_asked_nothing_is_checked_less_often_until_a_request_comes() -> None:
+    async with Stand(health_check=HealthCheckSettings(interval_seconds=2)) as stand:
+        await stand.timing.advance(QUIET_SECONDS + 2)
+        transport = stand.endpoints["a:1"]
+        before = transport.probes
+        await stand.timing.advance(40)
+        assert transport.probes - before == 4
+        # The first request finds out at once what has become of it meanwhile, and the usual checks follow.
+        transport.behave = blocked = Blocked()
+        call = stand.send()
+        await settle()
+        assert transport.probes - before == 5
+        await stand.timing.advance(QUIET_SECONDS + 10)  # a call that takes long is a use
+        assert transport.probes - before == 25
+        blocked.release()
+        await call
+
+
+async def test_a_connection_that_breaks_is_looked_into_at_once() -> None:
+    async with Stand() as stand:
+        await stand.timing.advance(QUIET_SECONDS + 5)
+        transport = stand.endpoints["a:1"]
+        transport.health = Probe.UNREACHABLE
+        transport.lost()
+        await settle()
+        assert stand.endpoint("a:1").health is HealthState.UNHEALTHY
+
+
+async def test_who_would_not_be_missed_is_checked_as_often_as_ever() -> None:
+    async with Stand(health_check=HealthCheckSettings(interval_seconds=2)) as stand:
+        transport = stand.endpoints["a:1"]
+        transport.tells_loss = False
+        await stand.timing.advance(QUIET_SECONDS + 2)
+        before = transport.probes
+        await stand.timing.advance(40)
+        assert transport.probes - before == 20

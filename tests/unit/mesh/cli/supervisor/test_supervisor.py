@@ -145,21 +145,47 @@ async def test_an_answer_that_does_not_come_is_no_news() -> None:
     await running
 
 
-async def test_who_is_ready_is_asked_again_only_after_a_while() -> None:
+async def test_who_is_ready_is_asked_again_only_after_a_while_and_ever_less_often() -> None:
+    stage = SupervisedFakes()
+    supervisor, probe = stage.supervisor, stage.probes["ocr"]
+    supervisor.processes["ocr"].state = ProcessState.RUNNING
+    await supervisor._look("ocr")
+    for pause in (*STEADY_SECONDS, STEADY_SECONDS[-1]):
+        asked = probe.asked
+        stage.now += pause - 1
+        await supervisor._look("ocr")
+        assert probe.asked == asked
+        stage.now += 1
+        await supervisor._look("ocr")
+        assert probe.asked == asked + 1
+    probe.condition = coming = ProcessCondition(Level.COMING, "loading")
+    stage.now += STEADY_SECONDS[-1]
+    for _ in range(2):  # and who is not ready, at every look
+        asked = probe.asked
+        await supervisor._look("ocr")
+        assert probe.asked == asked + 1
+        assert stage.told["ocr"] == coming
+    probe.condition = READY
+    await supervisor._look("ocr")
+    stage.now += STEADY_SECONDS[0]
+    asked = probe.asked
+    await supervisor._look("ocr")
+    assert probe.asked == asked + 1
+
+
+async def test_the_end_of_a_process_is_told_at_once() -> None:
+    """Though nobody would have asked it anything for a while."""
     stage = SupervisedFakes()
     running = asyncio.create_task(stage.supervisor.run(stage.stop, stage.hurry))
     await stage.until_settled()
-    probe = stage.probes["ocr"]
-    asked = probe.asked
-    probe.condition = coming = ProcessCondition(Level.COMING, "loading")
-    await stage.supervisor._look("ocr")
-    assert (probe.asked, stage.told["ocr"]) == (asked, READY)
-    stage.now += STEADY_SECONDS
-    for _ in range(2):  # and who is not ready, at every look
-        asked = probe.asked
-        await stage.supervisor._look("ocr")
-        assert probe.asked > asked
-        assert stage.told["ocr"] == coming
+    ended = stage.supervisor.processes["ocr"]
+    ended.ends, ended.last_exit = 1, Exit(1, "no memory")
+    ended.state = ProcessState.WAITING
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while stage.told["ocr"] == READY:
+            stage.changed.clear()
+            await stage.changed.wait()
+    assert stage.told["ocr"] == ProcessCondition(Level.FAILED, "ended (exit code 1: no memory), is started again")
     stage.stop.set()
     await running
 
