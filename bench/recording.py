@@ -34,6 +34,7 @@ from mesh.serving.runtimes.session import (
     Interruption,
     ModelSession,
     RuntimeSettings,
+    StaticShapes,
     TensorInfo,
 )
 from mesh.serving.server import ServiceContext, running
@@ -135,7 +136,12 @@ def _watched() -> Iterator[list[RecordedRun]]:
 
     def choose_watched(graph: Path, runtime: RuntimeSettings, make_check: MakeCheck, *, several: bool) -> RuntimeChoice:
         choice = choose(graph, runtime, make_check, several=several)
-        return RuntimeChoice(lambda threads: Watched(choice.open(threads), graph, log), reason=choice.reason)
+
+        def open_for(shapes: StaticShapes) -> Watched:
+            assert choice.open_for is not None
+            return Watched(choice.open_for(shapes), graph, log)
+
+        return RuntimeChoice(lambda threads: Watched(choice.open(threads), graph, log), open_for, choice.reason)
 
     with patch("mesh.serving.inference.engine.choose", choose_watched):
         yield log

@@ -124,7 +124,9 @@ class Engine:
         with session_threads(priority):
             shapes = ShapeSet(tuple(sizes), batches_up_to(size))
             self._padding = (
-                Padding.of(path, runtime, shapes, choose_for, check, compute.is_calm, which) if sizes else None
+                Padding.of(path, runtime, shapes, choose_for, check, compute.is_calm, which)
+                if sizes or runtime.device.compiles_per_shape
+                else None
             )
             chosen = self._padding.choice if self._padding else choose_for(path, check)
             if several:
@@ -146,7 +148,9 @@ class Engine:
         self._shown = metrics.MODEL_RUNTIME.labels(*self._labels, self.provider)
         self._shown.set(1)
         open_axes = [bool(info.shape) and info.shape[0] is None for info in (*self.inputs, *self.outputs)]
-        self.stackable = all(open_axes) and can_stack(self.outputs)
+        # What compiles for each shape, and has no few of them, would compile for each size of a batch.
+        may_vary = self._padding is not None or not runtime.device.compiles_per_shape
+        self.stackable = all(open_axes) and may_vary and can_stack(self.outputs)
         self._batcher: Batcher[_Item, list[Array]] = Batcher(
             self._run_batch,
             workers=compute.cores if on_cpu and not self._sessions.always_wide else 1,

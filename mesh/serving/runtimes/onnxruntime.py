@@ -139,6 +139,10 @@ class ReferenceRun:
 
     Raises:
         UnavailableError: it cannot be read.
+
+    Attributes:
+        inputs, outputs: the graph's, in its order.
+        axis_names: what it calls the axes of each input; empty for those whose size it knows, or that have no name.
     """
 
     def __init__(self, graph: Path | bytes) -> None:
@@ -148,7 +152,12 @@ class ReferenceRun:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.intra_op_num_threads = 1
         self._session = open_on_device(graph, RuntimeSettings(device=Device.CPU), options)
-        self.inputs = tuple(_tensor_info(node) for node in self._session.get_inputs())
+        nodes = self._session.get_inputs()
+        self.inputs = tuple(_tensor_info(node) for node in nodes)
+        self.outputs = tuple(_tensor_info(node) for node in self._session.get_outputs())
+        self.axis_names = {
+            node.name: tuple(size if isinstance(size, str) else "" for size in node.shape) for node in nodes
+        }
 
     def __call__(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> list[Array]:
         """These tensors of it, or its outputs. Blocking. Raises UnavailableError: it takes no such inputs."""

@@ -3,7 +3,8 @@
 `selection` chooses the runtime; `onnxruntime` and `openvino` each hold one. Nothing outside this package knows them.
 """
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,20 +44,27 @@ class StaticShapes:
         inputs: of each input, by its name; axis 0 is the batch.
         batches: least, usual and most items of a batch where the device compiles for a range of them; None where it is
             for exactly those of `inputs`.
+        axis_names: what the graph calls the axes of each input; None for one of the mesh's own making.
     """
 
     inputs: Mapping[str, tuple[int, ...]]
     batches: tuple[int, int, int] | None = None
+    axis_names: Mapping[str, Sequence[str]] | None = None
 
     @property
     def open_axes(self) -> dict[str, int]:
-        """The size of each axis that is known, by the name that graphs of the mesh's own making give it."""
-        first = 0 if self.batches is None else 1
-        return {
-            axis_name(name, axis): shape[axis]
+        """The size of each axis that is known, by its name; a name that several axes share tells nothing."""
+        named = [
+            (self._axis_name(name, axis), size)
             for name, shape in self.inputs.items()
-            for axis in range(first, len(shape))
-        }
+            for axis, size in enumerate(shape)
+            if axis or self.batches is None
+        ]
+        often = Counter(name for name, _ in named)
+        return {name: size for name, size in named if name and often[name] == 1}
+
+    def _axis_name(self, tensor: str, axis: int) -> str:
+        return axis_name(tensor, axis) if self.axis_names is None else self.axis_names[tensor][axis]
 
     @property
     def name(self) -> str:

@@ -12,7 +12,7 @@ import structlog
 from mesh.core.errors import UnavailableError
 from mesh.serving.runtimes.compiled import CompiledFiles
 from mesh.serving.runtimes.onnxruntime import ReferenceRun
-from mesh.serving.runtimes.session import Array, TensorInfo, axis_name, first_line
+from mesh.serving.runtimes.session import Array, axis_name, first_line
 from mesh.serving.shapes.growth import COLUMNS, ROWS, Growth, PictureInput, UnmaskableGraphError, example, growths
 from mesh.serving.shapes.masked import MASK, mask
 
@@ -34,7 +34,8 @@ class MaskedGraph:
     """A graph that padding has no say in.
 
     Attributes:
-        path: its .onnx file, with `MASK` as the second input.
+        path: its .onnx file, with `MASK` as the second input; the original where that leaves no side open, so that
+            there is nothing to pad but its batches.
         picture: its first input, as the original has it.
         granularity: pixels of rows and of columns in one step of the mask; 0 for a side that is fixed.
         outputs: of each output the axes that grow: side and pixels per step, by index.
@@ -44,6 +45,11 @@ class MaskedGraph:
     picture: PictureInput
     granularity: Size
     outputs: tuple[Mapping[int, tuple[int, int]], ...]
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether it has the second input."""
+        return any(self.granularity)
 
     def filled(self, size: Size) -> Size:
         """The size in whole steps of the mask, no smaller."""
@@ -84,22 +90,20 @@ class MaskedGraph:
         return output[tuple(places)]
 
 
-def masked_graph(graph: Path, cache_folder: Path, inputs: Sequence[TensorInfo], rows: int | None = None) -> MaskedGraph:
-    """The masked form of a graph. Blocking: seconds when it is made, which is once.
+def masked_graph(graph: Path, cache_folder: Path, picture: PictureInput) -> MaskedGraph:
+    """The masked form of a graph that leaves a side open. Blocking: seconds when it is made, which is once.
 
     Args:
         graph: its .onnx file.
         cache_folder: of all models.
-        inputs: the graph's.
-        rows: as `PictureInput`'s.
+        picture: its input.
 
     Raises:
         UnmaskableGraphError: there is none, or it cannot be kept.
         UnavailableError: the graph cannot be read.
     """
-    picture = PictureInput.of(inputs, rows)
     files = CompiledFiles(graph, cache_folder)
-    target = files.path("onnx", FORM, str(rows))
+    target = files.path("onnx", FORM, str(picture.info.shape))
     noted = files.noted(target.with_suffix(".json")) if target.exists() else None
     if noted is not None and (known := _read(target, picture, noted)) is not None:
         return known

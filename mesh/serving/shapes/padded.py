@@ -76,7 +76,7 @@ class PaddedRuns:
         sizes = [graph.picture.size_of(one[self._name].shape) for one in pictures]
         feeds = {self._name: self._fed(pictures, sizes, shape)}
         filled = all(size == shape.size for size in sizes) and self._is_ready(shape._replace(is_filled=True))
-        if not filled:
+        if graph.takes_mask and not filled:
             feeds[MASK] = graph.masks(sizes, shape.size, shape.batch)
         outputs = session.run(feeds, interruption)
         return [

@@ -12,7 +12,7 @@ from mesh.serving.runtimes.selection import RuntimeChoice
 from mesh.serving.runtimes.self_check import MakeCheck, SelfCheck
 from mesh.serving.runtimes.session import RuntimeSettings, TensorInfo
 from mesh.serving.shapes.graphs import MaskedGraph, masked_graph
-from mesh.serving.shapes.growth import UnmaskableGraphError
+from mesh.serving.shapes.growth import PictureInput, UnmaskableGraphError
 from mesh.serving.shapes.masked import MASK
 from mesh.serving.shapes.padded import PaddedRuns
 from mesh.serving.shapes.per_shape import BothForms, PerShapeSessions
@@ -33,6 +33,7 @@ class Padding:
         plain, masked: how sessions of both forms open.
         runtime: where they run.
         is_calm: whether nobody waits for anything on this machine.
+        axis_names: what the graph as it was calls the axes of its input.
         which: the graph, for the log and the metrics: model and part.
 
     Raises:
@@ -51,6 +52,7 @@ class Padding:
         masked: RuntimeChoice,
         runtime: RuntimeSettings,
         is_calm: Callable[[], bool],
+        axis_names: Mapping[str, Sequence[str]],
         which: Mapping[str, str],
     ) -> None:
         self._records = plain.records
@@ -66,6 +68,7 @@ class Padding:
                 plain.open_for,
                 first,
                 batches=batches if runtime.device.compiles_for_batches else None,
+                axis_names=axis_names,
                 which=which,
             )
             self.choice = replace(plain, open=lambda threads: sessions)
@@ -87,23 +90,39 @@ class Padding:
         is_calm: Callable[[], bool],
         which: Mapping[str, str],
     ) -> "Padding | None":
-        """For a graph; None, with the reason in the log, for one that padding would have a say in.
+        """For a graph; None for one whose inputs keep their shapes: with the reason in the log where sizes were given.
+
+        Args:
+            path: its .onnx file.
+            runtime: where it runs.
+            shapes: the set; without sizes there is one where the graph fixes its pictures' size.
+            choose: how a graph's sessions open.
+            check: what a precision must agree on.
+            is_calm: whether nobody waits for anything on this machine.
+            which: the graph, for the log and the metrics: model and part.
 
         Raises:
             UnavailableError: it cannot be read or compiled. Blocking.
         """
+        original = ReferenceRun(path)
         heights = {rows for rows, _ in shapes.sizes}
         try:
-            graph = masked_graph(
-                path, runtime.cache_folder, ReferenceRun(path).inputs, heights.pop() if len(heights) == 1 else None
-            )
+            picture = PictureInput.of(original.inputs, heights.pop() if len(heights) == 1 else None)
+            if not picture.open_sides:
+                shapes = replace(shapes, sizes=(picture.sized((0, 0)),))
+                graph = MaskedGraph(path, picture, (0, 0), tuple({} for _ in original.outputs))
+            elif shapes.sizes:
+                graph = masked_graph(path, runtime.cache_folder, picture)
+            else:
+                return None
         except UnmaskableGraphError as error:
             log.warning("inputs keep their shapes, each of which may be compiled anew", **which, reason=str(error))
             return None
-        if graph.picture.info.shape[0] is not None:
+        if picture.info.shape[0] is not None:
             shapes = replace(shapes, batches=(1,))
-        plain, masked = choose(path, check), choose(graph.path, _with_mask(check, graph))
-        return cls(graph, shapes, plain, masked, runtime, is_calm, which)
+        plain = choose(path, check)
+        masked = choose(graph.path, _with_mask(check, graph)) if graph.takes_mask else plain
+        return cls(graph, shapes, plain, masked, runtime, is_calm, original.axis_names, which)
 
     @property
     def memory_bytes(self) -> int | None:

@@ -5,7 +5,7 @@ A shape that its pictures fill has no padding to leave out: it is run in the gra
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -38,6 +38,7 @@ class PerShapeSessions:
         open_plain_for: compiles the graph as it was.
         first: opened at once.
         batches: least, usual and most pictures of a batch where one session is for all of them; else None.
+        axis_names: what the graph as it was calls the axes of its input.
         which: the graph, for the log.
 
     Raises:
@@ -52,11 +53,13 @@ class PerShapeSessions:
         first: Shape,
         *,
         batches: tuple[int, int, int] | None = None,
+        axis_names: Mapping[str, Sequence[str]] | None = None,
         which: Mapping[str, str],
     ) -> None:
         self._graph = graph
         self._open_for = {False: open_for, True: open_plain_for}
         self._batches = batches
+        self._axis_names = {False: None, True: axis_names}
         self._which = which
         self._sessions: dict[Shape, ModelSession] = {}
         self._builds: dict[Shape, threading.Lock] = {}
@@ -82,7 +85,8 @@ class PerShapeSessions:
 
     def key(self, shape: Shape) -> Shape:
         """Which of the sessions a shape is run in."""
-        return shape if self._batches is None else shape._replace(batch=ANY)
+        key = shape if self._batches is None else shape._replace(batch=ANY)
+        return key if self._graph.takes_mask else key._replace(is_filled=True)
 
     def is_ready(self, shape: Shape) -> bool:
         """Whether a run of the shape starts at once."""
@@ -124,8 +128,9 @@ class PerShapeSessions:
         with build:  # who needs the same one waits for it; others build theirs meanwhile
             if (known := self._sessions.get(key)) is None:
                 started = time.perf_counter()
-                shapes = {name: array.shape for name, array in self._feeds(shape).items()}
-                known = self._open_for[key.is_filled](StaticShapes(shapes, self._batches))
+                inputs = {name: array.shape for name, array in self._feeds(shape).items()}
+                shapes = StaticShapes(inputs, self._batches, self._axis_names[key.is_filled])
+                known = self._open_for[key.is_filled](shapes)
                 self._sessions[key] = known
                 seconds = round(time.perf_counter() - started, 1)
                 log.info("compiled for a shape", **self._which, shape=str(key), seconds=seconds)
@@ -134,7 +139,7 @@ class PerShapeSessions:
     def _feeds(self, shape: Shape) -> dict[str, Array]:
         picture, size = self._graph.picture, shape.size
         feeds = dummy_feeds((picture.info,), dict(enumerate(picture.shape(shape.batch, size))))
-        return feeds if shape.is_filled else {**feeds, MASK: self._graph.masks([size], size, shape.batch)}
+        return feeds if self.key(shape).is_filled else {**feeds, MASK: self._graph.masks([size], size, shape.batch)}
 
 
 class BothForms:

@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,9 +29,17 @@ from mesh.serving.runtimes.session import (
     TensorInfo,
     dummy_feeds,
 )
+from mesh.serving.shapes.shape_set import Size
 from tests.clock import FakeClock
 from tests.doubles.sessions import FakeSession
-from tests.unit.mesh.serving.shapes.doubles import SET, CountingSession, approximately, picture, save_convolution
+from tests.unit.mesh.serving.shapes.doubles import (
+    SET,
+    CountingSession,
+    approximately,
+    picture,
+    save_convolution,
+    save_fixed_convolution,
+)
 from tests.waiting import until
 
 
@@ -335,7 +343,9 @@ class Padded:
     ran: list[tuple[int, ...]]
 
 
-def padded_engine(folder: Path, compute: ComputePool, device: Device) -> Padded:
+def padded_engine(
+    folder: Path, compute: ComputePool, device: Device, graph: Path | None = None, sizes: Sequence[Size] = SET.sizes
+) -> Padded:
     ran: list[tuple[int, ...]] = []
     opened: list[Path] = []
 
@@ -344,12 +354,12 @@ def padded_engine(folder: Path, compute: ComputePool, device: Device) -> Padded:
         return CountingSession(path, ran)
 
     engine = Engine(
-        save_convolution(folder),
+        graph or save_convolution(folder),
         RuntimeSettings(device=device, cores=2, cache_folder=folder, batching=BatchingSettings(max_batch_size=4)),
         compute,
         model="m",
         part="p",
-        sizes=SET.sizes,
+        sizes=sizes,
         open_session=open_session,
     )
     return Padded(engine, opened, ran)
@@ -408,5 +418,44 @@ async def test_a_graph_that_cannot_be_masked_takes_inputs_as_they_are(tmp_path: 
     )
     assert not engine.pads
     assert (await engine.infer({"x": np.ones((1, 3), np.float32)}))[0].tolist() == [[2.0] * 3]
+    await engine.drain()
+    engine.close()
+
+
+async def test_pictures_of_one_size_are_padded_in_number_where_each_number_would_be_compiled(
+    tmp_path: Path, compute: ComputePool
+) -> None:
+    graph = save_fixed_convolution(tmp_path)
+    padded = padded_engine(tmp_path, compute, Device.ROCM, graph, sizes=())
+    plain = OnnxSession(graph, RuntimeSettings())
+    padded.engine.start()
+    await until(lambda: len(padded.opened) == 2)  # for one, and for four
+    pictures = [picture((32, 32), number) for number in range(7)]
+
+    answers = await asyncio.gather(*(padded.engine.infer(one) for one in pictures))
+
+    for one, (answer,) in zip(pictures, answers, strict=True):
+        assert answer == approximately(plain.run(one)[0])
+    assert {shape[0] for shape in padded.ran} <= {1, 4}
+    assert set(padded.opened) == {graph}
+    await padded.engine.drain()
+    padded.engine.close()
+
+
+async def test_what_has_no_few_shapes_runs_singly_where_each_would_be_compiled(
+    tmp_path: Path, compute: ComputePool
+) -> None:
+    """A text encoder, whose batches vary in number alone."""
+    sessions: list[FakeSession] = []
+
+    def open_session(path: Path, runtime: RuntimeSettings, threads: int) -> FakeSession:
+        sessions.append(FakeSession(threads))
+        return sessions[-1]
+
+    graph = doubling_graph(tmp_path / "m.onnx", None)
+    runtime = RuntimeSettings(device=Device.ROCM, cache_folder=tmp_path)
+    engine = Engine(graph, runtime, compute, model="m", part="textual", open_session=open_session)
+    await asyncio.gather(*(engine.infer({"x": np.ones((1, 1), np.float32)}) for _ in range(5)))
+    assert [session.batches for session in sessions] == [[1] * 5]
     await engine.drain()
     engine.close()

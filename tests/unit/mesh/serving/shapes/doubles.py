@@ -19,6 +19,7 @@ from mesh.serving.runtimes.session import (
     TensorInfo,
 )
 from mesh.serving.shapes.graphs import MaskedGraph, masked_graph
+from mesh.serving.shapes.growth import PictureInput
 from mesh.serving.shapes.shape_set import ShapeSet
 from tests.builders.graph import Graph
 
@@ -41,9 +42,17 @@ def save_convolution(folder: Path) -> Path:
     return graph.save(folder / "model.onnx")
 
 
+def save_fixed_convolution(folder: Path, size: tuple[int, int] = (32, 32)) -> Path:
+    """The same for pictures of one size: only the batch is open."""
+    graph = Graph()
+    x = graph.input("x", ["count", 3, *size])
+    graph.output(convolved(graph, x), "y", ["count", 4, *size])
+    return graph.save(folder / "model.onnx")
+
+
 def masked_convolution(folder: Path) -> MaskedGraph:
     """The graph and its masked form."""
-    return masked_graph(save_convolution(folder), folder, INFO)
+    return masked_graph(save_convolution(folder), folder, PictureInput.of(INFO))
 
 
 class CountingSession(OnnxSession):

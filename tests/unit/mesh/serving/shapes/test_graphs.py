@@ -12,7 +12,7 @@ from mesh.core.errors import UnavailableError
 from mesh.serving.runtimes.onnxruntime import OnnxSession
 from mesh.serving.runtimes.session import RuntimeSettings, TensorInfo
 from mesh.serving.shapes.graphs import MaskedGraph, masked_graph
-from mesh.serving.shapes.growth import UnmaskableGraphError, example
+from mesh.serving.shapes.growth import PictureInput, UnmaskableGraphError, example
 from mesh.serving.shapes.masked import MASK
 from tests.builders.graph import UINT8, Graph
 from tests.unit.mesh.serving.shapes.doubles import INFO, PICTURES, convolved, save_convolution
@@ -21,7 +21,7 @@ SMALL, LARGE = (64, 96), (128, 160)
 
 
 def masked(path: Path, inputs: tuple[TensorInfo, ...] = INFO, rows: int | None = None) -> MaskedGraph:
-    return masked_graph(path, path.parent, inputs, rows)
+    return masked_graph(path, path.parent, PictureInput.of(inputs, rows))
 
 
 def session(path: Path) -> onnxruntime.InferenceSession:
@@ -33,7 +33,7 @@ def session(path: Path) -> onnxruntime.InferenceSession:
 def test_a_picture_among_noise_gives_what_it_gives_alone(model: str, part: int, tmp_path: Path) -> None:
     path = graphs(model)[part]
     original = OnnxSession(path, RuntimeSettings(cache_folder=tmp_path))
-    form = masked_graph(path, tmp_path, original.inputs, rows=48 if part else None)
+    form = masked_graph(path, tmp_path, PictureInput.of(original.inputs, rows=48 if part else None))
     small, large = (form.picture.sized(size) for size in (SMALL, LARGE))
 
     noise = np.random.default_rng(0).uniform(-1, 1, form.picture.shape(2, large)).astype(np.float32)

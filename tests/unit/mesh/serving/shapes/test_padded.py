@@ -10,7 +10,7 @@ import pytest
 
 from mesh.core.errors import UnavailableError
 from mesh.core.settings import Device, Precision
-from mesh.serving.runtimes.onnxruntime import OnnxSession
+from mesh.serving.runtimes.onnxruntime import OnnxSession, ReferenceRun
 from mesh.serving.runtimes.openvino import OpenVinoSession
 from mesh.serving.runtimes.session import RuntimeSettings, StaticShapes
 from mesh.serving.shapes.graphs import MaskedGraph
@@ -18,7 +18,14 @@ from mesh.serving.shapes.masked import MASK
 from mesh.serving.shapes.padded import PaddedRuns
 from mesh.serving.shapes.per_shape import BothForms, PerShapeSessions
 from mesh.serving.shapes.shape_set import Shape
-from tests.unit.mesh.serving.shapes.doubles import SET, Compiler, approximately, masked_convolution, picture
+from tests.unit.mesh.serving.shapes.doubles import (
+    SET,
+    Compiler,
+    approximately,
+    masked_convolution,
+    picture,
+    save_fixed_convolution,
+)
 
 WHICH = {"model": "m", "part": "p"}
 
@@ -157,6 +164,19 @@ def test_onnxruntime_opens_a_session_for_one_shape(graph: MaskedGraph) -> None:
     shapes = StaticShapes({"x": (1, 3, 64, 96), MASK: (1, 1, 64, 96)})
     session = OnnxSession(graph.path, RuntimeSettings(), shapes=shapes)
     assert [info.shape for info in session.inputs] == [(1, 3, 64, 96), (1, 1, 64, 96)]
+
+
+def test_a_graph_that_names_its_axes_is_opened_for_one_shape_by_their_names(tmp_path: Path) -> None:
+    path = save_fixed_convolution(tmp_path)
+    names = ReferenceRun(path).axis_names
+    assert names == {"x": ("count", "", "", "")}
+    session = OnnxSession(path, RuntimeSettings(), shapes=StaticShapes({"x": (4, 3, 32, 32)}, axis_names=names))
+    assert session.inputs[0].shape == (4, 3, 32, 32)
+
+
+def test_a_name_that_two_axes_share_sets_neither() -> None:
+    shapes = StaticShapes({"x": (1, 3, 64, 96)}, axis_names={"x": ("batch", "", "?", "?")})
+    assert shapes.open_axes == {"batch": 1}
 
 
 def test_what_cannot_be_compiled_is_the_error_of_its_own_run(bench: Bench) -> None:
