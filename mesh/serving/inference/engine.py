@@ -19,8 +19,9 @@ from mesh.core import context, stages
 from mesh.core.tracing import record_span
 from mesh.serving import metrics
 from mesh.serving.inference.batcher import Batcher
-from mesh.serving.inference.calibration import calibrate
+from mesh.serving.inference.calibration import Calibration, calibrate
 from mesh.serving.inference.compute import ComputePool, Priority, session_threads
+from mesh.serving.inference.opportunity import Opportunity
 from mesh.serving.inference.sessions import Measure, Sessions
 from mesh.serving.inference.working_memory import WorkingMemory
 from mesh.serving.runtimes.selection import RuntimeChoice, choose
@@ -81,6 +82,7 @@ class Engine:
         open_session: makes a session with so many threads; None chooses the runtime. Tests put a fake here.
         measure: times narrow against wide runs on a CPU; tests put a known result here.
         working_memory: gives back what pausing sessions hold; tests put one with a clock of theirs here.
+        opportunity: when it is measured what pays; likewise.
 
     Raises:
         UnavailableError: the file cannot be read, or the device is not there. Blocking: call in a thread.
@@ -102,6 +104,7 @@ class Engine:
         open_session: SessionFactory | None = None,
         measure: Measure = calibrate,
         working_memory: WorkingMemory | None = None,
+        opportunity: Opportunity | None = None,
     ) -> None:
         self._compute = compute
         self._priority = priority
@@ -136,9 +139,11 @@ class Engine:
                 self._sessions = Sessions.one(chosen.open(compute.cores), wide=True)
             else:
                 self._sessions = Sessions.one(chosen.open(1))
+        self._calibration: asyncio.Task[Calibration | None] | None = None
+        self._opportunity = opportunity or Opportunity(runtime.cache_folder)
         self._working_memory = working_memory or WorkingMemory()
         for opened in {self._sessions.narrow, self._sessions.wide}:
-            self._working_memory.ran(opened)  # to be compared and calibrated
+            self._working_memory.ran(opened)  # to be compared
         session = self._sessions.narrow
         self.inputs: tuple[TensorInfo, ...] = session.inputs
         self.outputs: tuple[TensorInfo, ...] = session.outputs
@@ -215,11 +220,28 @@ class Engine:
         """Refuses new items and returns when the waiting ones are answered."""
         if self._padding:
             await self._padding.stop()
+        if self._calibration:
+            await asyncio.wait({self._calibration})
         await self._batcher.close()
 
     def release_idle(self) -> bool:
         """Gives back what sessions work in that have not run for a while; returns whether any did. Blocking."""
         return self._working_memory.release()
+
+    async def calibrate(self) -> None:
+        """Measures which sessions pay, where that is not known, it is due, and nobody waits for anything."""
+        measure = self._sessions.measure
+        if measure is None or not self._opportunity.is_due() or not self._compute.is_calm():
+            return
+        self._calibration = asyncio.create_task(asyncio.to_thread(self._opportunity.take, measure))
+        found = await asyncio.shield(self._calibration)  # whoever drains waits for its runs, whoever asked need not
+        measured = self._sessions
+        if found is not None:
+            self._sessions = measured.settled(found, in_use=self._batcher.busy > 0)
+        for session in {measured.narrow, measured.wide}:
+            self._working_memory.ran(session)
+        if self._sessions.wide is not measured.wide:
+            self._working_memory.forget(measured.wide)
 
     def close(self) -> None:
         """Gives the memory back; nothing may run any more."""

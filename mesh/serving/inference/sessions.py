@@ -1,12 +1,12 @@
 """The sessions of one graph on a processor, and which of them a run takes.
 
 Parallel runs of a single-threaded session give the most photos per second; a photo that is alone is answered sooner by
-a run on all cores. What pays is measured once (`calibration`) and kept beside the graph: a later start opens those
-sessions alone that are used.
+a run on all cores. What pays is measured once (`calibration`), some time after the start (`opportunity`), and kept
+beside the graph: a later start opens those sessions alone that are used.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -28,12 +28,14 @@ class Sessions:
         wide: of runs on all cores; may be the same session.
         always_wide: no run is narrow.
         memory_bytes: of all weights, those that both share once.
+        measure: finds out what pays, and keeps it; None where that is known, or cannot be told. Blocking.
     """
 
     narrow: ModelSession
     wide: ModelSession
     always_wide: bool
     memory_bytes: int
+    measure: Callable[[], Calibration | None] | None = None
 
     @classmethod
     def one(cls, session: ModelSession, *, wide: bool = False) -> "Sessions":
@@ -67,25 +69,32 @@ class Sessions:
         if known is not None and not known.wide_pays_alone:
             return cls.one(narrow)
         wide = chosen.open(cores)
-        if known is None:
-            shapes_known = all(size is not None for info in narrow.inputs for size in info.shape[1:])
-            if typical_axes is not None or shapes_known:
-                known = measure(narrow, wide, dummy_feeds(narrow.inputs, typical_axes or {}), cores)
-                _tell(known, which)
-            if known is not None and chosen.records:
-                chosen.records.write(known.noted(), *conditions)
-        if known is not None and known.wide_pays_always:
-            narrow.close()
-            return cls.one(wide, wide=True)
-        if known is not None and not known.wide_pays_alone:
-            wide.close()
-            return cls.one(narrow)
+
+        def find_out() -> Calibration | None:
+            found = measure(narrow, wide, dummy_feeds(narrow.inputs, typical_axes or {}), cores)
+            _tell(found, which)
+            if found is not None and chosen.records:
+                chosen.records.write(found.noted(), *conditions)
+            return found
+
+        shapes_known = all(size is not None for info in narrow.inputs for size in info.shape[1:])
+        unknown = known is None and (typical_axes is not None or shapes_known)
         copy = 0 if chosen.shares_weights else wide.memory_bytes
-        return cls(narrow, wide, False, narrow.memory_bytes + copy)
+        return cls(narrow, wide, False, narrow.memory_bytes + copy, find_out if unknown else None)
 
     def of_run(self, *, alone: bool) -> ModelSession:
         """The session for a run that has all cores to itself, or not."""
         return self.wide if alone or self.always_wide else self.narrow
+
+    def settled(self, found: Calibration, *, in_use: bool) -> "Sessions":
+        """Those that are kept now that it was measured what pays; a wide one that does not is closed, unless in use.
+
+        Where wide runs win always, only a later start has them alone: the workers are counted when a model is read.
+        """
+        if found.wide_pays_alone or in_use:
+            return replace(self, measure=None)
+        self.wide.close()
+        return Sessions.one(self.narrow)
 
     def close(self) -> None:
         """Gives the memory back."""

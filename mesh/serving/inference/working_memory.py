@@ -29,6 +29,10 @@ class WorkingMemory:
         """A run of the session has ended."""
         self._last_runs[session] = self._clock()
 
+    def forget(self, session: ModelSession) -> None:
+        """The session was closed."""
+        self._last_runs.pop(session, None)
+
     def release(self) -> bool:
         """Gives back what sessions hold that have paused; returns whether any did. Blocking: milliseconds."""
         released = False

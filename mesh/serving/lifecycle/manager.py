@@ -129,7 +129,7 @@ class ModelManager:
 
     async def sweep(self) -> None:
         """Unloads what has been idle for longer than its time, and what is over the budget now that its users are done;
-        of what stays, gives back the memory that pausing runs work in.
+        of what stays, gives back the memory that pausing runs work in, and finds out how it runs best.
 
         Called every few seconds by the server.
         """
@@ -144,6 +144,8 @@ class ModelManager:
                 slot.users += 1  # so that nothing unloads it meanwhile
                 try:
                     await asyncio.to_thread(_release_idle, slot.loaded)
+                    await slot.loaded.engine.calibrate()
+                    metrics.show_memory(slot.model, slot.part, slot.memory_bytes)
                 finally:
                     self._release(slot)
 

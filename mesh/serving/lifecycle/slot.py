@@ -28,6 +28,9 @@ class LoadedEngine(Protocol):
     async def drain(self) -> None:
         """Refuses new work and returns when the work under way is done."""
 
+    async def calibrate(self) -> None:
+        """Finds out how its graph runs best where that is not known, unless somebody waits for anything."""
+
     def release_idle(self) -> bool:
         """Gives back what its runs work in when they pause; returns whether there was any. Blocking."""
 

@@ -81,6 +81,8 @@ class IdleEngine:
 
     async def drain(self) -> None: ...
 
+    async def calibrate(self) -> None: ...
+
     def release_idle(self) -> bool:
         return False
 

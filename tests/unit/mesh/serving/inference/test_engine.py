@@ -21,10 +21,14 @@ from mesh.core.settings import BatchingSettings, Device
 from mesh.serving.inference.calibration import Calibration
 from mesh.serving.inference.compute import ComputePool, Priority
 from mesh.serving.inference.engine import Engine
+from mesh.serving.inference.opportunity import SETTLE_SECONDS, Opportunity
+from mesh.serving.inference.sessions import Measure
 from mesh.serving.inference.working_memory import PAUSE_SECONDS, WorkingMemory
 from mesh.serving.runtimes.onnxruntime import OnnxSession
 from mesh.serving.runtimes.session import (
     NOTHING_ENDS_IT,
+    Feeds,
+    ModelSession,
     RuntimeSettings,
     TensorInfo,
     dummy_feeds,
@@ -158,7 +162,7 @@ async def test_sessions_that_pause_give_back_what_they_worked_in(compute: Comput
     narrow, wide = made
     clock.now += PAUSE_SECONDS
     await engine.infer(ITEM)
-    assert engine.release_idle(), "what calibration ran it in"
+    assert engine.release_idle(), "what it was compared in"
     assert (narrow.released, wide.released) == (1, 0)
     clock.now += PAUSE_SECONDS
     assert engine.release_idle()
@@ -218,20 +222,82 @@ async def test_a_busy_machine_keeps_both_ways(compute: ComputePool) -> None:
     assert len(narrow.batches) >= 2
 
 
-async def test_where_wide_runs_always_win_there_is_one_worker(compute: ComputePool) -> None:
-    engine, (narrow, wide) = fake_engine(compute, measured=WIDE_PAYS_ALWAYS)
-    await asyncio.gather(*(engine.infer(ITEM) for _ in range(4)))
-    assert (narrow.batches, wide.batches) == ([], [1, 1, 1, 1])
-    assert narrow.closed
-    assert engine.memory_bytes == 10
+def calibrated_engine(
+    compute: ComputePool, folder: Path, measure: Measure, clock: FakeClock
+) -> tuple[Engine, list[FakeSession]]:
+    """An engine of fakes that is calibrated by `measure`."""
+    made: list[FakeSession] = []
+
+    def open_session(path: Path, runtime: RuntimeSettings, threads: int) -> FakeSession:
+        made.append(FakeSession(threads))
+        return made[-1]
+
+    engine = Engine(
+        Path("m"),
+        RuntimeSettings(cores=2, cache_folder=folder),
+        compute,
+        model="m",
+        part="p",
+        open_session=open_session,
+        measure=measure,
+        opportunity=Opportunity(folder, clock=clock),
+    )
+    return engine, made
 
 
-async def test_where_wide_runs_never_win_their_memory_is_given_back(compute: ComputePool) -> None:
-    engine, (narrow, wide) = fake_engine(compute, measured=WIDE_NEVER_PAYS)
-    assert wide.closed
+async def test_where_wide_runs_never_win_their_memory_is_given_back(compute: ComputePool, tmp_path: Path) -> None:
+    """When it is known: some time after the start."""
+    clock = FakeClock()
+    engine, (narrow, wide) = calibrated_engine(compute, tmp_path, lambda *_: WIDE_NEVER_PAYS, clock)
+    await engine.calibrate()
+    assert (narrow.closed, wide.closed) == (False, False)
+    clock.now += SETTLE_SECONDS
+    await engine.calibrate()
+    assert (narrow.closed, wide.closed) == (False, True)
     await engine.infer(ITEM)
     assert narrow.batches == [1]
     assert engine.memory_bytes == 10
+    engine.close()
+
+
+async def test_nothing_is_measured_while_a_photo_is_under_way(compute: ComputePool, tmp_path: Path) -> None:
+    clock, measured = FakeClock(), list[int]()
+
+    def measure(narrow: ModelSession, wide: ModelSession, feeds: Feeds, cores: int) -> Calibration:
+        measured.append(cores)
+        return WIDE_PAYS_ALONE
+
+    engine, (_, wide) = calibrated_engine(compute, tmp_path, measure, clock)
+    clock.now += SETTLE_SECONDS
+    with compute.traffic.photo():
+        await engine.calibrate()
+        assert not measured
+    engine, (_, wide) = calibrated_engine(ComputePool(2), tmp_path, measure, clock)
+    clock.now += SETTLE_SECONDS
+    await engine.calibrate()
+    await engine.calibrate()
+    assert measured == [2], "once"
+    assert not wide.closed
+
+
+async def test_an_engine_closes_when_its_calibration_is_over(compute: ComputePool, tmp_path: Path) -> None:
+    clock, begun, end = FakeClock(), threading.Event(), threading.Event()
+
+    def measure(narrow: ModelSession, wide: ModelSession, feeds: Feeds, cores: int) -> None:
+        begun.set()
+        end.wait()
+
+    engine, _ = calibrated_engine(compute, tmp_path, measure, clock)
+    clock.now += SETTLE_SECONDS
+    asking = asyncio.create_task(engine.calibrate())
+    await asyncio.to_thread(begun.wait)
+    asking.cancel()
+    draining = asyncio.create_task(engine.drain())
+    await asyncio.wait({asking})
+    assert not draining.done()
+    end.set()
+    await draining
+    engine.close()
 
 
 async def test_on_a_gpu_what_waits_becomes_one_batch(compute: ComputePool) -> None:

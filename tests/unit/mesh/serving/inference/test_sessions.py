@@ -31,7 +31,8 @@ def records(tmp_path: Path) -> Records:
 
 
 def start(records: Records | None, result: Calibration | None, cores: int = CORES) -> tuple[list[int], Sessions, int]:
-    """One start: how many threads the sessions have that were opened, those that are kept, how often was measured."""
+    """One start, and what comes when nothing else goes on: how many threads the sessions have that were opened, those
+    that are kept, how often was measured."""
     opened: list[int] = []
     measured: list[Feeds] = []
 
@@ -44,6 +45,10 @@ def start(records: Records | None, result: Calibration | None, cores: int = CORE
         return result
 
     sessions = Sessions.best(RuntimeChoice(open_one, records=records), cores, None, which=WHICH, measure=measure)
+    assert not measured, "others may be starting too"
+    if sessions.measure and (found := sessions.measure()):
+        sessions = sessions.settled(found, in_use=False)
+        assert sessions.measure is None
     return opened, sessions, len(measured)
 
 
@@ -58,9 +63,18 @@ def test_a_later_start_measures_nothing_and_opens_what_pays(
     assert (opened, times) == ([1, 2], 1)
     opened, later, times = start(records, None)
     assert (opened, times) == (opened_later, 0)
-    for sessions in (first, later):
-        assert sessions.always_wide is always_wide
-        assert sessions.memory_bytes == 10 * len(opened_later)
+    assert later.always_wide is always_wide
+    assert later.memory_bytes == 10 * len(opened_later)
+    assert first.always_wide is False, "its workers are counted already"
+    assert first.memory_bytes == (10 if result is WIDE_NEVER_PAYS else 20)
+
+
+def test_a_session_in_use_is_kept(records: Records) -> None:
+    _, sessions, _ = start(records, None)
+    settled = sessions.settled(WIDE_NEVER_PAYS, in_use=True)
+    assert (settled.wide, settled.measure) == (sessions.wide, None)
+    assert isinstance(settled.wide, FakeSession)
+    assert not settled.wide.closed
 
 
 def test_a_busy_machine_is_measured_again_at_the_next_start(records: Records) -> None:

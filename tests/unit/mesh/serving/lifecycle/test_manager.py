@@ -38,6 +38,7 @@ class FakeModel:
     started: int = 0
     drained: bool = False
     released: int = 0
+    calibrated: int = 0
     closed: bool = False
 
     def start(self) -> None:
@@ -45,6 +46,9 @@ class FakeModel:
 
     async def drain(self) -> None:
         self.drained = True
+
+    async def calibrate(self) -> None:
+        self.calibrated += 1
 
     def release_idle(self) -> bool:
         self.released += 1
