@@ -34,6 +34,8 @@ REQUESTS = 6
 """Of each family before its model is unloaded: enough for arenas to have grown."""
 SETTLE_SECONDS = 60.0
 """Until health checks have taken the pace of a mesh that is asked nothing."""
+RENEWAL_SECONDS = 30.0
+"""Until services that hold no model any more have replaced themselves, one after the other."""
 IDLE_SECONDS = 30.0
 """Of nothing to do, over which the share of a core is taken that all processes use together."""
 
@@ -151,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asyncio.run(use(mesh.url))
         found["in use"] = mesh.proportional_mb()
         unload(mesh.ports)
-        time.sleep(2)
+        time.sleep(RENEWAL_SECONDS)
         found["unloaded"] = mesh.proportional_mb()
     for state, memory in found.items():
         print(f"{state:10}", ", ".join(f"{name} {value:.0f}" for name, value in memory.items()), "MB")

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -32,6 +32,7 @@ from mesh.serving.inference.precedence import Precedence
 from mesh.serving.inference.traffic import Traffic
 from mesh.serving.interceptors import CallInterceptor, TokenInterceptor
 from mesh.serving.lifecycle.manager import ModelManager
+from mesh.serving.lifecycle.renewal import Renewal, Renewed
 from mesh.serving.model_servicer import ModelServicer
 from mesh.serving.permissive import tls_or_plain_text
 from mesh.serving.runtimes.devices import require_device
@@ -193,7 +194,7 @@ async def _sweep(manager: ModelManager) -> None:
 
 
 def run(kind: type[S], build: Callable[[S, ServiceContext], Service], process: str) -> int:
-    """The whole life of a service process, until SIGTERM or SIGINT.
+    """The whole life of a service process, until SIGTERM or SIGINT, or until a new one takes its place.
 
     Args:
         kind: the service's own settings, read from the environment here and nowhere else.
@@ -213,18 +214,24 @@ def run(kind: type[S], build: Callable[[S, ServiceContext], Service], process: s
     configure_tracing(f"immich-mesh-{process}")
     for unknown in unknown_settings(os.environ, [kind], (f"{process.upper()}_",)):
         log.warning("unknown setting", name=unknown.name, advice=unknown.advice)
+    renewed = Renewed(os.environ)
+    if renewed:
+        settings = settings.model_copy(update={"lazy": True, "preload": ()})
     try:
-        uvloop.run(_main(settings, build))
+        outworn = uvloop.run(_main(settings, build, renewed))
     except MeshError as error:
         log.critical("cannot start", reason=error.message)
         return 1
     except OSError as error:
         log.critical("cannot start", reason=str(error))
         return 1
+    if outworn is not None:
+        outworn.replace()
     return 0
 
 
-async def _main(settings: S, build: Callable[[S, ServiceContext], Service]) -> None:
+async def _main(settings: S, build: Callable[[S, ServiceContext], Service], renewed: Renewed) -> Renewal | None:
+    """Serves until told to end; what is to be done then, if the process is to be replaced."""
     context = ServiceContext.of(settings)
     service = build(settings, context)
     stop = asyncio.Event()
@@ -234,6 +241,24 @@ async def _main(settings: S, build: Callable[[S, ServiceContext], Service]) -> N
         prometheus_client.start_http_server(settings.metrics_port, settings.metrics_host)
     async with running(service, settings) as server:
         log.info("listening", address=server.address, version=mesh_version(), device=context.runtime.device.value)
-        await stop.wait()
-        log.info("draining", seconds=settings.drain_seconds)
+        renewed.settled()
+        # One that listens on any free port would not be found again.
+        holds_nothing = service.manager.holds_nothing if settings.port else lambda: False
+        renewal = Renewal(holds_nothing, settings.cache_folder)
+        if await _ends(stop, renewal):
+            log.info("draining", seconds=settings.drain_seconds)
+        else:
+            log.info("a fresh process takes over: no model is in memory")
     context.compute.close()
+    return None if stop.is_set() else renewal
+
+
+async def _ends(stop: asyncio.Event, renewal: Renewal) -> bool:
+    """Waits until the process is told to end (True), or is to be replaced."""
+    while not renewal.is_due():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SWEEP_SECONDS):
+                await stop.wait()
+        if stop.is_set():
+            return True
+    return False

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rapidocr_onnxruntime.ch_ppocr_rec.utils import CTCLabelDecode
 
 from mesh.serving.images import Pixels
 from mesh.serving.images.transform import resize, to_tensor
@@ -98,6 +97,8 @@ class TextRecogniser:
         self.engine = engine
         self.name = name
         self._input = engine.inputs[0]
+        from rapidocr_onnxruntime.ch_ppocr_rec.utils import CTCLabelDecode  # onnxruntime and more come with it
+
         self._decoder = CTCLabelDecode(character=read_characters(engine.metadata, folder))
         self._right_to_left = has_right_to_left(self._decoder.character)
         self.half_known = half_known_letters(self._decoder.character)

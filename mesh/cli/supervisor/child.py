@@ -35,8 +35,11 @@ def _watch(parent: int) -> None:
 
 
 def main() -> None:
-    """Binds this process to its parent and becomes the module named by the first argument."""
-    die_with_parent(int(os.environ.pop(PARENT_VARIABLE)))
+    """Binds this process to its parent and becomes the module named by the first argument.
+
+    Who its parent is stays in the environment: a service may run its program anew.
+    """
+    die_with_parent(int(os.environ[PARENT_VARIABLE]))
     module = sys.argv[1]
     sys.argv = [module, *sys.argv[2:]]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

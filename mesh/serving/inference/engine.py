@@ -18,6 +18,7 @@ import numpy as np
 from mesh.core import context, stages
 from mesh.core.tracing import record_span
 from mesh.serving import metrics
+from mesh.serving.inference.batch_metrics import BatchMetrics
 from mesh.serving.inference.batcher import Batcher
 from mesh.serving.inference.calibration import Calibration, calibrate
 from mesh.serving.inference.compute import ComputePool, Priority, session_threads
@@ -162,7 +163,7 @@ class Engine:
             max_batch_size=size if self.stackable else 1,
             max_queue_size=batching.max_queue_size,
             max_queue_delay_seconds=batching.max_queue_delay_ms / 1000,
-            observer=_Metrics(*self._labels),
+            observer=BatchMetrics(*self._labels),
         )
 
     @property
@@ -291,29 +292,3 @@ def run_stacked(
         if output.shape[0] != len(batch):
             raise RuntimeError(f"the model gave {output.shape[0]} rows for {len(batch)} inputs")
     return [[output[row : row + 1] for output in outputs] for row in range(len(batch))]
-
-
-class _Metrics:
-    """A batcher's observer that moves the metrics of one model part."""
-
-    def __init__(self, model: str, part: str) -> None:
-        self._length = metrics.QUEUE_LENGTH.labels(model, part)
-        self._seconds = metrics.QUEUE_SECONDS.labels(model, part)
-        self._labels = (model, part)
-
-    def queued(self, waiting: int) -> None:
-        self._length.set(waiting)
-
-    def started(self, waited_seconds: Sequence[float]) -> None:
-        for seconds in waited_seconds:
-            self._seconds.observe(seconds)
-
-    def dropped(self, reason: str) -> None:
-        metrics.DROPPED.labels(*self._labels, reason).inc()
-
-
-async def close_engines(*engines: Engine) -> None:
-    """Drains several engines, then gives their memory back."""
-    await asyncio.gather(*(engine.drain() for engine in engines))
-    for engine in engines:
-        engine.close()

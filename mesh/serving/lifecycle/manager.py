@@ -67,6 +67,7 @@ class ModelManager:
         self._eviction = Eviction(lambda: list(self._slots()), policy.memory_budget_bytes, compute)
         self._one_at_a_time = asyncio.Lock()
         self._stopping = False
+        self._hub_was_changed = False
 
     @asynccontextmanager
     async def acquire(self, part: ModelPart[M], name: str) -> AsyncIterator[M]:
@@ -115,6 +116,7 @@ class ModelManager:
         Raises InvalidInputError.
         """
         self._store.use_hub(endpoint)
+        self._hub_was_changed = True
         for slot in self._slots():
             slot.failure = None
         log.info("models are downloaded from another hub until this service stops", hub=endpoint)
@@ -148,6 +150,11 @@ class ModelManager:
                     metrics.show_memory(slot.model, slot.part, slot.memory_bytes)
                 finally:
                     self._release(slot)
+
+    def holds_nothing(self) -> bool:
+        """Whether no model is in memory, on its way or asked for, and nothing was told that lasts until the end."""
+        idle = not any(slot.loaded or slot.loading or slot.users for slot in self._slots())
+        return idle and not self._hub_was_changed
 
     def stop_fetching(self) -> None:
         """Ends downloads and conversions under way; what is there is kept and a later process goes on from it."""

@@ -26,7 +26,7 @@ def require_device(runtime: RuntimeSettings) -> RuntimeSettings:
         openvino.require(runtime.device)
     elif runtime.device in PROVIDERS:
         onnxruntime.require(runtime)
-    elif runtime.device is Device.AUTO and PROVIDERS[Device.CUDA] in onnxruntime.offered_providers():
+    elif runtime.device is Device.AUTO and _offers_cuda():
         with_card = replace(runtime, device=Device.CUDA)
         try:
             onnxruntime.require(with_card)
@@ -37,6 +37,10 @@ def require_device(runtime: RuntimeSettings) -> RuntimeSettings:
         else:
             return with_card
     return runtime
+
+
+def _offers_cuda() -> bool:
+    return onnxruntime.is_built_for_cards() and PROVIDERS[Device.CUDA] in onnxruntime.offered_providers()
 
 
 def describe_runtimes() -> list[str]:

@@ -1,5 +1,6 @@
 """Graphs in onnxruntime: on the processor in fp32, or on CUDA, TensorRT, ROCm (MIGraphX) and CoreML as providers."""
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -238,6 +239,13 @@ def prepack(graph: Path, target: Path) -> None:
     options.add_session_config_entry("session.save_external_prepacked_constant_initializers", "1")
     open_on_device(graph, RuntimeSettings(device=Device.CPU), options)
     weights.touch()  # a graph of small weights alone has none beside it
+
+
+def is_built_for_cards() -> bool:
+    """Whether the installed onnxruntime may run on a card of NVIDIA's, told by its files: importing it takes 10 MB."""
+    found = importlib.util.find_spec("onnxruntime")
+    folders = found.submodule_search_locations if found else None
+    return any(any(Path(folder, "capi").glob("*onnxruntime_providers_cuda*")) for folder in folders or ())
 
 
 def offered_providers() -> list[str]:

@@ -35,6 +35,7 @@ class Card:
 
 def install_card(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
     """The CUDA wheel, and what it finds."""
+    monkeypatch.setattr("mesh.serving.runtimes.onnxruntime.is_built_for_cards", lambda: True)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: CUDA)
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None)
     monkeypatch.setattr(
