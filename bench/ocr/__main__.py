@@ -26,6 +26,9 @@ from bench.ocr.report import Result, load, plot, save, summarise, table
 SAMPLE_QUALITY = 50
 """JPEG quality of the photos that tests read: they live in the repository."""
 
+DEFAULT_READERS = [name for name in READERS if "int8" not in name]
+"""Those that run on every processor."""
+
 TEXT_FREE = 0.8
 """Part of a library's photos that has no text, for `--mix`."""
 
@@ -63,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("bench.ocr", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seed", type=int, default=1, help="which set (default: %(default)s)")
-    parser.add_argument("--readers", nargs="+", choices=READERS, default=list(READERS), metavar="READER")
+    parser.add_argument("--readers", nargs="+", choices=READERS, default=DEFAULT_READERS, metavar="READER")
     parser.add_argument("--kinds", nargs="+", choices=[kind.name for kind in KINDS], metavar="KIND")
     parser.add_argument("--limit", type=int, help="photos per class at most")
     parser.add_argument("--show", action="store_true", help="print every photo that was not read perfectly")

@@ -23,7 +23,7 @@ from ocr_service.config import OcrSettings
 from ocr_service.models import INT8_FOLDER
 
 SEED = 7
-PHOTOS_PER_CLASS = 2
+PHOTOS_PER_CLASS = 1
 
 
 def make(folder: Path) -> dict[str, Manifest]:

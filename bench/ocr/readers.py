@@ -4,13 +4,16 @@ so that their CPU times compare."""
 import asyncio
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from bench import report
 from bench.ocr.evaluate import ReadLine
 from bench.ocr.stock import StockImmich, StockOptions
+from mesh.core.settings import Device, Precision
 from mesh.hub import layout
 from mesh.hub.catalogue import Family
 from mesh.hub.store import ModelStore
@@ -19,15 +22,19 @@ from mesh.serving.inference.compute import ComputePool
 from mesh.serving.inference.engine import Engine
 from mesh.serving.runtimes.session import RuntimeSettings
 from ocr_service.detection.detector import TextDetector
+from ocr_service.models import INT8_FOLDER, TYPICAL_AXES
 from ocr_service.options import Options
 from ocr_service.reader import read_photo
 from ocr_service.recognition.recogniser import TextRecogniser
+from ocr_service.self_check import detection_check, recognition_check
 from ocr_service.shapes import DYNAMIC, sizes_for
 
 Reader = Callable[[bytes], list[ReadLine]]
 
 cv2.setNumThreads(1)
 
+COMPILED = report.OUT / "compiled"
+"""What OpenVINO makes of the graphs."""
 V4, V6 = "PP-OCRv4_mobile", "PP-OCRv6_small"
 
 
@@ -40,14 +47,46 @@ def graphs(model: str) -> tuple[Path, Path]:
     return files[0], files[1]
 
 
-def mesh(model: str, options: Options | None = None, *, shapes: str = DYNAMIC) -> Reader:
-    """This project's service, from bytes to lines; `shapes` as `OCR_SHAPES`."""
+def mesh(
+    model: str,
+    options: Options | None = None,
+    *,
+    shapes: str = DYNAMIC,
+    precision: Precision = Precision.FP32,
+) -> Reader:
+    """This project's service, from bytes to lines; in fp32 by onnxruntime, in less by OpenVINO.
+
+    Args:
+        model: a bundled one.
+        options: of every photo.
+        shapes: as `OCR_SHAPES`.
+        precision: of both graphs.
+
+    Raises SystemExit: this processor, or a graph, has no such precision.
+    """
     runtime, compute = RuntimeSettings(cores=1), ComputePool(1)
-    sizes = sizes_for(shapes, runtime.device)
-    (detection, recognition), (photos, widths) = graphs(model), sizes.values()
-    detector = TextDetector(Engine(detection, runtime, compute, model=model, part="detection", sizes=photos))
-    engine = Engine(recognition, runtime, compute, model=model, part="recognition", sizes=widths)
-    recogniser = TextRecogniser(engine, recognition.parent)
+    if precision is not Precision.FP32:
+        runtime = replace(
+            runtime, device=Device.OPENVINO, precision=precision, int8_folder=INT8_FOLDER, cache_folder=COMPILED
+        )
+    sizes, checks = sizes_for(shapes, runtime.device), (detection_check, recognition_check)
+    engines = [
+        Engine(
+            graph,
+            runtime,
+            compute,
+            model=model,
+            part=part,
+            typical_axes=TYPICAL_AXES[part],
+            self_check=check,
+            sizes=sizes[part],
+        )
+        for graph, part, check in zip(graphs(model), Family.OCR.parts, checks, strict=True)
+    ]
+    for engine in engines:
+        if precision is not Precision.FP32 and not engine.provider.endswith(precision.value):
+            raise SystemExit(f"asked for {precision.value}, and got {engine.provider}: {engine.reason}")
+    detector, recogniser = TextDetector(engines[0]), TextRecogniser(engines[1], graphs(model)[1].parent)
     loop = asyncio.new_event_loop()
 
     def read(jpeg: bytes) -> list[ReadLine]:
@@ -81,6 +120,7 @@ def rapid(model: str) -> Reader:
 
 READERS: dict[str, Callable[[], Reader]] = {
     "mesh v6": lambda: mesh(V6),
+    "mesh v6 int8": lambda: mesh(V6, precision=Precision.INT8),
     "mesh v4": lambda: mesh(V4),
     "stock v6": lambda: stock(V6),
     "stock v4": lambda: stock(V4),

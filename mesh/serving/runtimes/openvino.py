@@ -108,14 +108,9 @@ def convert(graph: Path, target: Path, precision: Precision) -> None:
         UnavailableError: OpenVINO cannot read the graph.
         OSError: the files cannot be written.
     """
-    save(read(graph), target, halved=precision is not Precision.FP32)
-
-
-def save(model: "openvino.Model", target: Path, *, halved: bool) -> None:
-    """Writes a graph as `target` (.xml) and the weights, in two bytes where wanted, as .bin. Raises OSError."""
     import openvino
 
-    openvino.save_model(model, str(target), compress_to_fp16=halved)
+    openvino.save_model(_read(graph), str(target), compress_to_fp16=precision is not Precision.FP32)
     if not target.with_suffix(".bin").exists():
         raise OSError(f"OpenVINO wrote no weights beside {target}")
 
@@ -148,7 +143,7 @@ class OpenVinoSession:
         name = device_name(runtime.device)
         at_once = max(1, runtime.cores // threads) if name == "CPU" else 1
         config = _config(path, name, precision, threads, at_once)
-        graph = read(path)
+        graph = _read(path)
         if shapes is not None:
             graph.reshape({name: list(shape) for name, shape in shapes.inputs.items()})
         model = _as_compiled(compiled, path, name, config) if compiled else None
@@ -272,8 +267,7 @@ def _core() -> "openvino.Core":
     return _cores[0]
 
 
-def read(path: Path) -> "openvino.Model":
-    """A graph as OpenVINO has it. Raises UnavailableError: it cannot read the file."""
+def _read(path: Path) -> "openvino.Model":
     try:
         return _core().read_model(str(path))
     except RuntimeError as error:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from openvino import Core
 
 from mesh.core.errors import UnavailableError
 from mesh.core.settings import Device, Precision
-from mesh.serving.runtimes import openvino
 from mesh.serving.runtimes.int8 import quantiser
 from mesh.serving.runtimes.int8.files import Int8Files, sha256
 from mesh.serving.runtimes.onnxruntime import OnnxSession
@@ -40,7 +40,7 @@ def pictures(count: int, seed: int = 0) -> list[Feeds]:
 
 def eight_bit_layers(files: Int8Files) -> set[str]:
     """Names of the convolutions whose weights are kept in a byte."""
-    model = openvino.read(files.graph)
+    model = Core().read_model(str(files.graph))
     found = set()
     for node in model.get_ops():
         if node.get_type_name() == "Convolution":
