@@ -22,6 +22,7 @@ from ocr_service.recognition.marks import mistaken_marks
 from ocr_service.recognition.orientation import Oriented, as_read, read_upright
 from ocr_service.recognition.plausible import Candidate, cleaned, plausible
 from ocr_service.recognition.recogniser import TextRecogniser
+from ocr_service.recognition.stray_squares import turned_as_the_others
 from ocr_service.recognition.unread import unread_share
 
 
@@ -64,6 +65,7 @@ async def read_photo(
         return []
     crops: list[Crop] = await detector.engine.in_thread(lambda: cut_all(pixels, boxes))
     readings = await read_upright(recogniser, crops, options.language)
+    crops, readings = await turned_as_the_others(recogniser, crops, readings, options.language)
     columns = await are_columns(recogniser, crops, readings, options.language)
     marks = await mistaken_marks(recogniser, crops, readings, options.language)
 

@@ -125,7 +125,10 @@ def _by_signs(layout: _Layout, lines: Sequence[int]) -> list[int]:
     groups = _split(layout, lines, gap=2 * float(np.median(layout.height)))
     if wide < STREWN * high or len(groups) < 2:
         return []
-    in_rows = sum(any(_level(layout, one, other) for other in lines if other != one) for one in lines)
+    in_rows = 0
+    for place, group in enumerate(groups):
+        near = [line for beside in groups[max(0, place - 1) : place + 2] for line in beside]
+        in_rows += sum(any(_level(layout, one, other) for other in near if other != one) for one in group)
     if in_rows > len(lines) / 2:
         return []
     return [line for group in groups for line in _by_rows(layout, group)]

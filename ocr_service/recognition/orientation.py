@@ -120,7 +120,7 @@ async def _one_by_one(
     doubtful.sort(key=lambda index: _unlike_a_voter(crops[index]))
     for part in (doubtful[:ROUND], doubtful[ROUND:]):
         turned = turned | await _read_one_way(recogniser, crops, part, upside_down=True, language=language)
-        certain = {index: found for index, found in turned.items() if _vote(found.reading, CERTAIN_TURNED) > 0}
+        certain = {index: found for index, found in turned.items() if vote(found.reading, CERTAIN_TURNED) > 0}
         if not certain:
             break
     return upright | certain
@@ -141,10 +141,10 @@ def _evidence(reading: Reading) -> float:
 
 
 def _votes(readings: dict[int, Oriented], certain: float = CERTAIN) -> float:
-    return sum(_vote(oriented.reading, certain) for oriented in readings.values())
+    return sum(vote(oriented.reading, certain) for oriented in readings.values())
 
 
-def _vote(reading: Reading, certain: float) -> float:
+def vote(reading: Reading, certain: float) -> float:
     """How much a reading says for the way it was read; 0 for one that would look as good upside down."""
     if reading.score < certain:
         return 0.0

@@ -96,15 +96,29 @@ def test_in_a_script_that_is_not_known_only_what_is_certain_counts() -> None:
     assert plausible([]) == []
 
 
+def test_numbers_do_not_show_that_the_script_beside_them_is_known() -> None:
+    illegible = [Candidate("UAUAUASU", 0.72), Candidate("", 0.0)]
+    words = [Candidate("aasaw", 0.95), Candidate("LBBLRNLS", 0.97, aspect=3)]
+    numbers = [Candidate("69.90", 1.0), Candidate("16:18", 0.9)] * 3
+    assert plausible([*illegible, *words, *numbers]) == [False] * 4 + [True] * 6
+
+
+def test_a_number_may_have_a_unit_where_no_script_is_known() -> None:
+    illegible = [Candidate("jnbw uvop", 0.55, aspect=15)]
+    found = [Candidate(text, 0.96) for text in ("No 86", "5kg", "no", "5 off")]
+    assert plausible([*illegible, *found]) == [False, True, True, False, False]
+
+
 def test_lines_that_were_read_in_part_are_not_known_either() -> None:
     parts = [Candidate("3 κ", 0.91, aspect=5, unread=0.55)]
     assert plausible([*parts, Candidate("162", 0.81, aspect=2)]) == [False, False]
 
 
 def test_a_lone_word_shows_by_itself_that_its_script_is_known() -> None:
-    assert plausible([Candidate("pebs", 0.89)]) == [False]
-    assert plausible([Candidate("sale", 0.92)]) == [True]
-    assert plausible([Candidate("嗯", 0.92)]) == [True]
+    assert plausible([Candidate("pebs", 0.94)]) == [False]
+    assert plausible([Candidate("sale", 0.96), Candidate("ends", 0.9)]) == [True, False]
+    assert plausible([Candidate("sale", 0.99), Candidate("ends", 0.9)]) == [True, True]
+    assert plausible([Candidate("嗯", 0.96)]) == [True]
     assert plausible([Candidate("16.80", 0.85)]) == [True]
     assert plausible([Candidate("Ua", 0.97)]) == [False]
     assert plausible([Candidate("OK", 0.99)]) == [True]

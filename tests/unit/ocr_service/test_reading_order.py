@@ -83,6 +83,14 @@ def test_signs_of_a_panorama_go_from_left_to_right() -> None:
     assert reading_order(quads(signs)) == [0, 1, 2, 3]
 
 
+def test_signs_are_no_row_that_are_level_by_chance_with_far_ones() -> None:
+    signs: list[Box] = [(100, 700, 300, 50), (1100, 200, 400, 50), (2100, 510, 300, 50), (3100, 705, 300, 50)]
+    signs += [(4100, 205, 300, 50), (5100, 450, 300, 50)]
+    assert reading_order(quads(signs)) == [0, 1, 2, 3, 4, 5]
+    shelf: list[Box] = [(left, top, 300, 50) for top in (200, 700) for left in range(100, 6000, 1000)]
+    assert reading_order(quads(shelf)) == list(range(12))
+
+
 def test_few_lines() -> None:
     assert reading_order(np.empty((0, 4, 2), np.float32)) == []
     assert reading_order(quads([(1, 1, 5, 5)])) == [0]
