@@ -10,6 +10,8 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
+from operator import eq
 
 from sql.search.query.terms import FoldedTerm
 from sql.search.query.text_query import TextQuery
@@ -63,26 +65,31 @@ def _cost(term: FoldedTerm, body: str, squeezed: str) -> float:
     if any(word in squeezed for word in term.variants):
         return 0.0
     if text.isascii():
-        return _word_cost(term, body)
+        return _word_cost(term, body, squeezed)
     starts = _starts(text, squeezed)
     # Nearly always a character was read as another one, and nothing is to be shifted.
     best = min((_in_place(text, squeezed, start) for start in starts), default=ANOTHER_WORD * 2)
     if best <= LIKELY:
         return best
-    for window in {squeezed[max(0, start - 1) : start + len(text) + 1] for start in starts}:
+    shifted = [start for start in starts if _is_shifted(text, squeezed, start)]
+    for window in {squeezed[max(0, start - 1) : start + len(text) + 1] for start in shifted}:
         best = min(best, _distance(text, window, min(best, ANOTHER_WORD)))
     return best
 
 
-def _word_cost(term: FoldedTerm, body: str) -> float:
+def _word_cost(term: FoldedTerm, body: str, squeezed: str) -> float:
     """What it takes to read a word or number among those of a text, or as the beginning of one."""
     asked = _as_read(term.squeezed)
-    if asked in _as_read(body.replace(" ", "")):
+    if asked in _as_read(squeezed):
         return LOOKS_ALIKE
     if any(character.isdigit() for character in asked) and not term.squeezed.isalpha():
         return ANOTHER_WORD * 2
     allowed = 2 if len(asked) >= LONG_WORD else 1
-    errors = min((_errors(asked, _as_read(word), allowed) for word in body.split()), default=allowed + 1)
+    # An error spoils one part, so that of one part more than errors a whole one is left.
+    cuts = [len(asked) * at // (allowed + 1) for at in range(allowed + 2)]
+    parts = [asked[start:end] for start, end in pairwise(cuts)]
+    likely = (word for word in _as_read(body).split() if any(part in word for part in parts))
+    errors = min((_errors(asked, word, allowed) for word in likely), default=allowed + 1)
     return errors * LIKELY / 2 if errors <= allowed else ANOTHER_WORD * 2
 
 
@@ -110,11 +117,19 @@ def _errors(asked: str, word: str, most: int) -> int:
 
 def _in_place(text: str, squeezed: str, start: int) -> float:
     window = squeezed[start : start + len(text)]
-    cost = (len(text) - len(window)) * ANOTHER_WORD
-    for at, (asked, read) in enumerate(zip(text, window, strict=False), start):
-        one = substitution(asked, read)
-        cost += NO_WORD if one == ANOTHER_WORD and len(text) >= LONG and _makes_no_word(squeezed, at) else one
-    return cost
+    costs = [substitution(asked, read) for asked, read in zip(text, window, strict=False)]
+    others = [start + at for at, one in enumerate(costs) if one == ANOTHER_WORD]
+    cost = sum(costs) + (len(text) - len(window)) * ANOTHER_WORD
+    least = cost - len(others) * (ANOTHER_WORD - NO_WORD)
+    if not others or len(text) < LONG or least > ANOTHER_WORD:
+        return cost
+    return cost - (ANOTHER_WORD - NO_WORD) * sum(_makes_no_word(squeezed, at) for at in others)
+
+
+def _is_shifted(text: str, squeezed: str, start: int) -> bool:
+    """Whether any character stands one place before or behind its own, as those behind a lost or added one do."""
+    after = squeezed[start + 1 : start + 1 + len(text)]
+    return any(map(eq, text, after)) or any(map(eq, text[1:], squeezed[start:]))
 
 
 def _makes_no_word(squeezed: str, at: int) -> bool:

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from sql.search.conditions import Json
 
-LOOK_ALIKES = str.maketrans("oilsbz", "011582")
-"""As `mesh.grams` folds letters and digits that OCR mixes up."""
+MIXED_UP = ("o0", "il1", "s5", "b8", "z2")
+"""Letters and digits that OCR mixes up."""
+LOOK_ALIKES = str.maketrans({letter: same[-1] for same in MIXED_UP for letter in same[:-1]})
+"""As `mesh.grams` makes them one."""
 
 
 def in_words(query: str) -> Json:

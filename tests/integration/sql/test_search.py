@@ -3,6 +3,7 @@
 # ruff: noqa: E501 - tables read best as lines
 
 from collections.abc import Sequence
+from itertools import combinations
 from uuid import UUID
 
 import asyncpg
@@ -138,6 +139,22 @@ async def test_errors_are_not_forgiven_in_numbers_and_short_words(
     await database.photo("123456", "发票单", "word")
     for query in ("123457", "发鑫单", "ward"):
         assert await found(repository, query) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["电子普通发票", "增值税专用发票", "上海市第一医院", "增值税电子普通发票", "国家税务总局监制发票联"]
+)
+async def test_a_text_is_found_wherever_characters_of_it_were_misread_or_lost(
+    database: ImmichDatabase, repository: SearchRepository, text: str
+) -> None:
+    errors = 2 if len(text) >= 8 else 1
+    misread = []
+    for places in combinations(range(len(text)), errors):
+        read = "".join("龘" if at in places else character for at, character in enumerate(text))
+        misread.append(await database.photo("日期", read))
+    for at in range(1, len(text) - 1):
+        misread.append(await database.photo("日期", text[:at] + text[at + 1 :]))
+    assert set(await found(repository, text)) == set(misread)
 
 
 async def test_a_long_number_with_one_digit_misread_is_found_when_it_stands_nowhere_as_asked(

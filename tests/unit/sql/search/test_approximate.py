@@ -8,7 +8,7 @@ from sql.search.query.terms import FoldedTerm, Run
 from sql.search.query.text_query import TextQuery
 from sql.search.results import Match
 from sql.search.steps.approximate import condition
-from sql.search.steps.patterns import misread, one_unknown, piece_pairs, read_alike
+from sql.search.steps.patterns import halves, misread, one_misread, one_unknown, piece_pairs, read_alike
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,25 @@ def test_one_unknown_matches_no_more(read: str) -> None:
     assert not re.search(one_unknown("payment"), read)
 
 
+@pytest.mark.parametrize("word", ["monday", "receipt", "traditional", "supermarkets"])
+def test_one_misread_allows_the_same_errors_in_each_letter_and_letters_that_look_alike(word: str) -> None:
+    for at in range(len(word)):
+        for read in ("", "x", "xx"):
+            text = word[:at] + read + word[at + 1 :]
+            assert re.search(one_misread(word), text), text
+            assert re.search(halves(word), text), text
+    for at in range(len(word) - 1):
+        text = word[:at] + "x" + word[at + 2 :]
+        assert re.search(halves(word), text), text
+    assert re.search(one_misread(word), word.translate(str.maketrans("oilsbz", "011582")))
+    assert not re.search(one_misread(word), f"{word[0]}xx{word[3:-3]}xx{word[-1]}")
+
+
+def test_two_letters_read_as_one_may_be_of_two_quarters() -> None:
+    assert re.search(one_misread("morning"), "moming")
+    assert re.search(one_misread("morning"), "mornig")
+
+
 def test_the_unknown_character_may_be_any_inner_one_and_of_five_any() -> None:
     assert misread("增值税票")[2:] == ["'增':* <2> '税票'", "'增值' <3> '票':*"]
     assert misread("增值税发票")[:2] == ["'值税' <1> '税发' <1> '发票'", "'增值' <1> '值税' <1> '税发'"]
@@ -31,9 +50,9 @@ def test_the_unknown_character_may_be_any_inner_one_and_of_five_any() -> None:
 
 def test_of_a_long_text_any_two_pieces_are_looked_for_as_far_apart_as_they_stand() -> None:
     assert piece_pairs("增值税专用发票", 3) == [
-        "('增值') <2> ('税专')",
-        "(('增值') <4> ('用发' <1> '发票')) | (('增值') <3> ('用发' <1> '发票'))",
-        "('税专') <2> ('用发' <1> '发票')",
+        "'增值' <1> '值税' <1> '税专'",
+        "((('增值') <4> ('用发' <1> '发票')) | (('增值') <3> ('用发' <1> '发票'))) & (('值税') | ('专用'))",
+        "'税专' <1> '专用' <1> '用发' <1> '发票'",
     ]
     assert len(piece_pairs("上海市第一人民医院", 4)) == 6
 
