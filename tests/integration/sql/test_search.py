@@ -148,12 +148,12 @@ async def test_a_text_is_found_wherever_characters_of_it_were_misread_or_lost(
     database: ImmichDatabase, repository: SearchRepository, text: str
 ) -> None:
     errors = 2 if len(text) >= 8 else 1
-    misread = []
-    for places in combinations(range(len(text)), errors):
-        read = "".join("龘" if at in places else character for at, character in enumerate(text))
-        misread.append(await database.photo("日期", read))
-    for at in range(1, len(text) - 1):
-        misread.append(await database.photo("日期", text[:at] + text[at + 1 :]))
+    wrong = [
+        "".join("龘" if at in places else character for at, character in enumerate(text))
+        for places in combinations(range(len(text)), errors)
+    ]
+    lost = [text[:at] + text[at + 1 :] for at in range(1, len(text) - 1)]
+    misread = [await database.photo("日期", read) for read in wrong + lost]
     assert set(await found(repository, text)) == set(misread)
 
 
