@@ -98,8 +98,12 @@ class PaddedRuns:
         return fed
 
     def _batch_for(self, count: int, place: Size) -> int:
-        """How many pictures the next run is for: a batch that is ready, or a single one."""
-        return self.shapes.batch_for(count, lambda batch: self._is_ready(Shape(batch, *place))) or 1
+        """How many pictures the next run is for: all where any number is alike, else a batch that is ready, or one."""
+        if self._sessions is None:
+            return count
+        if self._sessions.takes_any_batch:
+            return min(count, self.shapes.batches_of(place)[-1])
+        return self.shapes.batch_for(count, place, lambda batch: self._is_ready(Shape(batch, *place)))
 
     def _is_ready(self, shape: Shape) -> bool:
         return self._sessions is None or self._sessions.is_ready(shape)
@@ -109,4 +113,4 @@ class PaddedRuns:
         best = [self.shapes.place_for(self._graph.filled(size)) for size in sizes]
         for place, count in Counter(best).items():
             filled = all(size == place for size, one in zip(sizes, best, strict=True) if one == place)
-            self.wanted[Shape(self.shapes.batch_for(count) or 1, *place, filled)] += 1
+            self.wanted[Shape(self.shapes.batch_for(count, place), *place, filled)] += 1

@@ -61,13 +61,12 @@ class Padding:
         wanted = wanted_before(self._records)
         if runtime.device.compiles_per_shape and plain.open_for and masked.open_for:
             first = Shape(1, *shapes.largest)  # holds whatever comes until the others are there
-            batches = (1, shapes.batches[len(shapes.batches) // 2], shapes.batches[-1])
             sessions = self._sessions = PerShapeSessions(
                 graph,
                 masked.open_for,
                 plain.open_for,
                 first,
-                batches=batches if runtime.device.compiles_for_batches else None,
+                batches=shapes.batches_of if runtime.device.compiles_for_batches else None,
                 axis_names=axis_names,
                 which=which,
             )

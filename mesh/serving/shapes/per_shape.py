@@ -21,7 +21,7 @@ from mesh.serving.runtimes.session import (
 )
 from mesh.serving.shapes.graphs import MaskedGraph
 from mesh.serving.shapes.masked import MASK
-from mesh.serving.shapes.shape_set import Shape
+from mesh.serving.shapes.shape_set import Shape, Size
 
 log = structlog.get_logger()
 
@@ -37,7 +37,7 @@ class PerShapeSessions:
         open_for: compiles the masked form for one shape. Blocking: seconds or minutes.
         open_plain_for: compiles the graph as it was.
         first: opened at once.
-        batches: least, usual and most pictures of a batch where one session is for all of them; else None.
+        batches: how many pictures of a size a batch may hold, rising, where one session is for all of them; else None.
         axis_names: what the graph as it was calls the axes of its input.
         which: the graph, for the log.
 
@@ -52,7 +52,7 @@ class PerShapeSessions:
         open_plain_for: Callable[[StaticShapes], ModelSession],
         first: Shape,
         *,
-        batches: tuple[int, int, int] | None = None,
+        batches: Callable[[Size], tuple[int, ...]] | None = None,
         axis_names: Mapping[str, Sequence[str]] | None = None,
         which: Mapping[str, str],
     ) -> None:
@@ -87,6 +87,19 @@ class PerShapeSessions:
         """Which of the sessions a shape is run in."""
         key = shape if self._batches is None else shape._replace(batch=ANY)
         return key if self._graph.takes_mask else key._replace(is_filled=True)
+
+    @property
+    def takes_any_batch(self) -> bool:
+        """Whether one session is for batches of several sizes."""
+        return self._batches is not None
+
+    @property
+    def pixels(self) -> int:
+        """What the largest runs of all that are open hold together."""
+        return sum(
+            key.pixels or Shape(self._batches(key.size)[-1] if self._batches else 1, *key.size).pixels
+            for key in list(self._sessions)
+        )
 
     def is_ready(self, shape: Shape) -> bool:
         """Whether a run of the shape starts at once."""
@@ -129,12 +142,19 @@ class PerShapeSessions:
             if (known := self._sessions.get(key)) is None:
                 started = time.perf_counter()
                 inputs = {name: array.shape for name, array in self._feeds(shape).items()}
-                shapes = StaticShapes(inputs, self._batches, self._axis_names[key.is_filled])
+                shapes = StaticShapes(inputs, self._range(shape.size), self._axis_names[key.is_filled])
                 known = self._open_for[key.is_filled](shapes)
                 self._sessions[key] = known
                 seconds = round(time.perf_counter() - started, 1)
                 log.info("compiled for a shape", **self._which, shape=str(key), seconds=seconds)
         return known
+
+    def _range(self, size: Size) -> tuple[int, int, int] | None:
+        """Least, usual and most pictures of a batch that one session is for."""
+        if self._batches is None:
+            return None
+        batches = self._batches(size)
+        return 1, batches[len(batches) // 2], batches[-1]
 
     def _feeds(self, shape: Shape) -> dict[str, Array]:
         picture, size = self._graph.picture, shape.size

@@ -11,6 +11,11 @@ Size = tuple[int, int]
 
 BEYOND = 512
 """A picture that no size of a set holds is padded to multiples of this: few shapes more, whatever comes."""
+RUN_PIXELS = 512 * 1024
+"""A run of several holds at most so many, 32 lines of 320 x 48, or as many as the largest picture alone: each session
+keeps what its runs work in, on a card for good."""
+ROOM = 8
+"""All shapes that are compiled beforehand hold at most so many times the pixels of one run."""
 FILLED = " filled"
 
 
@@ -26,6 +31,11 @@ class Shape(NamedTuple):
     def size(self) -> Size:
         """Of each picture."""
         return self.rows, self.columns
+
+    @property
+    def pixels(self) -> int:
+        """Of all its pictures."""
+        return self.batch * self.rows * self.columns
 
     def __str__(self) -> str:
         return f"{self.batch}x{self.rows}x{self.columns}{FILLED if self.is_filled else ''}"
@@ -51,13 +61,29 @@ class ShapeSet:
 
     def __iter__(self) -> Iterator[Shape]:
         """All of them, what is needed first first: every size for a photo that is alone, then for several."""
-        return (Shape(batch, *size) for batch in self.batches for size in self.sizes)
+        return (Shape(batch, *size) for batch in self.batches for size in self.sizes if batch in self.batches_of(size))
 
     def __contains__(self, shape: Shape) -> bool:
-        return shape.batch in self.batches and shape.size in self.sizes
+        return shape.size in self.sizes and shape.batch in self.batches_of(shape.size)
 
     def __len__(self) -> int:
-        return len(self.sizes) * len(self.batches)
+        return sum(len(self.batches_of(size)) for size in self.sizes)
+
+    @property
+    def run_pixels(self) -> int:
+        """Most pixels of a run of several pictures."""
+        return max(RUN_PIXELS, self.largest[0] * self.largest[1])
+
+    @property
+    def room_pixels(self) -> int:
+        """Most pixels of all shapes that are compiled beforehand."""
+        return ROOM * self.run_pixels
+
+    def batches_of(self, size: Size) -> tuple[int, ...]:
+        """How many pictures of a size may share a run, rising; any of the batches where all have one size."""
+        if len(self.sizes) == 1:
+            return self.batches
+        return tuple(batch for batch in self.batches if batch == 1 or Shape(batch, *size).pixels <= self.run_pixels)
 
     @property
     def largest(self) -> Size:
@@ -73,10 +99,14 @@ class ShapeSet:
         """The size that a picture is padded to, beyond the set where the set holds none."""
         return self.holding(size) or (_beyond(size[0], self._known(0)), _beyond(size[1], self._known(1)))
 
-    def batch_for(self, count: int, is_allowed: Callable[[int], bool] = lambda batch: True) -> int | None:
-        """The smallest allowed batch of at least `count`, else the largest allowed one; None where none is allowed."""
-        allowed = [batch for batch in self.batches if is_allowed(batch)]
-        return next((batch for batch in allowed if batch >= count), allowed[-1] if allowed else None)
+    def batch_for(self, count: int, size: Size, is_allowed: Callable[[int], bool] = lambda batch: True) -> int:
+        """The batch for the next run of `count` pictures of a size, among those that are allowed; 1 where none is.
+
+        The smallest that holds them all where at least half of it is pictures, else the largest that they fill.
+        """
+        allowed = [batch for batch in self.batches_of(size) if is_allowed(batch)]
+        full = [batch for batch in allowed if batch <= count]
+        return next((batch for batch in allowed if count <= batch <= 2 * count), full[-1] if full else 1)
 
     def _known(self, side: int) -> set[int]:
         return {size[side] for size in self.sizes}

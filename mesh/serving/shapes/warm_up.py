@@ -54,6 +54,7 @@ class WarmUp:
         self._which = which
         self._pause = pause
         self._failed: set[Shape] = set()
+        self._ready.set(sessions.ready)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -67,7 +68,7 @@ class WarmUp:
             await asyncio.wait([self._task])
 
     async def run(self) -> None:
-        """Compiles all that are not ready, one after the other."""
+        """Compiles what is not ready, one after the other, while there is room."""
         while (shape := self._next()) is not None:
             while not self._is_calm():
                 await self._pause(POLL_SECONDS)
@@ -88,15 +89,16 @@ class WarmUp:
         self._ready.set(self._sessions.ready)
 
     def _next(self) -> Shape | None:
-        """The most wanted of those that are not ready; in the set's order where none was."""
-        all_shapes = [
-            *self._shapes,
-            *(shape for shape in list(self._wanted) if shape.is_filled and shape in self._shapes),
-        ]
+        """The most wanted of those that are not ready and have room; in the set's order where none was."""
+        room = self._shapes.room_pixels - self._sessions.pixels
+        all_shapes = [*self._shapes, *(shape for shape in list(self._wanted) if shape.is_filled)]
         left = [
             shape
             for shape in all_shapes
-            if not self._sessions.is_ready(shape) and self._sessions.key(shape) not in self._failed
+            if shape in self._shapes
+            and shape.pixels <= room
+            and not self._sessions.is_ready(shape)
+            and self._sessions.key(shape) not in self._failed
         ]
         return max(left, key=lambda shape: self._wanted.get(shape, 0), default=None)
 

@@ -36,10 +36,33 @@ def test_only_what_is_allowed_counts() -> None:
     assert SET.holding((32, 32), lambda size: False) is None
 
 
-def test_a_batch_is_the_next_that_is_large_enough_or_the_largest() -> None:
-    assert [SET.batch_for(count) for count in (1, 2, 4, 5, 16, 17)] == [1, 4, 4, 16, 16, 16]
-    assert SET.batch_for(9, lambda batch: batch < 16) == 4
-    assert SET.batch_for(9, lambda batch: False) is None
+def test_a_batch_is_at_least_half_full() -> None:
+    size = SET.sizes[0]
+    wanted = [SET.batch_for(count, size) for count in (1, 2, 3, 4, 5, 7, 8, 16, 17)]
+    assert wanted == [1, 4, 4, 4, 4, 4, 16, 16, 16]
+    assert SET.batch_for(9, size, lambda batch: batch < 16) == 4
+    assert SET.batch_for(3, size, lambda batch: batch != 4) == 1
+    assert SET.batch_for(9, size, lambda batch: False) == 1
+
+
+def test_a_run_of_several_holds_no_more_than_the_largest_picture() -> None:
+    photos = ShapeSet(((736, 992), (320, 320), (1600, 1600)), (1, 4, 16, 32))
+    assert photos.batches_of((736, 992)) == photos.batches_of((1600, 1600)) == (1,)
+    assert photos.batches_of((320, 320)) == (1, 4, 16)
+    assert photos.batch_for(9, (1600, 1600)) == 1
+    assert len(photos) == len(list(photos)) == 5
+    assert Shape(4, 320, 320) in photos
+    assert Shape(4, 736, 992) not in photos
+
+
+def test_a_run_of_lines_holds_as_many_as_a_card_is_filled_with() -> None:
+    lines = ShapeSet(((48, 320), (48, 3200)), (1, 4, 16, 32))
+    assert lines.batches_of((48, 320)) == (1, 4, 16, 32)
+    assert lines.batches_of((48, 3200)) == (1,)
+
+
+def test_pictures_of_one_size_share_runs_as_they_like() -> None:
+    assert ShapeSet(((224, 224),), (1, 4, 16, 32)).batches_of((224, 224)) == (1, 4, 16, 32)
 
 
 def test_all_sizes_come_before_larger_batches() -> None:

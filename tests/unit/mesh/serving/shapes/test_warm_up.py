@@ -89,6 +89,15 @@ async def test_a_shape_that_cannot_be_compiled_is_left_and_the_others_come(stage
     assert stage.shown() == stage.sessions.ready == 5
 
 
+async def test_no_more_is_compiled_than_there_is_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mesh.serving.shapes.shape_set.RUN_PIXELS", 0)
+    monkeypatch.setattr("mesh.serving.shapes.shape_set.ROOM", 2)
+    stage = Stage(tmp_path, Counter({Shape(1, 96, 64): 5}))
+    await stage.warm_up.run()
+    assert stage.masked.compiled == [(1, 3, 64, 96), (1, 3, 96, 64), (1, 3, 128, 160)]  # 32768 pixels of 40960
+    assert stage.sessions.pixels <= SET.room_pixels
+
+
 async def test_it_stops_when_the_one_under_way_is_done(stage: Stage) -> None:
     begun, may_end = threading.Event(), threading.Event()
 
