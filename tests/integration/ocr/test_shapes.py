@@ -11,7 +11,7 @@ from mesh.core.settings import BatchingSettings, Device, Precision
 from mesh.serving import metrics
 from mesh.serving.images import ChannelOrder, decode
 from mesh.serving.inference.compute import ComputePool
-from mesh.serving.inference.engine import Engine, close_engines
+from mesh.serving.inference.engine import Engine
 from mesh.serving.runtimes import openvino, openvino_files, selection
 from mesh.serving.runtimes.openvino import OpenVinoSession
 from mesh.serving.runtimes.session import RuntimeSettings, StaticShapes
@@ -109,5 +109,6 @@ async def test_a_runtime_that_compiles_for_each_shape_does_so_for_a_few(
     await until(lambda: ready._value.get() >= 3)
     assert [line.text for line in await read(photo, (detector, recogniser))] == plain
     assert len(compiled) <= of_checks + 2 + 3  # each of the others once, and once each for lines that fill it
-    await close_engines(engine)
+    await engine.drain()
+    engine.close()
     compute.close()
