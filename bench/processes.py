@@ -184,19 +184,19 @@ def child(module: Sequence[str], environment: Mapping[str, str], log: Path) -> I
                 process.wait()
 
 
-def wait_until_ready(url: str, ports: Mapping[str, int], children: Mapping[str, Child], logs: Path) -> None:
-    """Waits until the services on these ports say SERVING and the router answers.
+def wait_until_ready(url: str | None, ports: Mapping[str, int], children: Mapping[str, Child], logs: Path) -> None:
+    """Waits until the services on these ports say SERVING and the router, where there is one, answers at `url`.
 
     Raises:
         RuntimeError: a process ended, or was not ready in time; see its log.
     """
     deadline = time.monotonic() + START_SECONDS
-    waiting = {*ports, "router"}
+    waiting = {*ports, "router"} if url else {*ports}
     while time.monotonic() < deadline:
         for name, process in children.items():
             if process.poll() is not None:
                 raise RuntimeError(f"{name} ended with code {process.returncode}: see {logs / name}.log")
-        waiting -= {name for name in waiting if (_answers(url) if name == "router" else _serves(ports[name]))}
+        waiting -= {name for name in waiting if (_serves(ports[name]) if name in ports else url and _answers(url))}
         if not waiting:
             return
         time.sleep(0.2)

@@ -1,4 +1,5 @@
-"""How long does the mesh take to be ready? All services at once, models in the cache: a first start, and later ones.
+"""How long does the mesh take to be ready, models in the cache? All services at once, a first start and a later one;
+and one service that is started again while the others rest.
 
 python -m bench.start                       onnxruntime, then what `auto` chooses
 python -m bench.start --device cpu
@@ -8,6 +9,7 @@ A first start finds no compiled files: graphs are packed or converted, and with 
 """
 
 import argparse
+import os
 import shutil
 import sys
 import time
@@ -17,7 +19,7 @@ from pathlib import Path
 
 from bench import report
 from bench.models import benchmark_cache
-from bench.processes import SERVICES, Quiet, mesh
+from bench.processes import SERVICES, Quiet, child, free_port, mesh, wait_until_ready
 from mesh.core.settings import Device
 from mesh.serving.runtimes import compiled
 
@@ -63,6 +65,22 @@ def start(cache_folder: Path, device: Device, *, first: bool) -> Start:
         )
 
 
+def restart(cache_folder: Path, device: Device, name: str) -> float:
+    """Seconds until one service serves that is started alone. Raises RuntimeError: it was not ready in time."""
+    port, logs = free_port(), report.OUT / "logs"
+    environment = dict(os.environ) | {
+        "MESH_CACHE_FOLDER": str(cache_folder),
+        "MESH_OFFLINE": "1",
+        "DEVICE": device.value,
+        f"{name.upper()}_PORT": str(port),
+        f"{name.upper()}_METRICS_PORT": str(free_port()),
+    }
+    began = time.perf_counter()
+    with child([f"{name}_service"], environment, logs / f"{name}.log") as process:
+        wait_until_ready(None, {name: port}, {name: process}, logs)
+        return round(time.perf_counter() - began, 1)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Returns its exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -70,6 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", nargs="+", choices=[device.value for device in Device], default=devices)
     options = parser.parse_args(arguments)
     cache_folder, starts = benchmark_cache(), []
+    restarts: dict[str, dict[str, float]] = {}
     names = [*SERVICES, "router"]
     for device in options.device:
         for first in (True, False):
@@ -82,7 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"CPU s: {cpu}; {memory} MB",
                 flush=True,
             )
-    print(report.save("start", {"machine": report.machine(), "starts": starts}))
+        restarts[device] = {name: restart(cache_folder, Device(device), name) for name in SERVICES}
+        print(f"{device:8} alone", ", ".join(f"{name} {seconds} s" for name, seconds in restarts[device].items()))
+    print(report.save("start", {"machine": report.machine(), "starts": starts, "restarts": restarts}))
     return 0
 
 
