@@ -20,7 +20,6 @@ from router.front_door.healing.service import Healing
 from router.front_door.health.monitor import ImmichMonitor
 from router.front_door.refresh.mesh_recogniser import MeshRecogniser
 from router.listeners.admin.application import Admin, AdminContext
-from router.listeners.front_door import front_door_application
 from router.listeners.immich_ml import ImmichMl
 from router.listeners.mt_photos import MtPhotos
 from router.listeners.server.access import AccessLog
@@ -128,6 +127,8 @@ class Router:
         if listeners.admin.enabled:
             found.append(("admin", listeners.admin, Admin(self._admin_context(), listeners.admin).application()))
         if listeners.photos.enabled and listeners.photos.immich_url:
+            from router.listeners.front_door import front_door_application  # search and its database come with it
+
             app = front_door_application(listeners.photos, MeshRecogniser(predict), self.metrics.registry)
             found.append(("photos", listeners.photos, app))
         return found
