@@ -18,7 +18,7 @@ from mesh.core.memory import resident_bytes
 VARIABLE = "IMMICH_MESH_RENEWED"
 """Tells the new process that it is one, and which descriptor holds its turn."""
 FILE = ".renewing"
-WORTHWHILE_BYTES = 64_000_000
+WORTHWHILE_BYTES = 32_000_000
 """A process that holds so much more than when it was young is replaced."""
 
 
