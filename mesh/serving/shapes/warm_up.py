@@ -4,8 +4,10 @@ What was wanted is kept beside the graph: a process that starts anew begins with
 """
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 from prometheus_client import Gauge
@@ -17,6 +19,8 @@ from mesh.serving.shapes.shape_set import Shape, ShapeSet
 
 log = structlog.get_logger()
 
+NICENESS = 10
+"""Added to that of the thread that compiles, and of those that it starts: what comes meanwhile goes first."""
 POLL_SECONDS = 0.5
 """Between two looks whether photos are under way."""
 RECORD = "wanted shapes"
@@ -56,6 +60,7 @@ class WarmUp:
         self._failed: set[Shape] = set()
         self._ready.set(sessions.ready)
         self._task: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, "warm-up", initializer=_step_back)
 
     def start(self) -> None:
         """Goes on by itself from now on, on the running loop."""
@@ -66,6 +71,7 @@ class WarmUp:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        self._thread.shutdown()
 
     async def run(self) -> None:
         """Compiles what is not ready, one after the other, while there is room."""
@@ -77,7 +83,7 @@ class WarmUp:
         log.info("shapes are compiled", **self._which, ready=ready, failed=len(self._failed))
 
     async def _compile(self, shape: Shape) -> None:
-        work = asyncio.create_task(asyncio.to_thread(self._sessions.prepare, shape))
+        work = asyncio.get_running_loop().run_in_executor(self._thread, self._sessions.prepare, shape)
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -101,6 +107,11 @@ class WarmUp:
             and self._sessions.key(shape) not in self._failed
         ]
         return max(left, key=lambda shape: self._wanted.get(shape, 0), default=None)
+
+
+def _step_back() -> None:
+    if hasattr(os, "setpriority"):  # on Linux a thread has a niceness of its own, and hands it on
+        os.setpriority(os.PRIO_PROCESS, 0, min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS))
 
 
 def wanted_before(records: Records | None) -> Counter[Shape]:

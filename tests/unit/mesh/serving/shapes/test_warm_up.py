@@ -1,6 +1,8 @@
 """Shapes are compiled in the background, the most wanted first, and never in anybody's way."""
 
 import asyncio
+import os
+import sys
 import threading
 from collections import Counter
 from pathlib import Path
@@ -11,7 +13,7 @@ from prometheus_client import Gauge
 from mesh.serving.runtimes.compiled import CompiledFiles, Records
 from mesh.serving.shapes.per_shape import PerShapeSessions
 from mesh.serving.shapes.shape_set import Shape
-from mesh.serving.shapes.warm_up import WarmUp, keep_wanted, wanted_before
+from mesh.serving.shapes.warm_up import NICENESS, WarmUp, keep_wanted, wanted_before
 from tests.unit.mesh.serving.shapes.doubles import SET, Compiler, masked_convolution, save_convolution
 from tests.waiting import until
 
@@ -79,6 +81,16 @@ async def test_nothing_is_begun_while_photos_are_under_way(stage: Stage) -> None
     assert stage.masked.compiled == [(1, 3, 64, 96)]
     stage.calm = True
     await until(lambda: stage.sessions.ready == 6)
+    await stage.warm_up.stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no niceness of their own")
+async def test_the_thread_that_compiles_steps_back(stage: Stage) -> None:
+    niceness: list[int] = []
+    stage.masked.meanwhile = lambda: niceness.append(os.getpriority(os.PRIO_PROCESS, 0))
+    await stage.warm_up.run()
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert set(niceness) == {min(19, own + NICENESS)}
     await stage.warm_up.stop()
 
 
