@@ -28,7 +28,7 @@ class Budget:
 
 BUDGETS = {
     ("router", "cpu"): Budget(50, 26),
-    ("ocr", "cpu"): Budget(51, 250),
+    ("ocr", "cpu"): Budget(52, 250),
     ("ocr", "cuda"): Budget(59, 1960),
     ("clip", "cpu"): Budget(56, 220),
     ("clip", "cuda"): Budget(64, 1960),
