@@ -1,6 +1,7 @@
 """Which readings are text: the recogniser always answers something, even for a fence, a rating of stars or a script
 that it does not know."""
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,8 +42,8 @@ HALF_KNOWN, CERTAIN_IN_PART = 2, 0.99
 """A line with so many letters of a script that the model knows in part must be that certain: the letters that it lacks
 are not always seen as such. One is a sign: μm, 5 Ω."""
 
-MOST_OF_UNIT = 2
-"""Letters that a number may have for each of its digits."""
+_NUMBER = re.compile(r"[^\W\d_]{0,2}[\W_]*\d[\d\W_]*|[\W_]*\d[\d\W_]*[^\W\d_]{1,2}\W*")
+"""A number, perhaps with a short unit before it or after it: 66.90, No. 86, 5 kg."""
 
 WORD = 3
 """Letters that a word must have in a photo whose script is not known: shorter ones are parts of what was not read, or
@@ -112,9 +113,7 @@ def _mostly_illegible(candidates: Sequence[Candidate]) -> bool:
 
 
 def _is_number(text: str) -> bool:
-    """Whether a text is a number, perhaps with its unit: No. 86, 5 kg."""
-    digits = sum(map(str.isdecimal, text))
-    return digits > 0 and _letters(text) <= MOST_OF_UNIT * digits
+    return _NUMBER.fullmatch(text) is not None
 
 
 def _is_word(text: str) -> bool:

@@ -11,6 +11,7 @@ FIELD = (
     Kind("flags", 8, unknown.flags, target=None),
     Kind("textures", 8, unknown.textures, target=None),
     Kind("worn slip", 6, papers.worn_slip, target=0.02),
+    Kind("short lines", 6, papers.short_lines, target=0.02),
     Kind("beside banner", 4, papers.beside_banner, target=0.01),
     Kind("open book", 4, papers.open_book, target=0.01),
     Kind("letter-spaced", 4, papers.letter_spaced, target=0.01),

@@ -5,9 +5,10 @@ import numpy as np
 
 from bench.ocr import backgrounds, corpus, fonts
 from bench.ocr.kind import Dice
-from bench.ocr.scene import Canvas, Scene, text_width
+from bench.ocr.scene import Canvas, Scene, rotate, text_width
 
 INK = (28, 28, 32)
+SHORT = ("19", "16", "80", "86", "69", "61", "IN", "7", "5", "A1", "3F", "No", "kg", "1.00", "0609", "1961", "25", "42")
 
 
 def _price(dice: Dice) -> str:
@@ -38,6 +39,17 @@ def worn_slip(dice: Dice) -> Scene:
         part[:] = cv2.GaussianBlur((part + ghost) / 2, (0, 0), blur)
     pixels += dice.grain.normal(0, dice.rng.uniform(3, 8), (size[1], size[0], 1))
     return Scene(np.clip(pixels, 0, 255).astype(np.uint8), scene.lines)
+
+
+def short_lines(dice: Dice) -> Scene:
+    """A list with values of one to four characters, on a photo that lies on its side or upside down."""
+    canvas = Canvas(backgrounds.lit((1000, 760), (240, 240, 236), dice.grain))
+    face, number, size = dice.face(fonts.SIMPLIFIED), dice.face(fonts.LATIN), dice.between(26, 36)
+    for row, value in enumerate(dice.rng.sample(SHORT, 9)):
+        y = 40 + row * 76
+        canvas.write(corpus.phrase(dice.rng, corpus.SIMPLIFIED), 60, y, face, size, INK)
+        canvas.write(value, 900 - text_width(value, number, size), y, number, size, INK)
+    return rotate(canvas.scene(), dice.between(1, 3))
 
 
 def beside_banner(dice: Dice) -> Scene:

@@ -105,8 +105,8 @@ def test_numbers_do_not_show_that_the_script_beside_them_is_known() -> None:
 
 def test_a_number_may_have_a_unit_where_no_script_is_known() -> None:
     illegible = [Candidate("jnbw uvop", 0.55, aspect=15)]
-    found = [Candidate(text, 0.96) for text in ("No 86", "5kg", "no", "5 off")]
-    assert plausible([*illegible, *found]) == [False, True, True, False, False]
+    found = [Candidate(text, 0.96) for text in ("No 86", "¥66.90", "-5kg", "no", "170 Dn7")]
+    assert plausible([*illegible, *found]) == [False, True, True, True, False, False]
 
 
 def test_lines_that_were_read_in_part_are_not_known_either() -> None:
