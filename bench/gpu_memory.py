@@ -2,6 +2,7 @@
 
 python -m bench.gpu_memory                     every graph at batches of 1, 8 and 32
 python -m bench.gpu_memory --batch 4
+python -m bench.gpu_memory --shapes            what all sizes of OCR_SHAPES=fixed take, each with memory of its own
 
 Measured on the processor, since a run plans its tensors in the same way on a card: in an arena that grows as CUDA's is
 told to, without the processor's own layouts. What cuDNN's convolutions work in, and what a CUDA process takes before
@@ -14,7 +15,7 @@ import re
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,9 +23,11 @@ import numpy as np
 
 from bench import report
 from bench.models import CLIP_MODEL, FACE_MODEL, benchmark_cache
+from mesh.core.settings import Device
 from mesh.hub import layout
 from mesh.hub.catalogue import Family
 from mesh.serving.runtimes.session import size_with_external_data
+from ocr_service.shapes import FIXED, sizes_for
 
 BATCHES = (1, 8, 32)
 MEGABYTE = 1_000_000
@@ -67,6 +70,16 @@ def subjects(cache_folder: Path) -> list[Subject]:
         Subject("CLIP textual", clip / "textual" / layout.MODEL_FILE, {1: 52}),
         Subject("faces detection, 640 x 640", faces / "detection" / layout.MODEL_FILE, {2: 640, 3: 640}, False),
         Subject("faces recognition", faces / "recognition" / layout.MODEL_FILE, {}),
+    ]
+
+
+def of_shapes(cache_folder: Path) -> list[Subject]:
+    """OCR's graphs at each size that its inputs are padded to, where a device compiles for each."""
+    graphs = {one.name.split(",")[0]: one for one in subjects(cache_folder)}
+    return [
+        replace(graphs[f"OCR {part}"], name=f"OCR {part}, {rows} x {columns}", axes={2: rows, 3: columns})
+        for part, sizes in sizes_for(FIXED, Device.TENSORRT).items()
+        for rows, columns in sizes
     ]
 
 
@@ -116,15 +129,19 @@ def main() -> int:
     """The command. Returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.gpu_memory", description="What runs work in.")
     parser.add_argument("--batch", type=int, nargs="+", default=BATCHES, help="items in a run (1, 8 and 32)")
+    parser.add_argument("--shapes", action="store_true", help="one picture or line in each size of OCR_SHAPES=fixed")
     arguments = parser.parse_args()
     rows = []
-    for subject in subjects(benchmark_cache()):
-        for batch in arguments.batch if subject.can_stack else (1,):
+    for subject in of_shapes(benchmark_cache()) if arguments.shapes else subjects(benchmark_cache()):
+        for batch in (1,) if arguments.shapes or not subject.can_stack else arguments.batch:
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
                 rows.append(asdict(fresh.submit(measure, subject, batch).result()))
             print(rows[-1], file=sys.stderr)
-    report.save("gpu_memory", {"machine": report.machine(), "graphs": rows})
+    name = "gpu_memory_shapes" if arguments.shapes else "gpu_memory"
+    report.save(name, {"machine": report.machine(), "graphs": rows})
     print(report.table(rows, {"name": "graph", "weights_mb": "weights MB", "batch": "batch", "run_mb": "run MB"}))
+    for part in ("detection", "recognition") if arguments.shapes else ():
+        print(f"OCR {part}, all sizes: {sum(row['run_mb'] for row in rows if part in row['name'])} MB")
     return 0
 
 
