@@ -46,8 +46,8 @@ _NUMBER = re.compile(r"[^\W\d_]{0,2}[\W_]*\d[\d\W_]*|[\W_]*\d[\d\W_]*[^\W\d_]{1,
 """A number, perhaps with a short unit before it or after it: 66.90, No. 86, 5 kg."""
 
 WORD = 3
-"""Letters that a word must have in a photo whose script is not known: shorter ones are parts of what was not read, or
-must be as certain as those."""
+"""Letters that a word must have in a photo whose script is not known: shorter ones are parts of what was not read, but
+for two ideographs that are as certain as those that show a script."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,8 @@ def plausible(candidates: Sequence[Candidate]) -> list[bool]:
         if _is_number(one.text):
             return not unknown or one.score >= VERY_CERTAIN
         if unknown_words:
-            return one.score >= SHOWN and _letters(one.text) >= WORD
+            letters = _letters(one.text)
+            return known and _is_word(one.text) and letters > 1 and one.score >= (LIKELY if letters >= WORD else SHOWN)
         return known or one.score >= (LIKELY if _is_word(one.text) else SHOWN)
 
     return [_is_plausible(one) and is_known(one) for one in candidates]

@@ -101,6 +101,10 @@ def test_numbers_do_not_show_that_the_script_beside_them_is_known() -> None:
     words = [Candidate("aasaw", 0.95), Candidate("LBBLRNLS", 0.97, aspect=3)]
     numbers = [Candidate("69.90", 1.0), Candidate("16:18", 0.9)] * 3
     assert plausible([*illegible, *words, *numbers]) == [False] * 4 + [True] * 6
+    title = Candidate("全家便利店", 1.0, aspect=1)
+    short = [Candidate("茶馆", 0.99, aspect=1), Candidate("发票", 0.96, aspect=1)]
+    assert plausible([*illegible, title, Candidate("评价 562条", 0.96, aspect=1)]) == [False, False, True, True]
+    assert plausible([*illegible, title, *short])[3:] == [True, False]
 
 
 def test_a_number_may_have_a_unit_where_no_script_is_known() -> None:
