@@ -85,6 +85,12 @@ def test_our_code_is_installed_as_a_wheel_not_linked(installation: Installation)
     assert done.stdout.startswith(str(installation.folder)), done.stderr
 
 
+def test_the_int8_graphs_are_part_of_the_wheel(installation: Installation) -> None:
+    ours = sorted(path.name for path in (ROOT / "ocr_service" / "int8").iterdir())
+    assert len(ours) == 6
+    assert sorted(path.name for path in (installation.packages / "ocr_service" / "int8").iterdir()) == ours
+
+
 ON_DEMAND = {"libopenvino_intel_gpu_plugin.so", "libopenvino_intel_npu_plugin.so"}
 """Opened only where an Intel GPU or NPU is asked for; the driver's libraries come with it."""
 

@@ -1,7 +1,7 @@
 """Makes the int8 version of a graph with NNCF (extra `quantise`), from inputs that its service fed it.
 
 Post-training quantisation: weights symmetric, what runs through not (`mixed`), means corrected. What stands nearest to
-the graph's inputs and outputs stays in fp32: few of its multiplications, and most of what eight bits cost.
+the graph's inputs and outputs is computed in fp32: few of its multiplications, and most of what eight bits cost.
 """
 
 import logging
@@ -111,6 +111,8 @@ def _write(graph: Path, inputs: Sequence[Feeds], target: Path) -> None:
                     activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX,
                 ),
             )
+            # What stays in fp32 keeps its weights in bytes: they are half of a recogniser of many characters.
+            quantised = nncf.compress_weights(quantised, mode=nncf.CompressWeightsMode.INT8_SYM)
     except (RuntimeError, nncf.ValidationError) as error:
         raise UnavailableError(f"cannot quantise {graph}: {first_line(error)}") from error
     _name_by_place(quantised)

@@ -39,17 +39,12 @@ def pictures(count: int, seed: int = 0) -> list[Feeds]:
 
 
 def eight_bit_layers(files: Int8Files) -> set[str]:
-    """Names of the convolutions whose weights are kept in a byte."""
-    model = Core().read_model(str(files.graph))
-    found = set()
-    for node in model.get_ops():
-        if node.get_type_name() == "Convolution":
-            weights = node.input_value(1).get_node()
-            while weights.get_type_name() != "Constant":
-                weights = weights.input_value(0).get_node()
-            if weights.get_output_element_type(0).get_type_name() == "i8":
-                found.add(node.get_friendly_name())
-    return found
+    """Names of the convolutions that multiply bytes."""
+    return {
+        node.get_friendly_name()
+        for node in Core().read_model(str(files.graph)).get_ops()
+        if node.get_type_name() == "Convolution" and node.input_value(0).get_node().get_type_name() == "FakeQuantize"
+    }
 
 
 def test_the_layers_between_the_ends_are_in_eight_bits(graph: Path) -> None:
