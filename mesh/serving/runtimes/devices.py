@@ -7,6 +7,7 @@ import structlog
 from mesh.core.errors import UnavailableError
 from mesh.core.settings import Device, Precision
 from mesh.serving.runtimes import onnxruntime, openvino
+from mesh.serving.runtimes.compiled import multiplies_bytes
 from mesh.serving.runtimes.providers import PROVIDERS
 from mesh.serving.runtimes.session import RuntimeSettings
 
@@ -47,8 +48,8 @@ def describe_runtimes() -> list[str]:
     """What is installed, for people: onnxruntime with what it was built for, OpenVINO with what this processor has."""
     found = [f"onnxruntime {onnxruntime.version()} ({', '.join(onnxruntime.offered_providers())})"]
     if openvino.is_installed():
-        fast = openvino.fast_precision(Device.OPENVINO)
-        found.append(f"OpenVINO {openvino.version()} (this processor: {fast.value})")
+        fast = [openvino.fast_precision(Device.OPENVINO), *([Precision.INT8] if multiplies_bytes() else [])]
+        found.append(f"OpenVINO {openvino.version()} (this processor: {', '.join(one.value for one in fast)})")
     return found
 
 

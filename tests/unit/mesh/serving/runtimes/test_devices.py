@@ -8,8 +8,8 @@ import pytest
 
 from mesh.core.errors import UnavailableError
 from mesh.core.settings import Device, Precision
-from mesh.serving.runtimes import openvino
-from mesh.serving.runtimes.devices import require_device
+from mesh.serving.runtimes import compiled, openvino
+from mesh.serving.runtimes.devices import describe_runtimes, require_device
 from mesh.serving.runtimes.session import RuntimeSettings
 
 CUDA = ["CUDAExecutionProvider", "CPUExecutionProvider"]
@@ -99,3 +99,10 @@ def test_devices_are_read_in_any_case() -> None:
     assert Device("openvino:CPU") is Device.OPENVINO
     with pytest.raises(ValueError, match="'tpu' is not a valid Device"):
         Device("tpu")
+
+
+@pytest.mark.parametrize(("flags", "said"), [("avx2 avx_vnni", "fp32, int8"), ("avx2", "fp32")])
+def test_doctor_says_what_this_processor_computes_in(monkeypatch: pytest.MonkeyPatch, flags: str, said: str) -> None:
+    monkeypatch.setattr(compiled, "_flags", lambda: f"flags : {flags}")
+    monkeypatch.setattr(openvino, "fast_precision", lambda device: Precision.FP32)
+    assert describe_runtimes()[-1].endswith(f"(this processor: {said})")
