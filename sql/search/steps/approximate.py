@@ -56,10 +56,16 @@ _HAS_MORE = {
 
 def _all_ways(term: FoldedTerm, step: Match) -> list[Json]:
     """How a term may stand in a photo where another one makes the match what the step is for."""
-    ways = [in_words(term.anyway())]
-    if step is Match.FUZZY and is_loose(term):
+    spaced = is_loose(term) and step in (Match.LOOSE, Match.FUZZY)
+    ways = [] if spaced and _is_one_run(term) else [in_words(term.anyway())]
+    if step is Match.FUZZY and spaced:
         ways.append(loose(term))
     return ways + _new_ways(term, step)
+
+
+def _is_one_run(term: FoldedTerm) -> bool:
+    """Whether what finds it spaced finds it as it is, too: the index need not be asked for both."""
+    return len(term.runs) == 1 and term.runs[0].unsegmented and not term.dates and not term.variants
 
 
 def _new_ways(term: FoldedTerm, step: Match) -> list[Json]:
