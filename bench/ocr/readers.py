@@ -62,7 +62,7 @@ def mesh(
         shapes: as `OCR_SHAPES`.
         precision: of both graphs.
 
-    Raises SystemExit: this processor, or a graph, has no such precision.
+    Raises SystemExit: this processor, or both graphs, have no such precision.
     """
     runtime, compute = RuntimeSettings(cores=1), ComputePool(1)
     if precision is not Precision.FP32:
@@ -83,9 +83,8 @@ def mesh(
         )
         for graph, part, check in zip(graphs(model), Family.OCR.parts, checks, strict=True)
     ]
-    for engine in engines:
-        if precision is not Precision.FP32 and not engine.provider.endswith(precision.value):
-            raise SystemExit(f"asked for {precision.value}, and got {engine.provider}: {engine.reason}")
+    if precision is not Precision.FP32 and not any(engine.provider.endswith(precision.value) for engine in engines):
+        raise SystemExit(f"asked for {precision.value}: {'; '.join(engine.reason for engine in engines)}")
     detector, recogniser = TextDetector(engines[0]), TextRecogniser(engines[1], graphs(model)[1].parent)
     loop = asyncio.new_event_loop()
 

@@ -87,7 +87,7 @@ def test_our_code_is_installed_as_a_wheel_not_linked(installation: Installation)
 
 def test_the_int8_graphs_are_part_of_the_wheel(installation: Installation) -> None:
     ours = sorted(path.name for path in (ROOT / "ocr_service" / "int8").iterdir())
-    assert len(ours) == 6
+    assert len(ours) == 3
     assert sorted(path.name for path in (installation.packages / "ocr_service" / "int8").iterdir()) == ours
 
 
