@@ -5,8 +5,8 @@ python -m bench.ocr.quantise --check     makes them elsewhere, and says whether 
 
 That is the detector: the recogniser in int8 is so much less certain of odd lines that they are left out, which costs
 more than the 0.0005 of CER that is allowed (docs/benchmarks.md). It learns from photos of a seed that no report and no
-test reads. The same versions of NNCF, OpenVINO, onnxruntime and OpenCV on the same kind of processor are to give the
-same files; `--check` tells.
+test reads. A reader or a renderer that was changed since gives it other inputs, and so another file: `--check` says how
+many it learned from.
 """
 
 import argparse
