@@ -107,8 +107,9 @@ def _busy_seconds() -> float:
 
 @contextmanager
 def foreign_load(processes: int) -> Iterator[None]:
-    """So many processes of others, in a session of their own, that take all of a core that they can get."""
-    command = [sys.executable, "-c", "while True: pass"]
+    """So many processes of others, in a session of their own, that take all of a core that they can get; they end with
+    this one, however it ends."""
+    command = [sys.executable, "-c", f"import os\nwhile os.getppid() == {os.getpid()}: sum(range(100_000))"]
     busy = [subprocess.Popen(command, start_new_session=True) for _ in range(processes)]
     try:
         yield

@@ -24,7 +24,7 @@ from mesh.serving.runtimes.int8.files import Int8Files, Manifest
 from ocr_service.config import OcrSettings
 from ocr_service.models import INT8_FOLDER
 
-SEED = 7
+SEED = 4001
 PARTS = ("_det_",)
 """In the names of the graphs that are quantised."""
 PHOTOS_PER_CLASS = 1

@@ -113,7 +113,7 @@ async def test_noise_gives_no_blank_text_and_no_control_characters(ocr: OcrCalle
 
 async def test_boxes_lie_within_the_photo(ocr: OcrCaller) -> None:
     page = np.full((200, 500, 3), 255, np.uint8)
-    cv2.putText(page, "cut off at the edges", (-20, 20), cv2.FONT_HERSHEY_DUPLEX, 1.6, (0, 0, 0), 3, cv2.LINE_AA)
+    cv2.putText(page, "cut off at the edges", (-20, 28), cv2.FONT_HERSHEY_DUPLEX, 1.6, (0, 0, 0), 3, cv2.LINE_AA)
     reply = await ocr.read(png(page), min_recognition_score=0.0)
     assert reply.lines
     for line in reply.lines:
