@@ -39,7 +39,7 @@ def test_a_version_is_of_the_graph_that_the_package_has(part: str) -> None:
     assert files.fault(graph) == ""
 
 
-def test_the_versions_are_small_and_learned_from_no_photo_that_is_reported() -> None:
+def test_the_versions_are_small_and_learned_from_other_photos_than_those_they_are_judged_by() -> None:
     assert sum(path.stat().st_size for path in INT8_FOLDER.iterdir()) < LARGEST_BYTES
     for part in WITH_VERSION:
         learned_from = Int8Files.beside(graph_of(part), INT8_FOLDER).manifest().learned_from
