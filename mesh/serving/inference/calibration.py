@@ -78,15 +78,16 @@ def calibrate(narrow: ModelSession, wide: ModelSession, feeds: Mapping[str, Arra
             alone.append(_timed(narrow, feeds))
             if len(alone) == GIVE_UP_AFTER and min(alone).disturbed:
                 return None  # nothing that follows would be taken
-            alone_wide.append(_timed(wide, feeds).wall)
+            alone_wide.append(_timed(wide, feeds))
             side_by_side.append(_timed(narrow, feeds, threads, cores))
             if time.perf_counter() > deadline:
                 break
     best, best_wide, best_beside = min(alone), min(alone_wide), min(side_by_side)
-    # A wide run that takes longer than a narrow one was not slow: somebody else had the other cores.
-    if best.disturbed or best_beside.disturbed or best_wide > best.wall:
+    # A wide run that takes longer than a narrow one is slow only if it had all cores, and not somebody else.
+    slowed = best_wide.wall > best.wall and cores * best_wide.wall > BUSY_RATIO * best_wide.processor
+    if best.disturbed or best_beside.disturbed or slowed:
         return None
-    return Calibration(cores / best_beside.wall, best.wall, best_wide)
+    return Calibration(cores / best_beside.wall, best.wall, best_wide.wall)
 
 
 @dataclass(frozen=True, order=True)

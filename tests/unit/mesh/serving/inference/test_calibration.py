@@ -37,6 +37,18 @@ def test_a_busy_machine_is_known_by_time_without_processor_and_given_up() -> Non
     assert len(narrow.batches) == 1 + 1 + 2 + 1
 
 
+@pytest.mark.parametrize(("processor", "told"), [(0.052, True), (0.027, False)])
+def test_a_wide_run_that_takes_longer_is_slow_if_it_had_all_cores(
+    monkeypatch: pytest.MonkeyPatch, processor: float, told: bool
+) -> None:
+    narrow, wide = FakeSession(1), FakeSession(2)
+    runs = {id(narrow): calibration._Run(0.019, 0.019), id(wide): calibration._Run(0.026, processor)}
+    monkeypatch.setattr(calibration, "_timed", lambda session, *_: runs[id(session)])
+    found = calibrate(narrow, wide, ITEM, 2)
+    assert (found is not None) == told
+    assert found is None or not found.wide_pays_alone
+
+
 class ElsewhereSession(TimedSession):
     """Runs on a thread of its own, as some runtimes do."""
 
