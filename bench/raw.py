@@ -33,6 +33,7 @@ from mesh.core.settings import Device
 from mesh.serving.runtimes.onnxruntime import OnnxSession
 from mesh.serving.runtimes.selection import choose
 from mesh.serving.runtimes.session import ModelSession, RuntimeSettings
+from ocr_service.models import INT8_FOLDER
 
 PHOTOS = 4
 """Different photos whose runs are replayed in turn: lines of text differ in number and width."""
@@ -117,7 +118,7 @@ class Driver:
 
     def __init__(self, setting: Setting, device: Device, cache_folder: Path, threads: ThreadPoolExecutor) -> None:
         self._setting = setting
-        self._runtime = RuntimeSettings(device=device, cache_folder=cache_folder)
+        self._runtime = RuntimeSettings(device=device, cache_folder=cache_folder, int8_folder=INT8_FOLDER)
         self._threads = threads
         self._sessions: dict[Path, ModelSession] = {}
 

@@ -5,7 +5,7 @@ shapes, and nothing else to do.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,17 +25,15 @@ from face_service.config import FaceSettings
 from mesh.core.logs import configure_logs
 from mesh.core.rpc.channels import open_channel
 from mesh.core.settings import Device, LogFormat, ServiceSettings
+from mesh.serving.runtimes.int8.inputs import NotedSession
 from mesh.serving.runtimes.selection import RuntimeChoice, choose
 from mesh.serving.runtimes.self_check import MakeCheck
 from mesh.serving.runtimes.session import (
-    NOTHING_ENDS_IT,
     Array,
     Feeds,
-    Interruption,
     ModelSession,
     RuntimeSettings,
     StaticShapes,
-    TensorInfo,
 )
 from mesh.serving.server import ServiceContext, running
 from ocr_service.config import OcrSettings
@@ -102,33 +100,6 @@ async def _record(
     return jobs
 
 
-class Watched:
-    """A session that notes its runs."""
-
-    def __init__(self, session: ModelSession, graph: Path, log: list[RecordedRun]) -> None:
-        self._session = session
-        self._graph = graph
-        self._log = log
-        self.inputs: tuple[TensorInfo, ...] = session.inputs
-        self.outputs: tuple[TensorInfo, ...] = session.outputs
-        self.metadata: Mapping[str, str] = session.metadata
-        self.provider = session.provider
-        self.memory_bytes = session.memory_bytes
-
-    def run(self, feeds: Feeds, interruption: Interruption = NOTHING_ENDS_IT) -> list[Array]:
-        """Notes the run and does it."""
-        self._log.append(RecordedRun(self._graph, dict(feeds)))
-        return self._session.run(feeds, interruption)
-
-    def release_memory(self) -> bool:
-        """As the session's own."""
-        return self._session.release_memory()
-
-    def close(self) -> None:
-        """As the session's own."""
-        self._session.close()
-
-
 @contextmanager
 def _watched() -> Iterator[list[RecordedRun]]:
     """Notes every run of every session that engines open in the block."""
@@ -137,11 +108,14 @@ def _watched() -> Iterator[list[RecordedRun]]:
     def choose_watched(graph: Path, runtime: RuntimeSettings, make_check: MakeCheck, *, several: bool) -> RuntimeChoice:
         choice = choose(graph, runtime, make_check, several=several)
 
-        def open_for(shapes: StaticShapes) -> Watched:
-            assert choice.open_for is not None
-            return Watched(choice.open_for(shapes), graph, log)
+        def note(feeds: Feeds) -> None:
+            log.append(RecordedRun(graph, dict(feeds)))
 
-        return RuntimeChoice(lambda threads: Watched(choice.open(threads), graph, log), open_for, choice.reason)
+        def open_for(shapes: StaticShapes) -> ModelSession:
+            assert choice.open_for is not None
+            return NotedSession(choice.open_for(shapes), note)
+
+        return RuntimeChoice(lambda threads: NotedSession(choice.open(threads), note), open_for, choice.reason)
 
     with patch("mesh.serving.inference.engine.choose", choose_watched):
         yield log

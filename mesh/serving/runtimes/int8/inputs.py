@@ -5,8 +5,9 @@ Put into the runtime's settings as what opens sessions, so that a photo takes th
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ class InputLog:
 
     def open_session(self, graph: Path, runtime: RuntimeSettings, threads: int) -> ModelSession:
         """A session in onnxruntime's fp32 that notes what it is fed. Raises UnavailableError."""
-        return _Noted(OnnxSession(graph, runtime, threads), graph, self)
+        return NotedSession(OnnxSession(graph, runtime, threads), partial(self.note, graph))
 
     def note(self, graph: Path, feeds: Feeds) -> None:
         """One run."""
@@ -58,13 +59,12 @@ class InputLog:
         return {graph: [feeds for _, feeds in sorted(kept.items())] for graph, kept in self._kept.items()}
 
 
-class _Noted:
-    """A session whose inputs are noted."""
+class NotedSession:
+    """A session that tells what it is fed, once a run came through whole."""
 
-    def __init__(self, session: ModelSession, graph: Path, log: InputLog) -> None:
+    def __init__(self, session: ModelSession, note: Callable[[Feeds], None]) -> None:
         self._session = session
-        self._graph = graph
-        self._log = log
+        self._note = note
         self.inputs: tuple[TensorInfo, ...] = session.inputs
         self.outputs: tuple[TensorInfo, ...] = session.outputs
         self.metadata: Mapping[str, str] = session.metadata
@@ -72,9 +72,9 @@ class _Noted:
         self.memory_bytes = session.memory_bytes
 
     def run(self, feeds: Feeds, interruption: Interruption = NOTHING_ENDS_IT) -> list[Array]:
-        """Runs it; notes what came through whole."""
+        """Runs it, and tells."""
         outputs = self._session.run(feeds, interruption)
-        self._log.note(self._graph, feeds)
+        self._note(feeds)
         return outputs
 
     def release_memory(self) -> bool:
